@@ -1,0 +1,50 @@
+"""Who multiplies: numpy is the reference."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Engine(Protocol):
+    """The few operations that a pass does on a block of rows.
+
+    A block goes in as it lies in the file (any dtype); what comes out is on the host,
+    ready to be summed in float64.
+    """
+
+    name: str
+
+    def gram(self, block: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        """Return ``(block * scale).T @ (block * scale)``, shape (D, D)."""
+        ...
+
+    def project(self, block: NDArray[Any], basis: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``block @ basis`` for a basis (D, r), shape (rows, r)."""
+        ...
+
+
+class NumpyEngine:
+    """Float32 products of one block at a time with numpy's BLAS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> NumpyEngine().project(np.array([[1, 2]], np.uint8), np.array([[1], [10]], np.float32))
+    array([[21.]], dtype=float32)
+    """
+
+    name = "numpy"
+
+    def gram(self, block: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        """Return ``(block * scale).T @ (block * scale)``, shape (D, D)."""
+        x = np.asarray(block, dtype=np.float32)
+        if scale is not None:
+            x = x * scale
+        return (x.T @ x).astype(np.float64)
+
+    def project(self, block: NDArray[Any], basis: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``block @ basis`` for a basis (D, r), shape (rows, r)."""
+        return np.asarray(block, dtype=np.float32) @ basis

@@ -1,0 +1,238 @@
+"""Parameters checked from type hints: the one source for Python, TOML, CLI and widgets."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+
+import numpy as np
+
+from clustem.model.errors import ParameterError, UnknownNameError
+
+F = TypeVar("F", bound=Callable[..., Any])
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    type(None): "none",
+}
+_BOUNDS = {
+    "ge": "of at least {}",
+    "gt": "greater than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A keyword-only parameter of a step: its name, type hint and default.
+
+    ``required`` parameters have no default.
+    """
+
+    name: str
+    hint: Any
+    default: Any
+    required: bool
+
+    @property
+    def description(self) -> str:
+        """What a value must be, in words.
+
+        Examples
+        --------
+        >>> from annotated_types import Ge
+        >>> Parameter("k", Annotated[int, Ge(1)], 2, required=False).description
+        'an integer of at least 1'
+        """
+        return _describe(self.hint)
+
+    def check(self, value: object) -> Any:
+        """Return ``value`` converted to the hinted type.
+
+        Raises
+        ------
+        ParameterError
+            If it cannot be: what it must be, what was got, what to do.
+        """
+        from pydantic import ValidationError  # noqa: PLC0415  # 60 ms
+
+        plain = value.item() if isinstance(value, np.generic) else value
+        ambiguous = isinstance(plain, bool) and bool not in _leaves(self.hint)
+        try:
+            if not ambiguous:
+                return _adapter(self.hint).validate_python(plain)
+        except ValidationError:
+            pass
+        fallback = "" if self.required else f" Leave it out for the default, {self.default!r}."
+        raise ParameterError(
+            f"{self.name} must be {self.description}",
+            got=_short(value),
+            cure=f"Give {self.name} {self.description}.{fallback}",
+        )
+
+
+def parameters_of(step: Callable[..., Any]) -> dict[str, Parameter]:
+    """List the parameters of a function or estimator class.
+
+    Of a function these are its keyword-only arguments (what comes before is data);
+    of a class, all arguments of its constructor.
+
+    Parameters
+    ----------
+    step
+        Function or class with type hints.
+
+    Returns
+    -------
+    :
+        Parameters by name, in the order of the signature.
+
+    Examples
+    --------
+    >>> def blur(signal, *, width: int = 3): ...
+    >>> list(parameters_of(blur))
+    ['width']
+    """
+    target = step.__init__ if inspect.isclass(step) else inspect.unwrap(step)
+    hints = typing.get_type_hints(target, include_extras=True)
+    kinds = {inspect.Parameter.KEYWORD_ONLY}
+    if inspect.isclass(step):
+        kinds.add(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = {}
+    for name, given in inspect.signature(target).parameters.items():
+        if given.kind not in kinds or name == "self":
+            continue
+        required = given.default is inspect.Parameter.empty
+        default = None if required else given.default
+        found[name] = Parameter(name, hints.get(name, Any), default, required)
+    return found
+
+
+def check_parameters(
+    step: Callable[..., Any], given: Mapping[str, object], *, where: str = ""
+) -> dict[str, Any]:
+    """Check the given parameters of a step and convert them to their hinted types.
+
+    Parameters
+    ----------
+    step
+        Function or estimator class.
+    given
+        Values by name; only these are checked and returned.
+    where
+        Name of the step in messages, for example ``"reduce.pca"``.
+
+    Returns
+    -------
+    :
+        The converted values.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is not a parameter of the step.
+    ParameterError
+        If a value does not fit.
+    """
+    known = parameters_of(step)
+    label = where or step.__name__
+    for name in given:
+        if name not in known:
+            raise UnknownNameError.among(f"parameter of {label} called", name, known)
+    return {name: known[name].check(value) for name, value in given.items()}
+
+
+def checked(function: F) -> F:
+    """Check a function's keyword-only arguments from its type hints at each call.
+
+    Examples
+    --------
+    >>> from annotated_types import Ge
+    >>> @checked
+    ... def blur(signal, *, width: Annotated[int, Ge(1)] = 3):
+    ...     return width
+    >>> blur(None, width=0)
+    Traceback (most recent call last):
+    clustem.model.errors.ParameterError: width must be an integer of at least 1; got 0. ...
+    """
+
+    signature = inspect.signature(function)
+    data = {name for name, p in signature.parameters.items() if p.kind != p.KEYWORD_ONLY}
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        inputs = {name: value for name, value in kwargs.items() if name in data}
+        settings = {name: value for name, value in kwargs.items() if name not in data}
+        return function(*args, **inputs, **check_parameters(function, settings))
+
+    return cast("F", wrapper)
+
+
+@functools.lru_cache(maxsize=512)
+def _adapter(hint: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415  # 60 ms
+
+    return TypeAdapter(_plain(hint), config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _plain(hint: Any) -> Any:
+    """Replace array types, which pydantic cannot check, by Any."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is np.ndarray or (isinstance(hint, type) and issubclass(hint, np.ndarray)):
+        return Any
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_plain(arg) for arg in args)]  # noqa: UP007  # built at run time
+    if origin is Annotated:
+        return Annotated[(_plain(args[0]), *args[1:])]
+    return hint
+
+
+def _leaves(hint: Any) -> set[Any]:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _leaves(args[0])
+    if origin is Literal:
+        return {type(arg) for arg in args}
+    if origin in (Union, types.UnionType):
+        return set().union(*(_leaves(arg) for arg in args))
+    return {bool} if hint is Any else {hint}
+
+
+def _describe(hint: Any) -> str:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        bounds = [
+            text.format(f"{getattr(rule, name):g}")
+            for rule in args[1:]
+            for name, text in _BOUNDS.items()
+            if getattr(rule, name, None) is not None
+        ]
+        return " ".join([_describe(args[0]), " and ".join(bounds)]).strip()
+    if origin is Literal:
+        return " or ".join(repr(arg) for arg in args)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_describe(arg) for arg in args)
+    if origin is np.ndarray:
+        return "an array"
+    if origin is tuple:
+        if args and args[-1] is Ellipsis:
+            return f"a list ({_describe(args[0])}, ...)"
+        return f"{len(args)} values ({', '.join(_describe(arg) for arg in args)})"
+    if origin in (list, set, frozenset) or (origin and issubclass(origin, typing.Sequence)):
+        return f"a list ({_describe(args[0])}, ...)" if args else "a list"
+    if origin is not None and issubclass(origin, Mapping):
+        return "a table of names and values"
+    return _WORDS.get(hint, "any value" if hint is Any else f"a {getattr(hint, '__name__', hint)}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004

@@ -1,0 +1,18 @@
+"""Fixtures for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(
+    os.environ.get("CLUSTEM_DATA", Path(__file__).parents[1].parent / "shared" / "data")
+).resolve()
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the real and simulated files; tests that need it are skipped where it is missing."""
+    if not DATA.is_dir():
+        pytest.skip(f"no data folder at {DATA}: set CLUSTEM_DATA")
+    return DATA
