@@ -12,7 +12,7 @@ DATA = Path(
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Folder of the real and simulated files; tests that need it are skipped where it is missing."""
+    """Folder of the real and simulated files; without it the test is skipped and counted."""
     if not DATA.is_dir():
         pytest.skip(f"no data folder at {DATA}: set CLUSTEM_DATA")
     return DATA

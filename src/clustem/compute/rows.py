@@ -116,7 +116,8 @@ class Rows:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return self.shape[0]
+        n: int = self.shape[0]
+        return n
 
     @property
     def ndim(self) -> int:
@@ -133,7 +134,7 @@ class Rows:
         """Whether the values are an ndarray (mapped files included), not dask's."""
         return not _is_dask(self._data)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Load all rows, (n, D), in their own dtype unless asked otherwise."""
         out = np.empty(self.shape, dtype=dtype or self.dtype)
         for where, block in self.map(lambda block, _: block):
@@ -225,12 +226,12 @@ class Rows:
         import dask  # noqa: PLC0415  # only for data that is dask's
         from distributed import default_client  # noqa: PLC0415
 
-        @dask.delayed(pure=False)  # type: ignore[misc]
+        @dask.delayed(pure=False)  # type: ignore[attr-defined]
         def one(data: NDArray[Any], where: Where, keep: NDArray[np.bool_] | None) -> T:
             with threadpool_limits(limits=1, user_api="blas"):
                 return function(_as_rows(data, where, keep), where)
 
-        client = default_client()
+        client = default_client()  # type: ignore[no-untyped-call]
         window = max(2 * threads, 2 * sum(client.nthreads().values()))
         ahead: deque[tuple[Where, Any]] = deque()
         for block in blocks:
@@ -265,7 +266,7 @@ class Rows:
             data = _flat(self._data, len(self._lead))
             lead = data.ndim - len(self.row_shape)
             number = self._number.reshape(data.shape[:lead])
-            cuts = [[0, size] for size in number.shape]
+            cuts = [[0, stop] for stop in data.shape[:lead]]
         for spans in itertools.product(*(itertools.pairwise(cut) for cut in cuts)):
             (start, stop), *others = spans
             rest = tuple(slice(*span) for span in others)
@@ -293,7 +294,7 @@ def _as_array(data: Any) -> Any:
     elif hasattr(data, "chunks") and hasattr(data, "shape"):  # HDF5, zarr
         import dask.array as da  # noqa: PLC0415
 
-        array = da.from_array(data)
+        array = da.from_array(data)  # type: ignore[no-untyped-call]
     else:
         array = np.asarray(data)
     return array
@@ -332,7 +333,7 @@ def _has_workers(data: Any) -> bool:
     from distributed import default_client  # noqa: PLC0415  # someone imported it already
 
     try:
-        default_client()
+        default_client()  # type: ignore[no-untyped-call]
     except ValueError:
         return False
     return True

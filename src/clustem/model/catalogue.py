@@ -56,8 +56,8 @@ class Catalogue(Mapping[str, Entry]):
     Examples
     --------
     >>> from clustem import reduce
-    >>> "pca" in reduce.catalogue
-    True
+    >>> reduce.catalogue["pca"].label
+    'reduce.pca'
     """
 
     def __init__(self, package: str, path: list[str]) -> None:

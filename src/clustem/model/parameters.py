@@ -21,6 +21,7 @@ _WORDS = {
     str: "a text",
     bool: "true or false",
     type(None): "none",
+    Any: "any value",
 }
 _BOUNDS = {
     "ge": "of at least {}",
@@ -103,12 +104,12 @@ def parameters_of(step: Callable[..., Any]) -> dict[str, Parameter]:
     """
     target = step.__init__ if inspect.isclass(step) else inspect.unwrap(step)
     hints = typing.get_type_hints(target, include_extras=True)
-    kinds = {inspect.Parameter.KEYWORD_ONLY}
-    if inspect.isclass(step):
-        kinds.add(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    is_data = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    if not inspect.isclass(step):
+        is_data |= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     found = {}
     for name, given in inspect.signature(target).parameters.items():
-        if given.kind not in kinds or name == "self":
+        if given.kind in is_data or name == "self":
             continue
         required = given.default is inspect.Parameter.empty
         default = None if required else given.default
@@ -163,7 +164,6 @@ def checked(function: F) -> F:
     Traceback (most recent call last):
     clustem.model.errors.ParameterError: width must be an integer of at least 1; got 0. ...
     """
-
     signature = inspect.signature(function)
     data = {name for name, p in signature.parameters.items() if p.kind != p.KEYWORD_ONLY}
 
@@ -209,30 +209,29 @@ def _leaves(hint: Any) -> set[Any]:
 def _describe(hint: Any) -> str:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        bounds = [
-            text.format(f"{getattr(rule, name):g}")
-            for rule in args[1:]
-            for name, text in _BOUNDS.items()
-            if getattr(rule, name, None) is not None
-        ]
-        return " ".join([_describe(args[0]), " and ".join(bounds)]).strip()
+        return " ".join([_describe(args[0]), _bounds(args[1:])]).strip()
     if origin is Literal:
         return " or ".join(repr(arg) for arg in args)
     if origin in (Union, types.UnionType):
         return " or ".join(_describe(arg) for arg in args)
+    if origin is tuple and args[-1:] != (Ellipsis,):
+        return f"{len(args)} values ({', '.join(_describe(arg) for arg in args)})"
     if origin is np.ndarray:
         return "an array"
-    if origin is tuple:
-        if args and args[-1] is Ellipsis:
-            return f"a list ({_describe(args[0])}, ...)"
-        return f"{len(args)} values ({', '.join(_describe(arg) for arg in args)})"
-    if origin in (list, set, frozenset) or (origin and issubclass(origin, typing.Sequence)):
-        return f"a list ({_describe(args[0])}, ...)" if args else "a list"
-    if origin is not None and issubclass(origin, Mapping):
-        return "a table of names and values"
-    return _WORDS.get(hint, "any value" if hint is Any else f"a {getattr(hint, '__name__', hint)}")
+    if origin is not None:
+        return "a table" if issubclass(origin, Mapping) else f"a list ({_describe(args[0])}, ...)"
+    return _WORDS.get(hint, f"a {getattr(hint, '__name__', hint)}")
+
+
+def _bounds(rules: tuple[Any, ...]) -> str:
+    return " and ".join(
+        text.format(f"{getattr(rule, name):g}")
+        for rule in rules
+        for name, text in _BOUNDS.items()
+        if getattr(rule, name, None) is not None
+    )
 
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -59,7 +59,7 @@ class Partition:
         by: NDArray[Any] | None = None,
         history: tuple[Step, ...] = (),
     ) -> Partition:
-        """Number the clusters of a fitted estimator.
+        """Give the clusters of a fitted estimator their numbers.
 
         Parameters
         ----------

@@ -72,12 +72,13 @@ class Projection:
     @property
     def unassigned(self) -> NDArray[np.bool_]:
         """Positions that take part but belong to no cluster; boolean, shape of the scan."""
-        return (self.labels.data < 0) & ~self.mask
+        unassigned: NDArray[np.bool_] = (self.labels.data < 0) & ~self.mask
+        return unassigned
 
     @property
     def unassigned_fraction(self) -> float:
         """Share of unassigned positions among those not excluded."""
-        return float(np.count_nonzero(self.unassigned) / max(np.count_nonzero(~self.mask), 1))
+        return float(self.unassigned[~self.mask].mean())
 
     def name_of(self, cluster: int) -> str:
         """Name of a cluster: the user's, or ``cluster 0``, ``cluster 1``, ..."""

@@ -48,5 +48,5 @@ class Step:
         return f"{self.room}.{self.name}({given})"
 
     def as_dict(self) -> dict[str, Any]:
-        """The step as plain values, for JSON."""
+        """Return the step as plain values, for JSON."""
         return asdict(self)
