@@ -1,0 +1,95 @@
+"""What all estimators of this room share: names checked early, values in ``fit``, clear errors."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils.validation import validate_data
+
+from clustem.model import InputError, ParameterError, UnknownNameError, check_parameters
+
+
+class Estimator(ClusterMixin, BaseEstimator):
+    """A scikit-learn clusterer that refuses unknown parameters and says what to do instead.
+
+    Values of parameters are checked in ``fit``, as scikit-learn asks, against the type hints of
+    the constructor: a subclass calls :meth:`_checked` there, and :meth:`_validated` with its data.
+    """
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        known = cls._get_param_names()
+        for name in given:
+            if name not in known:
+                raise UnknownNameError.among(f"parameter of {cls.__name__} called", name, known)
+        made: Self = super().__new__(cls)
+        return made
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # inspect would show the catch-all of __new__ instead of the constructor's parameters.
+        constructor = inspect.signature(cls.__init__)
+        cls.__signature__ = constructor.replace(
+            parameters=list(constructor.parameters.values())[1:]
+        )
+
+    def _checked(self, *, n_rows: int | None = None) -> dict[str, Any]:
+        """Return all parameters, converted to their hinted types.
+
+        Parameters
+        ----------
+        n_rows
+            Number of rows to be clustered; ``n_clusters`` must not exceed it.
+
+        Raises
+        ------
+        ParameterError
+            If a value does not fit: what it must be, what was got, what to do.
+        """
+        params = check_parameters(type(self), self.get_params(deep=False))
+        if n_rows is not None and params["n_clusters"] > n_rows:
+            raise ParameterError(
+                f"n_clusters must be at least 1 and at most the number of rows ({n_rows})",
+                got=params["n_clusters"],
+                cure="Use a smaller k or a larger region.",
+            )
+        return params
+
+    def _validated(self, X: Any, *, reset: bool = True) -> NDArray[Any]:
+        """Return data as a matrix in memory, in its own number type.
+
+        Parameters
+        ----------
+        X
+            Array-like (n, D) of finite real numbers; small enough to be held in memory.
+        reset
+            True in ``fit``: remember the number of features. False: it must be the same as there.
+
+        Raises
+        ------
+        InputError
+            If there are NaN or infinite values, no rows, or another number of features.
+        """
+        try:
+            out: NDArray[Any] = validate_data(
+                self, X, reset=reset, dtype="numeric", order="C", ensure_all_finite=False
+            )
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                " ".join(str(error).split()).rstrip("."),
+                cure="Give a matrix of real numbers, one row per scan position.",
+            ) from error
+        # A sum is finite only if all values are, unless it overflows: then look closer.
+        with np.errstate(over="ignore", invalid="ignore"):
+            doubtful = out.dtype.kind == "f" and not np.isfinite(out.sum())
+        if doubtful and not (finite := np.isfinite(out)).all():
+            nan, rows = int(np.isnan(out).sum()), int((~finite.all(axis=1)).sum())
+            raise InputError(
+                "All values must be finite numbers",
+                got=f"{nan} NaN and {int((~finite).sum()) - nan} inf in {rows} of {len(out)} rows",
+                cure="Exclude those rows with the mask, or fill them in, before clustering.",
+            )
+        return out
