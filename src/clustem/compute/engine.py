@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 class Engine(Protocol):
     """The few operations that a pass does on a block of rows.
 
-    A block goes in as it lies in the file (any dtype); what comes out is on the host,
-    ready to be summed in float64.
+    Blocks go in from the host and results come out there, to be summed in float64.
     """
 
     name: str
 
-    def gram(self, block: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
-        """Return ``(block * scale).T @ (block * scale)``, shape (D, D)."""
+    def gram(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``block.T @ block``, shape (D, D)."""
         ...
 
     def project(self, block: NDArray[Any], basis: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -38,12 +37,9 @@ class NumpyEngine:
 
     name = "numpy"
 
-    def gram(self, block: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
-        """Return ``(block * scale).T @ (block * scale)``, shape (D, D)."""
-        x = np.asarray(block, dtype=np.float32)
-        if scale is not None:
-            x = x * scale
-        return (x.T @ x).astype(np.float64)
+    def gram(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``block.T @ block``, shape (D, D)."""
+        return block.T @ block
 
     def project(self, block: NDArray[Any], basis: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``block @ basis`` for a basis (D, r), shape (rows, r)."""

@@ -100,7 +100,7 @@ class Rows:
         self._block_bytes = block_bytes
         total = prod(self._lead)
         n = total if self._mask is None else total - int(np.count_nonzero(self._mask))
-        self.shape = (n, prod(self.row_shape))
+        self.shape: tuple[int, int] = (n, prod(self.row_shape))
         if 0 in self.shape:
             raise InputError(
                 "At least one row with at least one value is needed",
@@ -116,8 +116,7 @@ class Rows:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        n: int = self.shape[0]
-        return n
+        return int(self.shape[0])
 
     @property
     def ndim(self) -> int:
@@ -160,6 +159,14 @@ class Rows:
         for where, block in self.map(lambda block, _: block, subset=wanted):
             out[np.searchsorted(wanted, where)] = block
         return out[back]
+
+    def pilot_mean(self, count: int = 64) -> NDArray[np.float32]:
+        """Return the mean (D,) of a few evenly spaced rows.
+
+        Subtract it before squares are summed, and no digits are lost to a large offset.
+        """
+        numbers = np.unique(np.linspace(0, len(self) - 1, count).astype(np.intp))
+        return self.take(numbers).mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def map(
         self,
