@@ -95,7 +95,7 @@ class Comparison:
         )
 
     def _overlap(self) -> dict[int, int]:
-        """Matched positions per label of the second map."""
+        """Count the matched positions per label of the second map."""
         first, second = self.rows.tolist(), self.columns.tolist()
         return {
             b: int(self.counts[first.index(a), second.index(b)]) for a, b in self.matching.items()

@@ -13,7 +13,7 @@ from clustem.model.errors import (
 )
 from clustem.model.kinds import Geometry, ScanMask, SignalMask, Values
 from clustem.model.parameters import Parameter, check_parameters, checked, parameters_of
-from clustem.model.partition import Partition
+from clustem.model.partition import Partition, falling_order
 from clustem.model.projection import Projection
 from clustem.model.step import Step
 from clustem.model.table import Table
@@ -37,5 +37,6 @@ __all__ = [
     "Values",
     "check_parameters",
     "checked",
+    "falling_order",
     "parameters_of",
 ]

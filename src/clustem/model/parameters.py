@@ -72,11 +72,12 @@ class Parameter:
                 return _adapter(self.hint).validate_python(plain)
         except ValidationError:
             pass
-        fallback = "" if self.required else f" Leave it out for the default, {self.default!r}."
         raise ParameterError(
             f"{self.name} must be {self.description}",
             got=_short(value),
-            cure=f"Give {self.name} {self.description}.{fallback}",
+            cure="Give such a value."
+            if self.required
+            else f"Leave it out for the default, {self.default!r}.",
         )
 
 
@@ -104,9 +105,10 @@ def parameters_of(step: Callable[..., Any]) -> dict[str, Parameter]:
     """
     target = step.__init__ if inspect.isclass(step) else inspect.unwrap(step)
     hints = typing.get_type_hints(target, include_extras=True)
-    is_data = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    kinds = inspect.Parameter
+    is_data: set[object] = {kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD}
     if not inspect.isclass(step):
-        is_data |= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        is_data |= {kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD}
     found = {}
     for name, given in inspect.signature(target).parameters.items():
         if given.kind in is_data or name == "self":
@@ -216,10 +218,10 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(arg) for arg in args)
     if origin is tuple and args[-1:] != (Ellipsis,):
         return f"{len(args)} values ({', '.join(_describe(arg) for arg in args)})"
-    if origin is np.ndarray:
-        return "an array"
     if origin is not None:
-        return "a table" if issubclass(origin, Mapping) else f"a list ({_describe(args[0])}, ...)"
+        plural = f"a list ({_describe(args[0])}, ...)"
+        kinds = {np.ndarray: "an array", dict: "a table", Mapping: "a table"}
+        return kinds.get(origin, plural)
     return _WORDS.get(hint, f"a {getattr(hint, '__name__', hint)}")
 
 

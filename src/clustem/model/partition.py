@@ -88,11 +88,16 @@ class Partition:
             rank = np.array(
                 [np.median(by[raw == i]) if np.any(raw == i) else -np.inf for i in range(k)]
             )
-        order = np.argsort(-rank, kind="stable")
+        order = falling_order(rank)
         number = np.empty(k, dtype=np.int16)
         number[order] = np.arange(k, dtype=np.int16)
         memberships = None if given is None else np.asarray(given, dtype=np.float32)[:, order]
         return cls(number[raw], memberships, table, estimator, order, _scores(estimator), history)
+
+
+def falling_order(rank: NDArray[Any]) -> NDArray[np.intp]:
+    """Order clusters by falling rank (k,); ties keep their order."""
+    return np.argsort(-np.asarray(rank, dtype=np.float64), kind="stable")
 
 
 def _scores(estimator: Any) -> dict[str, float]:

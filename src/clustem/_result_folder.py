@@ -1,0 +1,193 @@
+"""The result folder: written whole or not at all, and read back."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustem.model import InputError, OutputError, Projection, Step
+
+_MARK = "provenance.json"
+_PACKAGES = (
+    "clustem",
+    "hyperspy",
+    "exspy",
+    "rosettasciio",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "numba",
+)
+
+
+def check_output(folder: str | Path, *, force: bool) -> Path:
+    """Refuse an output folder that cannot be used, before anything is computed.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists without ``force``, is not a result folder, or cannot be made.
+    """
+    target = Path(folder).expanduser().absolute()
+    if target.exists():
+        if not force:
+            raise OutputError(
+                "The output folder must not exist yet",
+                got=target,
+                cure="Choose another with -o, or replace it with --force.",
+            )
+        if not target.is_dir() or (any(target.iterdir()) and not (target / _MARK).is_file()):
+            raise OutputError(
+                "Only a result folder can be replaced",
+                got=f"{target}, which is something else",
+                cure="Choose another folder with -o.",
+            )
+    parent = next(p for p in target.parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(
+            "The output folder must be writable",
+            got=f"no permission in {parent}",
+            cure="Choose another folder with -o.",
+        )
+    return target
+
+
+def save_result(
+    projection: Projection,
+    folder: str | Path,
+    *,
+    recipe: str,
+    origin: Mapping[str, str],
+    force: bool,
+) -> Path:
+    """Write a result folder; see ``Segmentation.save``."""
+    target = check_output(folder, force=force)
+    with _whole(target) as sibling:
+        _write(projection, sibling, recipe, origin)
+    return target
+
+
+def load_result(folder: str | Path) -> tuple[Projection, str, dict[str, str]]:
+    """Read a result folder: its projection, recipe and origin; see ``Segmentation.load``."""
+    path = Path(folder)
+    if not (path / _MARK).is_file():
+        raise InputError(
+            "A result folder must hold provenance.json",
+            got=path,
+            cure="Name a folder written by clustem run or Segmentation.save.",
+        )
+    try:
+        return _read(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path} must be a whole result folder",
+            got=str(error).partition("\n")[0],
+            cure="Run the recipe in it again.",
+        ) from None
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Give a sibling folder to write to, and rename it to the target at the end."""
+    sibling = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sibling = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        yield sibling
+        sibling.chmod(0o755)  # mkdtemp's is for the owner only
+        if target.exists():
+            old = sibling.with_name(f"{sibling.name}-old")
+            target.rename(old)
+            sibling.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            sibling.rename(target)
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        raise OutputError(
+            f"The result must be writable to {target}",
+            got="a full disk" if full else error.strerror or str(error),
+            cure="Free some space." if full else "Choose another folder with -o.",
+        ) from None
+    finally:
+        if sibling is not None:
+            shutil.rmtree(sibling, ignore_errors=True)
+
+
+def _write(old: Projection, folder: Path, recipe: str, origin: Mapping[str, str]) -> None:
+    from clustem.report import write_report  # noqa: PLC0415  # matplotlib, 0.5 s
+
+    write_report(old, folder)
+    old.spread.save(folder / "spread.hspy")
+    arrays = {key: value for key, value in old.details.items() if isinstance(value, np.ndarray)}
+    plain = {k: v for k, v in old.details.items() if isinstance(v, str | int | float)}
+    np.savez_compressed(
+        folder / "details.npz", mask=old.mask, points=old.points, counts=old.counts, **arrays
+    )
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+    provenance = {
+        "input": dict(origin),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "history": [step.as_dict() for step in old.history],
+        "scores": dict(old.scores),
+        "unassigned_fraction": old.unassigned_fraction,
+        "names": {str(key): name for key, name in old.names.items()},
+        "features": list(old.features),
+        "details": plain,
+        "title": old.labels.metadata.get_item("General.title", ""),
+        "axes": [axis.get_axis_dictionary() for axis in old.labels.axes_manager._axes],
+    }
+    text = json.dumps(provenance, indent=2, ensure_ascii=False, default=_plain)
+    (folder / _MARK).write_text(text, encoding="utf-8")
+
+
+def _read(folder: Path) -> tuple[Projection, str, dict[str, str]]:
+    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    import tifffile  # noqa: PLC0415
+
+    known = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+    with np.load(folder / "details.npz") as file:
+        arrays = dict(file)
+    mask, points, counts = (arrays.pop(name) for name in ("mask", "points", "counts"))
+    metadata = {"General": {"title": known["title"]}}
+    kind = hs.signals.Signal1D if mask.ndim == 1 else hs.signals.Signal2D
+    labels = tifffile.imread(folder / "labels.tif").reshape(mask.shape)
+    memberships = None
+    if (folder / "memberships.tif").is_file():
+        stack = tifffile.imread(folder / "memberships.tif").reshape(-1, *mask.shape)
+        axes = [{"name": "cluster", "size": len(stack), "navigate": True}, *known["axes"]]
+        memberships = kind(stack, axes=axes, metadata=metadata)
+    projection = Projection(
+        labels=kind(labels, axes=known["axes"], metadata=metadata),
+        memberships=memberships,
+        centers=hs.load(folder / "centers.hspy"),
+        spread=hs.load(folder / "spread.hspy"),
+        counts=counts,
+        mask=mask,
+        points=points,
+        features=tuple(known["features"]),
+        names={int(key): name for key, name in known["names"].items()},
+        scores=known["scores"],
+        details={**arrays, **known["details"]},
+        history=tuple(Step(**step) for step in known["history"]),
+    )
+    recipe = (folder / "recipe.toml").read_text(encoding="utf-8")
+    return projection, recipe, known["input"]
+
+
+def _plain(value: Any) -> Any:
+    """Numpy's scalars and arrays for JSON."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)

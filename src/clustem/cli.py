@@ -1,0 +1,244 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="clustem",
+    help="Find where things are alike in electron-microscopy data.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Source = Annotated[Path, typer.Argument(help="A file that HyperSpy reads.", metavar="INPUT")]
+RecipeName = Annotated[
+    str, typer.Option("-r", "--recipe", help="Recipe: a name (clustem recipes) or a .toml file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-s",
+        "--set",
+        help="Change the recipe: room.param=value, room.step.param=value, room.step=true or false, "
+        "room=Step. May be repeated.",
+        metavar="NAME=VALUE",
+    ),
+]
+Clusters = Annotated[
+    int | None, typer.Option("-k", help="Number of clusters, short for -s cluster.n_clusters=K.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Result folder; it must not exist.", metavar="DIR"),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result folder.")]
+Lazy = Annotated[
+    bool | None,
+    typer.Option("--lazy/--no-lazy", help="Leave the data on disk (default: beyond 2 GB)."),
+]
+
+
+@app.command()
+def run(
+    source: Source,
+    recipe: RecipeName,
+    settings: Settings = None,
+    k: Clusters = None,
+    output: Output = None,
+    *,
+    lazy: Lazy = None,
+    force: Force = False,
+) -> None:
+    """Run a recipe on a file and write the result folder."""
+    from clustem._result_folder import check_output  # noqa: PLC0415  # --help stays fast
+    from clustem.recipes import Recipe  # noqa: PLC0415
+
+    chosen = Recipe.named(recipe).with_settings(_parsed(settings, k))
+    folder = output or Path(f"{source.stem}_{chosen.name}")
+    check_output(folder, force=force)
+    _save(_segmented(source, chosen, lazy), folder, force=force)
+
+
+@app.command()
+def demo(
+    recipe: Annotated[str, typer.Argument(help="Which recipe.")] = "eds",
+    settings: Settings = None,
+    output: Output = None,
+    *,
+    force: Force = False,
+) -> None:
+    """Run a recipe on a simulated scan and score the map against the truth."""
+    from clustem import compare, samples  # noqa: PLC0415  # --help stays fast
+    from clustem._result_folder import check_output  # noqa: PLC0415
+    from clustem.recipes import Recipe  # noqa: PLC0415
+
+    chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
+    folder = output or Path(f"demo_{chosen.name}")
+    check_output(folder, force=force)
+    sample = samples.catalogue[chosen.name].step()
+    result = _segmented(sample.signal, chosen, None)
+    _save(result, folder, force=force)
+    typer.echo(f"against the truth: {compare(result, sample.labels)}")
+
+
+@app.command(name="compare")
+def compare_command(
+    first: Annotated[Path, typer.Argument(help="Result folder, .tif or .npy label map.")],
+    second: Annotated[Path, typer.Argument(help="The same; counts as the truth.")],
+) -> None:
+    """Compare two label maps of the same scan after the best matching of their numbers."""
+    from clustem import compare  # noqa: PLC0415  # --help stays fast
+
+    found = compare(first, second)
+    typer.echo(str(found))
+    typer.echo("confusion [% of each column]: rows are A, columns are B")
+    typer.echo("      " + "".join(f"{label:>8d}" for label in found.columns))
+    for label, shares in zip(found.rows, found.confusion, strict=True):
+        match = found.matching.get(int(label), "none")
+        cells = "".join(f"{share:8.2f}" for share in shares)
+        typer.echo(f"{label:>6d}{cells}   matches {match}")
+    for label in found.columns.tolist():
+        typer.echo(
+            f"B {label}: precision {found.precision[label]:.4f}, "
+            f"recall {found.recall[label]:.4f}, F1 {found.f1[label]:.4f}"
+        )
+
+
+@app.command()
+def info(source: Source) -> None:
+    """Show shape, axes, units and memory of a file, and the recipe that would fit."""
+    from clustem.recipes import Recipe, read  # noqa: PLC0415  # --help stays fast
+
+    scan = read(source, lazy=None)
+    for signal in (scan.signal, *scan.context):
+        kind = signal.metadata.get_item("Signal.signal_type", "") or "untyped"
+        title = signal.metadata.get_item("General.title", "")
+        shape = " × ".join(str(size) for size in signal.data.shape)
+        typer.echo(f"{kind} {title!r}: {shape} {signal.data.dtype}, {_size(signal.data.nbytes)}")
+        for axis in signal.axes_manager._axes:
+            role = "scan" if axis.navigate else "signal"
+            units = axis.units if isinstance(axis.units, str) and axis.units else "px"
+            typer.echo(
+                f"  {role:6} {axis.name!s:10} {axis.size:6d}  "
+                f"scale {axis.scale:.6g} {units}, offset {axis.offset:.6g} {units}"
+            )
+    fits = Recipe.fitting(scan.signal)
+    typer.echo(f"recipe: {', '.join(fits) if fits else 'none fits yet'}")
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Recipe to print as TOML.")] = None,
+    *,
+    parameters: Annotated[
+        bool, typer.Option("--parameters", help="Print every parameter of every step instead.")
+    ] = False,
+) -> None:
+    """List the recipes, or print one as TOML to start from."""
+    from clustem.recipes import Recipe  # noqa: PLC0415  # --help stays fast
+
+    if name is None:
+        for known in Recipe.names():
+            typer.echo(f"{known:14} {Recipe.named(known).title}")
+        return
+    recipe = Recipe.named(name)
+    if not parameters:
+        typer.echo(recipe.to_toml())
+        return
+    for entry in recipe.entries():
+        typer.echo(f"{entry.label}: {entry.summary}")
+        for parameter in entry.parameters.values():
+            default = "required" if parameter.required else f"default {parameter.default!r}"
+            typer.echo(f"  {parameter.name:18} {parameter.description}; {default}")
+
+
+def main() -> None:
+    """Run the command line: exit 0 if fine, 2 for wrong use or bad input, 130 for Ctrl-C."""
+    try:
+        status = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("stopped; nothing was written.", 130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's, whichever copy of it typer brings
+            _stop(f"{error.format_message().rstrip('.')}. See clustem --help.", 2)
+        from clustem.model import ClustemError  # noqa: PLC0415  # only on failure
+
+        if not isinstance(error, ClustemError):
+            raise
+        _stop(str(error), 2)
+    sys.exit(status or 0)
+
+
+def _stop(message: str, status: int) -> None:
+    typer.echo(f"clustem: {' '.join(message.split())}", err=True)
+    sys.exit(status)
+
+
+def _parsed(settings: list[str] | None, k: int | None) -> dict[str, Any]:
+    """Split ``name=value``; values are TOML where they can be, else text."""
+    import tomllib  # noqa: PLC0415  # --help stays fast
+
+    from clustem.model import ParameterError  # noqa: PLC0415
+
+    found: dict[str, Any] = {}
+    for setting in settings or ():
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip():
+            raise ParameterError(
+                "A setting must read NAME=VALUE",
+                got=setting,
+                cure="For example cluster.n_clusters=4.",
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        found[name.strip()] = value
+    if k is not None:
+        found["cluster.n_clusters"] = k
+    return found
+
+
+def _segmented(source: Any, recipe: Any, lazy: bool | None) -> Any:  # noqa: FBT001  # private
+    from rich.console import Console  # noqa: PLC0415  # --help stays fast
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    from clustem.recipes import segment  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("reading", total=1.0)
+        return segment(
+            source,
+            recipe,
+            lazy=lazy,
+            progress=lambda step, share: bar.update(task, description=step, completed=share),
+        )
+
+
+def _save(result: Any, folder: Path, *, force: bool) -> None:
+    result.save(folder, force=force)
+    for i, count in enumerate(result.counts):
+        share = 100 * count / max((~result.mask).sum(), 1)
+        typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
+    typer.echo(f"unassigned: {100 * result.unassigned_fraction:.2f} %")
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _size(n_bytes: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"
