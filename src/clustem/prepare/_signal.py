@@ -1,0 +1,89 @@
+"""What all preparations need to know about a signal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.model import InputError
+
+
+def scan_shape(signal: Any) -> tuple[int, ...]:
+    """Shape of the scan in array order: (rows, columns), (positions,) or ()."""
+    return tuple(int(axis.size) for axis in signal.axes_manager.navigation_axes[::-1])
+
+
+def require_scan(signal: Any, what: str, *, cure: str) -> tuple[int, ...]:
+    """Return the scan's shape; refuse what is not a scan of one or two axes.
+
+    Parameters
+    ----------
+    signal
+        Any HyperSpy signal.
+    what
+        Name of the preparation, for the message.
+    cure
+        What to do where there is no scan.
+
+    Raises
+    ------
+    InputError
+        If the signal has no scan axes, or more than two.
+    """
+    shape = scan_shape(signal)
+    if len(shape) not in (1, 2):
+        raise InputError(
+            f"{what} needs a scan with one or two axes",
+            got=f"{len(shape)} scan axes",
+            cure=cure if not shape else "Cut out one scan first, for example signal.inav[..., 0].",
+        )
+    return shape
+
+
+def require_numbers(signal: Any, what: str) -> None:
+    """Refuse complex values and records."""
+    if signal.data.dtype.kind not in "buif":
+        raise InputError(
+            f"{what} needs real numbers",
+            got=f"dtype {signal.data.dtype}",
+            cure="Take the real part or the magnitude first.",
+        )
+
+
+def fitting_mask(mask: Any, shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
+    """Return the mask as an array; refuse another shape or type.
+
+    Parameters
+    ----------
+    mask
+        Boolean array or None (nothing excluded).
+    shape
+        What its shape must be.
+    where
+        ``"scan"`` or ``"signal"``, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is not boolean or does not fit.
+    """
+    if mask is None:
+        return np.zeros(shape, dtype=bool)
+    found = np.asarray(mask)
+    if found.dtype != np.bool_ or found.shape != shape:
+        raise InputError(
+            f"The mask must be boolean with the shape of the {where}, {shape}",
+            got=f"{found.dtype} of shape {found.shape}",
+            cure="True = excluded; masks are in array order, rows first.",
+        )
+    return found
+
+
+def with_data(signal: Any, data: Any) -> Any:
+    """Return a copy of the signal, axes and metadata included, with other values.
+
+    The variance that the metadata may hold belongs to the old values and is left behind.
+    """
+    return signal._deepcopy_with_new_data(data)  # HyperSpy's own way; copies no data

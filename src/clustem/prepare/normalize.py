@@ -1,0 +1,117 @@
+"""Put all spectra or patterns on one scale."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.compute import Rows
+from clustem.model import InputError, SignalMask, Values, checked
+from clustem.prepare._signal import fitting_mask, require_numbers, scan_shape, with_data
+
+Scale = Literal["sum", "max", "l2", "zscore"]
+
+
+@checked
+def normalize(
+    signal: Any,
+    *,
+    by: Scale = "sum",
+    signal_mask: SignalMask | None = None,
+) -> Values:
+    """Divide each spectrum or pattern by its sum, maximum or norm, or standardise it.
+
+    Parameters
+    ----------
+    signal
+        Scan of spectra or patterns, lazy or not.
+    by
+        ``"sum"`` of the magnitudes, ``"max"`` of the magnitudes, ``"l2"``: Euclidean norm,
+        ``"zscore"``: subtract the mean and divide by the standard deviation.
+    signal_mask
+        Boolean, shape of one spectrum or pattern, True = excluded: does not count in the sum,
+        maximum or norm. With the transmitted beam excluded, faint spots set the scale.
+
+    Returns
+    -------
+    :
+        Signal of the same shape, float32, lazy if the input is. Excluded values are
+        divided like the others.
+
+    Raises
+    ------
+    InputError
+        If there is no scan, the values are not real numbers, or the mask does not fit.
+
+    Notes
+    -----
+    What has nothing to divide by stays 0: a row of zeros, and for ``"zscore"`` a constant one.
+    The figures of each row are computed in float64.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> scan = hs.signals.Signal1D(np.array([[1, 3, 4], [0, 0, 0]], dtype=np.uint8))
+    >>> normalize(scan).data.tolist()
+    [[0.125, 0.375, 0.5], [0.0, 0.0, 0.0]]
+    """
+    require_numbers(signal, "Normalisation")
+    scan = scan_shape(signal)
+    inner = signal.data.shape[len(scan) :]
+    excluded = fitting_mask(signal_mask, inner, "signal")
+    if excluded.all():
+        raise InputError(
+            "At least one channel or pixel must be left in",
+            got=f"all {excluded.size} excluded",
+            cure="Loosen the mask.",
+        )
+    keep = np.flatnonzero(~excluded) if excluded.any() else None
+    lazy = hasattr(signal.data, "dask")
+    return with_data(signal, (_lazily if lazy else _at_once)(signal.data, len(inner), keep, by))
+
+
+def _at_once(data: NDArray[Any], inner: int, keep: NDArray[np.intp] | None, by: str) -> Any:
+    out = np.empty(data.shape, dtype=np.float32)
+    lead = data.ndim - inner
+    flat = out.reshape(-1, int(np.prod(data.shape[lead:])))
+    rows = Rows(data if lead else data[np.newaxis], row_ndim=inner)
+
+    def one(block: NDArray[Any], where: NDArray[np.intp]) -> None:
+        flat[where] = _scaled(block, keep, by)
+
+    for _ in rows.map(one):
+        pass
+    return out
+
+
+def _lazily(data: Any, inner: int, keep: NDArray[np.intp] | None, by: str) -> Any:
+    axes = range(data.ndim - inner, data.ndim)
+    whole = data.rechunk(dict.fromkeys(axes, -1))  # a row's figures need the whole row
+
+    def one(block: NDArray[Any]) -> NDArray[Any]:
+        size = int(np.prod(block.shape[block.ndim - inner :]))
+        return _scaled(block.reshape(-1, size), keep, by).reshape(block.shape)
+
+    return whole.map_blocks(one, dtype=np.float32, meta=np.empty((0,) * data.ndim, np.float32))
+
+
+def _scaled(block: NDArray[Any], keep: NDArray[np.intp] | None, by: str) -> NDArray[np.float32]:
+    """Scale rows (n, D); ``keep`` lists the values that set the scale."""
+    x = block.astype(np.float64)
+    counted = x if keep is None else x[:, keep]
+    if by == "sum":
+        size = np.abs(counted).sum(axis=1)
+    elif by == "max":
+        size = np.abs(counted).max(axis=1)
+    elif by == "l2":
+        size = np.sqrt(np.einsum("ij,ij->i", counted, counted))
+    else:
+        mean = counted.mean(axis=1)
+        size = counted.std(axis=1)
+        size[size <= 1e-12 * np.abs(mean)] = 0  # constant up to rounding
+        x -= mean[:, np.newaxis]
+        x[size == 0] = 0
+    x *= np.divide(1, size, out=np.zeros(len(size)), where=size != 0)[:, np.newaxis]
+    return x.astype(np.float32)

@@ -1,0 +1,76 @@
+"""Scan positions with hardly any signal."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge
+
+from clustem.model import ScanMask, checked
+from clustem.prepare._signal import require_numbers, require_scan
+
+
+@checked
+def vacuum(
+    signal: Any,
+    *,
+    threshold: Annotated[float, Ge(0)] = 1.0,
+    closing: bool = True,
+    opening: bool = True,
+) -> ScanMask:
+    """Mask the positions whose largest value is no more than a threshold.
+
+    Parameters
+    ----------
+    signal
+        Scan of spectra or patterns, lazy or not.
+    threshold
+        Largest value of a spectrum or pattern that still is vacuum, in the signal's own unit
+        [counts].
+    closing
+        Fill gaps of the mask that are smaller than its 4-neighbourhood.
+    opening
+        Remove specks of the mask that are smaller than it.
+
+    Returns
+    -------
+    :
+        Boolean, shape of the scan, True = vacuum, excluded.
+
+    Raises
+    ------
+    InputError
+        If there is no scan.
+
+    Notes
+    -----
+    TEM-EDS signals are sent to eXSpy's ``vacuum_mask``; the same rule holds for all others. It
+    cannot find the vacuum of low-loss EELS, where the zero-loss peak is brightest outside.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> scan = np.zeros((5, 6, 8), dtype=np.uint8)
+    >>> scan[:, 3:, 2] = 9
+    >>> vacuum(hs.signals.Signal1D(scan)).sum(axis=1).tolist()
+    [3, 3, 3, 3, 3]
+    """
+    require_scan(signal, "A vacuum mask", cure="Give a spectrum image or a scan of patterns.")
+    require_numbers(signal, "A vacuum mask")
+    if hasattr(signal, "vacuum_mask"):
+        found = signal.vacuum_mask(threshold=threshold, closing=closing, opening=opening)
+        return np.array(found.data, dtype=bool)
+    return _by_largest(signal, threshold, closing=closing, opening=opening)
+
+
+def _by_largest(signal: Any, threshold: float, *, closing: bool, opening: bool) -> ScanMask:
+    from scipy.ndimage import binary_dilation, binary_erosion  # noqa: PLC0415  # 0.1 s
+
+    inner = tuple(range(signal.axes_manager.navigation_dimension, signal.data.ndim))
+    mask = np.asarray(signal.data.max(axis=inner) <= threshold)
+    if closing:
+        mask = binary_erosion(binary_dilation(mask, border_value=0), border_value=1)
+    if opening:
+        mask = binary_dilation(binary_erosion(mask, border_value=1), border_value=0)
+    return mask
