@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from clustem.compute import NumpyEngine, Rows
 from clustem.model import InputError, ParameterError, Table, checked
@@ -66,14 +67,14 @@ def pca(
     -----
     Weighted rows are ``x_ij / sqrt(g_i h_j / N)`` with the totals g of each row, h of each channel
     and N of all: counting noise then has variance 1 everywhere. The eigenvalues of pure noise
-    end at ``(sqrt(n) + sqrt(D))**2``, which is the noise floor; without weights the noise
-    variance is estimated from the median eigenvalue. Costs one pass over the rows for the
-    Gram matrix (n D² multiplications) and one for the scores.
+    end near ``(sqrt(n) + sqrt(D))**2``; the noise floor is the 99.9 % quantile of the largest.
+    Without weights the noise variance is what the components above it leave of the total.
+    Costs one pass over the rows for the Gram matrix (n D² multiplications) and one for the scores.
 
     References
     ----------
     M. R. Keenan and P. G. Kotula, Surf. Interface Anal. 36 (2004) 203.
-    V. A. Marchenko and L. A. Pastur, Math. USSR-Sb. 1 (1967) 457.
+    I. M. Johnstone, Ann. Stat. 29 (2001) 295.
 
     Examples
     --------
@@ -100,7 +101,7 @@ def pca(
     else:
         weighting, values, vectors = _randomized(rows, wanted, random_state, is_poisson=is_poisson)
     floor = _noise_floor(weighting, len(rows), values)
-    above = int(np.count_nonzero(values > 1.01 * floor))
+    above = int(np.count_nonzero(values > floor))
     r = int(np.clip(above, 1, max_components)) if n_components == "auto" else n_components
     r = min(r, vectors.shape[1])
     vectors = vectors[:, :r] * _signs(vectors[:, :r])
@@ -140,31 +141,31 @@ class _Weighting:
         variance = float(squares @ _inverse(share))
         return cls(np.sqrt(share), None, variance, int(np.count_nonzero(total)))
 
-    def apply(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Weigh or center a block of rows, in place."""
-        if self.scale is None:
-            x -= np.asarray(self.mean, dtype=np.float32)
-        else:
-            x *= _inverse_root(x.sum(axis=1, dtype=np.float64))[:, None]
-            x *= _inverse(self.scale)
+    def apply(self, block: Block, where: Where) -> NDArray[np.float32]:
+        """Return a block's rows weighted or centered."""
+        if self.scale is None or self.mean is not None:
+            return _shifted(block, where, np.asarray(self.mean))
+        x = _counts(block, where)
+        x *= _inverse_root(x.sum(axis=1, dtype=np.float64))[:, None]
+        x *= _inverse(self.scale)
         return x
 
 
 def _gram(rows: Rows, *, is_poisson: bool) -> tuple[_Weighting, NDArray[np.float64]]:
     """Second moments (D, D) of the weighted rows, in one pass: channels are scaled afterwards."""
     engine, width = NumpyEngine(), rows.shape[1]
-    shift = np.zeros(width, np.float32) if is_poisson else rows.pilot_mean()
+    shift = np.zeros(width) if is_poisson else rows.pilot_mean()
 
     def one(block: Block, where: Where) -> tuple[NDArray[np.float64], Where, NDArray[np.float32]]:
-        x = _floats(block, where, is_poisson=is_poisson)
         if is_poisson:
+            x = _counts(block, where)
             total = x.sum(axis=0, dtype=np.float64)
             x *= _inverse_root(x.sum(axis=1, dtype=np.float64))[:, None]
             used = np.flatnonzero(total)
             if len(used) < width:  # most channels of a sparse map
                 x = x[:, used]
             return total, used, engine.gram(x)
-        x -= shift
+        x = _shifted(block, where, shift)
         return x.sum(axis=0, dtype=np.float64), np.arange(width), engine.gram(x)
 
     total, gram = np.zeros(width), np.zeros((width, width))
@@ -197,10 +198,11 @@ def _eigenpairs(
         return np.zeros(wanted), np.eye(len(gram), wanted)
     inner = gram if len(used) == len(gram) else gram[np.ix_(used, used)]
     size, k = len(used), min(wanted, len(used))
-    if size <= _EIGH_CHANNELS or k >= size:
-        values, inside = eigh(inner, subset_by_index=[size - k, size - 1], check_finite=False)
-    else:
-        values, inside = eigsh(inner, k=k, v0=np.ones(size), tol=1e-9)
+    with threadpool_limits(limits=1, user_api="blas"):  # two threads gain nothing, and can stall
+        if size <= _EIGH_CHANNELS or k >= size:
+            values, inside = eigh(inner, subset_by_index=[size - k, size - 1], check_finite=False)
+        else:
+            values, inside = eigsh(inner, k=k, v0=np.ones(size), tol=1e-9)
     order = np.argsort(-values, kind="stable")
     vectors = np.zeros((len(gram), k))
     vectors[used] = inside[:, order]
@@ -220,7 +222,7 @@ def _randomized(
         def one(
             block: Block, where: Where, narrow: NDArray[np.float32] = narrow
         ) -> NDArray[np.float32]:
-            x = weighting.apply(_floats(block, where, is_poisson=is_poisson))
+            x = weighting.apply(block, where)
             return x.T @ (x @ narrow)
 
         image = np.zeros(basis.shape)
@@ -232,10 +234,10 @@ def _randomized(
 
 
 def _wide_weighting(rows: Rows, *, is_poisson: bool) -> _Weighting:
-    shift = np.zeros(rows.shape[1], np.float32) if is_poisson else rows.pilot_mean()
+    shift = np.zeros(rows.shape[1]) if is_poisson else rows.pilot_mean()
 
     def one(block: Block, where: Where) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        x = _floats(block, where, is_poisson=is_poisson) - shift
+        x = _counts(block, where) if is_poisson else _shifted(block, where, shift)
         total = x.sum(axis=0, dtype=np.float64)
         if is_poisson:
             x *= _inverse_root(x.sum(axis=1, dtype=np.float64))[:, None]
@@ -253,9 +255,11 @@ def _wide_weighting(rows: Rows, *, is_poisson: bool) -> _Weighting:
 
 
 def _noise_floor(weighting: _Weighting, n: int, values: NDArray[np.float64]) -> float:
-    """Largest eigenvalue that noise alone would make (Marchenko and Pastur)."""
+    """Largest eigenvalue that noise alone makes in 999 of 1000 cases (Tracy and Widom)."""
     width = weighting.n_used
-    edge = float((np.sqrt(n) + np.sqrt(width)) ** 2)
+    root = np.sqrt(n) + np.sqrt(width)
+    spread = root * (1 / np.sqrt(n) + 1 / np.sqrt(width)) ** (1 / 3)
+    edge = float(root**2 + 3.27 * spread)
     if weighting.scale is not None:
         return edge
     floor = 0.0
@@ -273,13 +277,14 @@ def _scores(
     engine, scale = NumpyEngine(), weighting.scale
     basis = vectors if scale is None else vectors * _inverse(scale)[:, None]
     narrow = basis.astype(np.float32)
-    offset = 0.0 if weighting.mean is None else weighting.mean @ basis
 
-    def one(block: Block, _: Where) -> NDArray[np.float32]:
-        found = engine.project(block, narrow) - offset
-        if scale is not None and not in_counts:
+    def one(block: Block, where: Where) -> NDArray[np.float32]:
+        if scale is None:
+            return engine.project(weighting.apply(block, where), narrow)
+        found = engine.project(block, narrow)
+        if not in_counts:
             found *= _inverse_root(block.sum(axis=1, dtype=np.float64))[:, None]
-        return found.astype(np.float32)
+        return found
 
     out = np.empty((len(rows), narrow.shape[1]), dtype=np.float32)
     for where, found in rows.map(one):
@@ -287,23 +292,35 @@ def _scores(
     return out
 
 
-def _floats(block: Block, where: Where, *, is_poisson: bool) -> NDArray[np.float32]:
-    """Copy a block to float32, checked on the way."""
+def _counts(block: Block, where: Where) -> NDArray[np.float32]:
+    """Copy a block of counts to float32, checked on the way."""
     x = block.astype(np.float32)
-    if block.dtype.kind == "f" and not np.isfinite(x.sum()) and not np.isfinite(x).all():
-        bad = where[~np.isfinite(x).all(axis=1)]
-        raise InputError(
-            "PCA needs finite values",
-            got=f"NaN or infinity in row {bad[0]} and {len(bad) - 1} more",
-            cure="Exclude these positions with a mask.",
-        )
-    if is_poisson and block.dtype.kind in "if" and x.min() < 0:
+    _refuse_not_finite(x, where)
+    if block.dtype.kind in "if" and x.min() < 0:
         raise InputError(
             "Poisson weights need counts of 0 or more",
             got=f"{x.min():g}",
             cure="Take weights='none', or do not subtract a background first.",
         )
     return x
+
+
+def _shifted(block: Block, where: Where, shift: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Subtract near the mean in the block's own precision, then go to float32."""
+    x = np.subtract(block, shift, dtype=np.float64 if block.dtype.itemsize > 2 else np.float32)
+    x = x.astype(np.float32, copy=False)
+    _refuse_not_finite(x, where)
+    return x
+
+
+def _refuse_not_finite(x: NDArray[np.float32], where: Where) -> None:
+    if not np.isfinite(x.sum()) and not np.isfinite(x).all():
+        bad = where[~np.isfinite(x).all(axis=1)]
+        raise InputError(
+            "PCA needs finite values",
+            got=f"NaN or infinity in row {bad[0]} and {len(bad) - 1} more",
+            cure="Exclude these positions with a mask.",
+        )
 
 
 def _inverse(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -95,9 +95,9 @@ def _means(
         here = labels[where]
         total, square = np.zeros((2, k, rows.shape[1]))
         for i in np.unique(here[here >= 0]):
-            members = block[here == i] - shift
-            total[i] = members.sum(axis=0, dtype=np.float64)
-            square[i] = np.einsum("ij,ij->j", members, members, dtype=np.float64)
+            members = np.subtract(block[here == i], shift, dtype=np.float64)
+            total[i] = members.sum(axis=0)
+            square[i] = np.einsum("ij,ij->j", members, members)
         return total, square
 
     total, square = np.zeros((2, k, rows.shape[1]))

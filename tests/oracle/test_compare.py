@@ -1,0 +1,51 @@
+"""Comparison of label maps against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+import clustem
+from clustem.model import InputError
+
+A = np.array([[0, 0, 1], [1, 1, 2]])
+B = np.array([[5, 5, 5], [3, 3, 4]])
+
+
+def test_by_hand():
+    found = clustem.compare(A, B)
+    assert found.matching == {0: 5, 1: 3, 2: 4}
+    assert found.accuracy == pytest.approx(5 / 6)
+    assert found.precision == pytest.approx({3: 2 / 3, 4: 1.0, 5: 1.0})
+    assert found.recall == pytest.approx({3: 1.0, 4: 1.0, 5: 2 / 3})
+    assert found.macro_f1 == pytest.approx((0.8 + 1.0 + 0.8) / 3)
+    np.testing.assert_allclose(found.confusion[:, 2], [200 / 3, 100 / 3, 0])
+    # H(A|B) + H(B|A), each from the one split cluster of three
+    assert found.vi == pytest.approx(2 * 0.5 * (np.log2(3) - 2 / 3))
+    # pairs: 2 together in both; 4 and 4 together in each; 15 in all
+    assert found.ari == pytest.approx((2 - 16 / 15) / (4 - 16 / 15))
+
+
+def test_numbers_do_not_matter_and_unassigned_is_left_out():
+    c = np.where(A == 2, -1, A)
+    found = clustem.compare(c, (A + 1) % 3)
+    assert found.ari == 1
+    assert found.vi == 0
+    assert found.compared == pytest.approx(5 / 6)
+
+
+def test_more_clusters_than_truth():
+    found = clustem.compare(np.arange(6).reshape(2, 3), A)
+    assert len(found.matching) == 3
+    assert found.accuracy == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (A, B.T, "same shape"),
+        (A, B.astype(float), "integers"),
+        (A, np.full_like(B, -1), "labelled in both"),
+    ],
+)
+def test_refusals(first, second, message):
+    with pytest.raises(InputError, match=message):
+        clustem.compare(first, second)
