@@ -41,7 +41,7 @@ def fit_energy_axis(
     --------
     >>> scale, offset = fit_energy_axis([62, 183, 649], [0.525, 1.74, 6.404])
     >>> round(scale, 5), round(offset, 4)
-    (0.01001, -0.0946)
+    (0.01001, -0.0943)
     """
     x, y = np.asarray(positions, dtype=np.float64), np.asarray(energies, dtype=np.float64)
     error = np.ones(x.shape) if sigma is None else np.asarray(sigma, dtype=np.float64)
