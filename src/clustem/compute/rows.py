@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
+import mmap
 import os
 import sys
 from collections import deque
@@ -13,14 +16,16 @@ from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from clustem.model import InputError
 
 T = TypeVar("T")
 Where = NDArray[np.intp]
 BLOCK_BYTES = 16 * 2**20
+_CHUNK_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,15 @@ class _Block:
 
     where: Where
     data: Any  # array of shape (..., *row shape), lazy for dask
-    keep: NDArray[np.bool_] | None  # which of the loaded rows, None = all
+    keep: NDArray[np.bool_ | np.intp] | None  # which of these rows, None = all
 
-    def load(self) -> NDArray[Any]:
+    def apply(self, function: Callable[[NDArray[Any], Where], T]) -> tuple[Where, T]:
+        """Load the rows, call the function, give the memory back."""
         data = self.data.compute(scheduler="synchronous") if _is_dask(self.data) else self.data
-        return _as_rows(np.asarray(data), self.where, self.keep)
+        data = np.asarray(data)
+        result = function(_as_rows(data, self.where, self.keep), self.where)
+        release(data)
+        return self.where, result
 
 
 class Rows:
@@ -60,7 +69,8 @@ class Rows:
     Notes
     -----
     Rows are numbered in C order over the leading axes, excluded ones left out. Nothing is converted
-    or copied until a block is asked for; a block of a mapped file is a view.
+    or copied until a block is asked for; a block of a mapped file is a view, and its pages leave
+    the process when the function is done with it, so memory stays bounded however long the scan.
 
     Examples
     --------
@@ -108,6 +118,10 @@ class Rows:
                 cure="Loosen the mask or the region of interest.",
             )
         self._number = _numbers(self._lead, self._mask)
+        if not _is_dask(self._data):
+            self._data = _flat(self._data, len(self._lead))
+            if self._mask is not None and self._data.ndim == 1 + row_ndim:
+                self._mask = self._mask.ravel()
 
     @classmethod
     def of(cls, data: Any) -> Rows:
@@ -160,13 +174,13 @@ class Rows:
             out[np.searchsorted(wanted, where)] = block
         return out[back]
 
-    def pilot_mean(self, count: int = 64) -> NDArray[np.float32]:
+    def pilot_mean(self, count: int = 64) -> NDArray[np.float64]:
         """Return the mean (D,) of a few evenly spaced rows.
 
         Subtract it before squares are summed, and no digits are lost to a large offset.
         """
         numbers = np.unique(np.linspace(0, len(self) - 1, count).astype(np.intp))
-        return self.take(numbers).mean(axis=0, dtype=np.float64).astype(np.float32)
+        return np.asarray(self.take(numbers).mean(axis=0, dtype=np.float64))
 
     def map(
         self,
@@ -183,7 +197,8 @@ class Rows:
         function
             Called as ``function(block, where)`` with a block (rows, D) in native dtype and the row
             numbers (rows,). Runs in threads, or on the workers when a dask.distributed client
-            is active and the data is dask's; what it returns should be small.
+            is active and the data is dask's; what it returns should be small, and no view
+            of the block.
         subset
             Sorted row numbers to visit; all rows if None.
         threads
@@ -196,6 +211,8 @@ class Rows:
         :
             Row numbers and the function's result, block by block, always in the same order.
         """
+        if subset is not None and len(subset) == len(self):
+            subset = None
         blocks = self._blocks(subset)
         total = len(self) if subset is None else len(subset)
         run = self._map_on_workers if _has_workers(self._data) else self._map_in_threads
@@ -210,9 +227,9 @@ class Rows:
         self, function: Callable[[NDArray[Any], Where], T], blocks: Iterator[_Block], threads: int
     ) -> Iterator[tuple[Where, T]]:
         def one(block: _Block) -> tuple[Where, T]:
-            return block.where, function(block.load(), block.where)
+            return block.apply(function)
 
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             if threads == 1:
                 yield from map(one, blocks)
                 return
@@ -233,16 +250,21 @@ class Rows:
         import dask  # noqa: PLC0415  # only for data that is dask's
         from distributed import default_client  # noqa: PLC0415
 
-        @dask.delayed(pure=False)  # type: ignore[attr-defined]
-        def one(data: NDArray[Any], where: Where, keep: NDArray[np.bool_] | None) -> T:
-            with threadpool_limits(limits=1, user_api="blas"):
-                return function(_as_rows(data, where, keep), where)
+        client = default_client()
+        sent = client.scatter(function, broadcast=True, hash=False)  # once, not with each block
 
-        client = default_client()  # type: ignore[no-untyped-call]
+        @dask.delayed(pure=False)  # type: ignore[attr-defined]
+        def one(call: Any, data: NDArray[Any], where: Where, keep: Any) -> T:
+            with one_blas_thread():
+                result: T = call(_as_rows(data, where, keep), where)
+                return result
+
         window = max(2 * threads, 2 * sum(client.nthreads().values()))
         ahead: deque[tuple[Where, Any]] = deque()
         for block in blocks:
-            ahead.append((block.where, client.compute(one(block.data, block.where, block.keep))))
+            ahead.append(
+                (block.where, client.compute(one(sent, block.data, block.where, block.keep)))
+            )
             if len(ahead) > window:
                 where, future = ahead.popleft()
                 yield where, future.result()
@@ -250,6 +272,9 @@ class Rows:
             yield where, future.result()
 
     def _blocks(self, subset: Where | None) -> Iterator[_Block]:
+        if subset is not None and self._flat_lead:
+            yield from self._gathered(subset)
+            return
         wanted = None
         if subset is not None:
             wanted = np.zeros(len(self), dtype=bool)
@@ -263,17 +288,31 @@ class Rows:
             elif keep.any():
                 yield _Block(number[keep], data, keep)
 
+    @property
+    def _flat_lead(self) -> bool:
+        """Whether the data is an ndarray with one leading axis, whose rows can be picked."""
+        return not _is_dask(self._data) and self._data.ndim == 1 + len(self.row_shape)
+
+    @property
+    def _per_block(self) -> int:
+        return max(1, self._block_bytes // (4 * self.shape[1]))
+
+    def _gathered(self, subset: Where) -> Iterator[_Block]:
+        """Pick single rows of an ndarray."""
+        place = subset if self._mask is None else np.flatnonzero(~self._mask)[subset]
+        for first in range(0, len(subset), self._per_block):
+            part = slice(first, first + self._per_block)
+            yield _Block(subset[part], self._data, place[part])
+
     def _pieces(self) -> Iterator[tuple[Where, Any]]:
         """Cut the data along its leading axes: row numbers, and the data (lazy for dask)."""
-        per_block = max(1, self._block_bytes // (4 * self.shape[1]))
-        if _is_dask(self._data):
-            data, number = self._data, self._number
+        data, per_block = self._data, self._per_block
+        number = self._number.reshape(data.shape[: data.ndim - len(self.row_shape)])
+        if _is_dask(data):
             cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
+            per_block *= _CHUNK_BLOCKS  # to cut a chunk is to load it several times
         else:
-            data = _flat(self._data, len(self._lead))
-            lead = data.ndim - len(self.row_shape)
-            number = self._number.reshape(data.shape[:lead])
-            cuts = [[0, stop] for stop in data.shape[:lead]]
+            cuts = [[0, size] for size in number.shape]
         for spans in itertools.product(*(itertools.pairwise(cut) for cut in cuts)):
             (start, stop), *others = spans
             rest = tuple(slice(*span) for span in others)
@@ -307,6 +346,21 @@ def _as_array(data: Any) -> Any:
     return array
 
 
+def _from_storage(data: Any) -> Any:
+    """Wrap HDF5 or zarr in dask: whole storage chunks, as many as make a block of 16 MiB."""
+    import dask.array as da  # noqa: PLC0415  # only for data on disk
+
+    unit = data.chunks or (1,) * (data.ndim - 1) + data.shape[-1:]
+    whole = data.dtype.itemsize * prod(
+        min(size, total) for size, total in zip(unit, data.shape, strict=True)
+    )
+    chunks = [min(size, total) for size, total in zip(unit, data.shape, strict=True)]
+    for axis in range(data.ndim - 1, -1, -1):  # last axes first: rows stay whole
+        count = max(1, min(-(-data.shape[axis] // chunks[axis]), BLOCK_BYTES // whole))
+        chunks[axis], whole = chunks[axis] * count, whole * count
+    return da.from_array(data, chunks=tuple(chunks))
+
+
 def _numbers(lead: tuple[int, ...], mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
     """Row number of each position, -1 where excluded."""
     if mask is None:
@@ -324,10 +378,56 @@ def _flat(data: NDArray[Any], lead: int) -> NDArray[Any]:
         return data
 
 
-def _as_rows(data: NDArray[Any], where: Where, keep: NDArray[np.bool_] | None) -> NDArray[Any]:
+def _as_rows(data: NDArray[Any], where: Where, keep: Any) -> NDArray[Any]:
     if keep is None:
         return data.reshape(len(where), -1)
-    return data.reshape(len(keep), -1)[keep]
+    if keep.dtype == np.bool_:
+        return data.reshape(len(keep), -1)[keep]
+    return data[keep].reshape(len(keep), -1)
+
+
+def release(data: NDArray[Any]) -> None:
+    """Let the pages of a mapped file go: they stay in the system's cache, not in the process.
+
+    Parameters
+    ----------
+    data
+        Any array; nothing happens unless it is a view of a shared or read-only mapped file.
+    """
+    base: Any = data
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and base.mode not in ("r", "r+"):
+            return  # private pages may hold changes
+        base = base.base
+    if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise"):
+        return
+    if not isinstance(data, np.memmap) and not _is_memmap_view(data):
+        return
+    start = np.frombuffer(base, dtype=np.uint8).__array_interface__["data"][0]
+    low, high = byte_bounds(data)
+    first = (low - start) // mmap.PAGESIZE * mmap.PAGESIZE
+    with contextlib.suppress(OSError, ValueError):
+        base.madvise(mmap.MADV_DONTNEED, first, high - start - first)
+
+
+def _is_memmap_view(data: Any) -> bool:
+    while isinstance(data, np.ndarray):
+        if isinstance(data, np.memmap):
+            return True
+        data = data.base
+    return False
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread: the threads are ours."""
+    with _blas(len(sys.modules)).limit(limits=1, user_api="blas"):
+        yield
+
+
+@functools.lru_cache(maxsize=1)
+def _blas(loaded: int) -> ThreadpoolController:  # noqa: ARG001  # a new module may bring a library
+    return ThreadpoolController()  # looks at every library of the process: 10 ms
 
 
 def _is_dask(data: Any) -> bool:

@@ -1,0 +1,355 @@
+"""k-means, exactly, in about three passes over data that need not fit in memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from clustem.cluster._base import Estimator
+from clustem.compute.kmeans_polish import nearest
+from clustem.compute.kmeans_sketch import Centering, RowReader, Sketch, unwrapped
+from clustem.compute.kmeans_solve import Solution, solve
+from clustem.compute.rows import Rows
+from clustem.compute.transform import RowTransform
+from clustem.model import InputError, ParameterError
+
+F64 = NDArray[np.float64]
+_SKETCHED = 0.6
+"""Share of the work that the sketch is, for the progress report."""
+
+
+class KMeans(Estimator):
+    """Round clusters around k means, for anything from a table of scores to a 4D-STEM scan.
+
+    Parameters
+    ----------
+    n_clusters
+        Number of clusters k.
+    n_init
+        Number of k-means++ starts; the best one is kept.
+    max_iter
+        Iterations of Lloyd's algorithm at most.
+    tol
+        Stop when the centers' squared shift is at most this share of the mean squared distance of a
+        row to the mean row. 0 iterates until no label changes.
+    normalize
+        What each row is divided by while it is read: ``"l2"`` its Euclidean norm, ``"l1"`` the sum
+        and ``"max"`` the largest of its magnitudes; ``"zscore"`` subtracts the row's own mean
+        and divides by the row's own standard deviation. None takes rows as they are.
+    mask
+        Boolean, one value per column, flat or in the shape of one spectrum or pattern, True =
+        excluded: these values are not read, nor part of a norm.
+    init
+        ``"k-means++"``, or centers (k, D) in the transformed space to start from once.
+    random_state
+        Seed of the starts and of the sample of rows.
+    threads
+        Number of threads; one per usable core if None. Results do not depend on it.
+    progress
+        Called with the share of the work done, 0 ... 1.
+
+    Attributes
+    ----------
+    labels_
+        Cluster of each row, int32 (n,). Clusters are numbered by falling weight; with given
+        centers, as those are.
+    cluster_centers_
+        Means of the transformed rows, float64 (k, D); masked columns are zero.
+    inertia_
+        Weighted sum of squared distances to the centers, from the final labels and centers.
+    n_iter_
+        Iterations of the best start, in the sketch and in the full space.
+    certified_
+        Whether labels and centers are a fixed point of Lloyd's algorithm in the full space: each
+        row is nearest to its own center, each center is the mean of its rows.
+    n_passes_
+        Number of rows read, over n. A shared sketch counts with its own pass.
+    inertia_per_start_
+        Inertia (n_init,) of each start before the best were compared in the full space: an
+        upper bound, with which starts can be compared.
+    n_features_in_
+        Number of features D.
+
+    Notes
+    -----
+    X may be an ndarray, a mapped file, a dask, HDF5 or zarr array (n, D), ``compute.Rows`` (whose
+    rows may be patterns), or a ``compute.kmeans_sketch.Sketch``, which fits of several k can
+    share. It keeps its own dtype; there is never a float copy of it.
+
+    One pass projects the rows on the leading directions of a sample; all starts run there.
+    One pass sums the rows of each cluster. From there Lloyd's algorithm goes on in the full space,
+    and reads only the rows whose nearest center bounds cannot tell. Cost: about
+    2 n D (r + 2 k) operations with r = 32 ... 64, and memory for n (r + k) numbers.
+    Distances are decided in float64 wherever float32 could be wrong.
+
+    References
+    ----------
+    Lloyd, IEEE Trans. Inf. Theory 28 (1982) 129. Elkan, Proc. 20th Int. Conf. Machine Learning
+    (2003) 147.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = KMeans(2).fit(np.array([[0, 1], [0, 2], [9, 9]], np.uint8))
+    >>> found.labels_.tolist(), found.inertia_, found.certified_
+    ([0, 0, 1], 0.5, True)
+    """
+
+    def __init__(
+        self,
+        n_clusters: Annotated[int, Ge(1)] = 8,
+        *,
+        n_init: Annotated[int, Ge(1)] = 10,
+        max_iter: Annotated[int, Ge(1)] = 300,
+        tol: Annotated[float, Ge(0)] = 0.0,
+        normalize: Literal["l2", "l1", "max", "zscore"] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        init: Literal["k-means++"] | NDArray[np.float64] = "k-means++",
+        random_state: Annotated[int, Ge(0)] = 0,
+        threads: Annotated[int, Ge(1)] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.normalize = normalize
+        self.mask = mask
+        self.init = init
+        self.random_state = random_state
+        self.threads = threads
+        self.progress = progress
+
+    def fit(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002  # scikit-learn's signature
+        """Find the clusters.
+
+        Parameters
+        ----------
+        X
+            Rows (n, D) of finite real numbers, in any of the forms named in the notes.
+        y
+            Ignored.
+        sample_weight
+            Weight of each row (n,): 2 counts like two equal rows, 0 like none.
+
+        Returns
+        -------
+        :
+            The estimator itself, fitted.
+
+        Raises
+        ------
+        InputError
+            If there are NaN or infinite values, or weights or mask do not fit.
+        ParameterError
+            If a parameter does not fit, or there are more clusters than rows.
+        """
+        rows = self._rows(X.source if isinstance(X, Sketch) else X, reset=True)
+        params = self._checked(n_rows=rows.shape[0])
+        weights = _checked_weights(sample_weight, rows.shape[0])
+        centers = self._given_centers(params)
+        report = params["progress"] or _silent
+        sketch = self._shared(X) if isinstance(X, Sketch) else self._sketched(rows, params, report)
+        solution = solve(
+            sketch,
+            params["n_clusters"],
+            weights=weights,
+            n_init=params["n_init"],
+            centers=centers,
+            max_iter=params["max_iter"],
+            tol=params["tol"],
+            random_state=params["random_state"],
+            progress=lambda share: report(_SKETCHED + (1.0 - _SKETCHED) * share),
+        )
+        self._keep(sketch, solution, _numbering(solution, weights, fixed=centers is not None))
+        report(1.0)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.int32]:
+        """Return the number of the nearest center of each row.
+
+        Parameters
+        ----------
+        X
+            Rows (m, D), not yet transformed: each is masked and normalised as in ``fit``.
+
+        Returns
+        -------
+        :
+            Labels, int32 (m,).
+        """
+        return self._against_centers(X, _nearest_label).astype(np.int32)
+
+    def distances(self, X: Any) -> F64:
+        """Return the distance of each row to each center.
+
+        Parameters
+        ----------
+        X
+            Rows (m, D), not yet transformed.
+
+        Returns
+        -------
+        :
+            Distances, float64 (m, k), in the transformed space.
+        """
+        return self._against_centers(X, _distances)
+
+    def score(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002  # scikit-learn's signature
+        """Return the negative inertia of rows with respect to the centers."""
+        squares = self.distances(X).min(axis=1) ** 2
+        return -float(_checked_weights(sample_weight, len(squares)) @ squares)
+
+    def _rows(self, X: Any, *, reset: bool) -> Rows:
+        """Return data as Rows, without reading or copying what is on disk."""
+        if not isinstance(X, Rows) and (isinstance(X, np.ndarray) or not hasattr(X, "chunks")):
+            X = self._validated(X, reset=reset, order=None, finite=False)
+        rows = Rows.of(X)
+        if reset:
+            self.n_features_in_ = rows.shape[1]
+        elif rows.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"Rows must have {self.n_features_in_} values, as in fit",
+                got=rows.shape[1],
+                cure="Give rows of the same detector, cropped and binned in the same way.",
+            )
+        return rows
+
+    def _sketched(
+        self, rows: Rows, params: dict[str, Any], report: Callable[[float], None]
+    ) -> Sketch:
+        return Sketch(
+            rows,
+            transform=self._transform(),
+            n_clusters=params["n_clusters"],
+            random_state=params["random_state"],
+            threads=params["threads"],
+            progress=lambda share: report(_SKETCHED * share),
+        )
+
+    def _shared(self, sketch: Sketch) -> Sketch:
+        if not (self._transform() or RowTransform(sketch.shape[1])).same_as(sketch.given):
+            raise InputError(
+                "A shared sketch must have the normalisation and the mask of the estimator",
+                got=f"normalize={sketch.given.normalize!r} and {self.normalize!r}, or other masks",
+                cure="Make one sketch for each way of normalising.",
+            )
+        return sketch.fresh()
+
+    def _transform(self) -> RowTransform | None:
+        """Return what is done to rows before clustering; None if nothing."""
+        if self.normalize is None and self.mask is None:
+            return None
+        return RowTransform(self.n_features_in_, normalize=self.normalize, mask=self.mask)
+
+    def _given_centers(self, params: dict[str, Any]) -> F64 | None:
+        if isinstance(params["init"], str):
+            return None
+        shape = (params["n_clusters"], self.n_features_in_)
+        centers = np.asarray(params["init"], dtype=np.float64)
+        if centers.shape != shape or not np.isfinite(centers).all():
+            raise ParameterError(
+                f"init must be 'k-means++' or finite centers of shape {shape}",
+                got=f"shape {centers.shape}",
+                cure="Give one center per cluster, in the space of the transformed rows.",
+            )
+        return centers
+
+    def _keep(self, sketch: Sketch, solution: Solution, order: NDArray[np.intp]) -> None:
+        rank = np.argsort(order).astype(np.int32)
+        self.labels_ = rank[solution.labels]
+        self.cluster_centers_ = solution.centers[order]
+        self.inertia_ = solution.inertia
+        self.n_iter_ = solution.n_iter
+        self.certified_ = solution.certified
+        self.n_passes_ = sketch.visited / len(sketch)
+        self.inertia_per_start_ = solution.inertia_per_start
+        self._centering = sketch.centering
+        found = len(np.unique(self.labels_))
+        if found < len(self.cluster_centers_):
+            warnings.warn(
+                f"Only {found} of {len(self.cluster_centers_)} clusters have rows: there are not "
+                "more distinct rows. Use a smaller k.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif not self.certified_ and self.tol == 0:
+            warnings.warn(
+                f"Labels still changed after {self.n_iter_} iterations: they are not certified. "
+                "Raise max_iter, or set tol to stop early on purpose.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _against_centers(self, X: Any, judge: Callable[[F64, F64, F64], NDArray[Any]]) -> Any:
+        """Compare each row with each center in one pass."""
+        check_is_fitted(self)
+        rows, transform, _ = unwrapped(self._rows(X, reset=False), self._transform())
+        centering = Centering(transform, self._centering.gain, self._centering.origin)
+        centers = centering.centered(self.cluster_centers_)
+        work = partial(_compared, RowReader(centering), centers, judge)
+        parts = list(rows.map(work, threads=self.threads))
+        out = np.empty((len(rows), *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
+        for where, part in parts:
+            out[where] = part
+        return out / centering.gain if out.ndim > 1 else out
+
+
+def _silent(_: float) -> None:
+    """Report nothing."""
+
+
+def _numbering(solution: Solution, weights: F64, *, fixed: bool) -> NDArray[np.intp]:
+    """Return the clusters by falling weight, of equal ones the one with larger values first."""
+    k = len(solution.centers)
+    if fixed:
+        return np.arange(k)
+    counts = np.bincount(solution.labels, weights=weights, minlength=k)
+    return np.lexsort((*-solution.centers.T[:1], -counts))
+
+
+def _nearest_label(squares: F64, dots: F64, norms: F64) -> NDArray[np.int32]:
+    return nearest(squares, dots, norms)
+
+
+def _distances(squares: F64, dots: F64, norms: F64) -> F64:
+    return np.sqrt(np.maximum(norms[:, None] + squares - 2.0 * dots, 0.0))
+
+
+def _compared(
+    reader: RowReader,
+    centers: F64,
+    judge: Callable[[F64, F64, F64], NDArray[Any]],
+    block: NDArray[Any],
+    where: NDArray[np.intp],
+) -> NDArray[Any]:
+    block, scale, shift = reader.read(block, where)
+    dots, norms = reader.dots(block, scale, shift, centers)
+    return judge(np.einsum("ij,ij->i", centers, centers), dots, norms)
+
+
+def _checked_weights(given: ArrayLike | None, n: int) -> F64:
+    if given is None:
+        return np.ones(n)
+    weights = np.asarray(given, dtype=np.float64)
+    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise InputError(
+            f"sample_weight must hold {n} finite numbers of at least 0, one per row",
+            got=f"shape {weights.shape}",
+            cure="Leave it out to count all rows alike.",
+        )
+    if not weights.any():
+        raise InputError(
+            "sample_weight must be greater than 0 for at least one row",
+            got="all zero: Found array with 0 sample(s) that count",
+            cure="Leave it out to count all rows alike.",
+        )
+    return weights

@@ -1,0 +1,151 @@
+"""Lloyd iterations of several starts at once, as products of small tiles."""
+
+# The kernels are loops for numba: they carry no types of their own.
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from clustem.compute._simd import TILE_COLUMNS, TILE_ROWS, multiply_tile
+from clustem.compute.kmeans_starts import add_row, distance, reseed
+
+
+@nb.njit(nogil=True, cache=True)
+def iterate_batch(z, weights, centers, labels, max_iter, inertia, n_iter, settled):
+    """Move the centers of all starts until no label changes.
+
+    Parameters
+    ----------
+    z
+        Array (n, r), float32.
+    weights
+        Weight of each row (n,).
+    centers
+        Where to start (starts, k, r) float64; where it ended.
+    labels
+        Output (starts, n rounded up to whole tiles), int32.
+    max_iter
+        Iterations at most.
+    inertia, n_iter, settled
+        Outputs, one per start.
+    """
+    starts, k, _ = centers.shape
+    sums, counts = np.zeros(centers.shape), np.zeros((starts, k))
+    columns = _columns(z)
+    active = np.arange(starts)
+    labels[:] = -1
+    while len(active):
+        changes = _sweep(z, columns, weights, centers, active, labels, sums, counts)
+        still = np.zeros(len(active), np.bool_)
+        for m in range(len(active)):
+            s = active[m]
+            n_iter[s] += 1
+            settled[s] = changes[m] == 0
+            still[m] = changes[m] > 0 and n_iter[s] < max_iter
+            if still[m]:
+                near = centers[s].astype(np.float32)
+                _refill(z, weights, labels[s], sums[s], counts[s], near)
+                for j in range(k):
+                    if counts[s, j] > 0.0:
+                        centers[s, j] = sums[s, j] / counts[s, j]
+        active = active[still]
+    for s in range(starts):
+        near = centers[s].astype(np.float32)
+        inertia[s] = 0.0
+        for i in range(len(z)):
+            inertia[s] += distance(z[i], near[labels[s, i]]) * weights[i]
+
+
+@nb.njit(nogil=True, cache=True)
+def _columns(z):
+    """Copy the rows to panels (tiles, r, TILE_COLUMNS): one column per row."""
+    n, width = z.shape
+    out = np.zeros(((n + TILE_COLUMNS - 1) // TILE_COLUMNS, width, TILE_COLUMNS), np.float32)
+    for i in range(n):
+        for d in range(width):
+            out[i // TILE_COLUMNS, d, i % TILE_COLUMNS] = z[i, d]
+    return out
+
+
+@nb.njit(nogil=True, cache=True)
+def _sweep(z, columns, weights, centers, active, labels, sums, counts):
+    """Give every row its nearest center in each active start; return how many changed sides."""
+    _, k, width = centers.shape
+    total = len(active) * k
+    padded = (total + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+    packed, squares = np.zeros((padded, width), np.float32), np.zeros(padded, np.float32)
+    for c in range(total):
+        center = centers[active[c // k], c % k]
+        packed[c] = -2.0 * center
+        squares[c] = np.sum(center * center)
+    scores = np.empty((padded, TILE_COLUMNS), np.float32)
+    lowest = np.empty(TILE_COLUMNS, np.float32)
+    nearest = np.empty(TILE_COLUMNS, np.int32)
+    changes = np.zeros(len(active), np.int64)
+    for p in range(len(columns)):
+        start = p * width * TILE_COLUMNS
+        for c in range(padded):
+            scores[c] = squares[c]
+        for c in range(0, padded, TILE_ROWS):
+            multiply_tile(
+                packed,
+                c * width,
+                width,
+                columns,
+                start,
+                scores,
+                c * TILE_COLUMNS,
+                TILE_COLUMNS,
+                width,
+            )
+        first = p * TILE_COLUMNS
+        for m in range(len(active)):
+            s = active[m]
+            lowest_of(scores, m * k, k, lowest, nearest)
+            if not differ(nearest, labels[s, first : first + TILE_COLUMNS]):
+                continue
+            for i in range(min(TILE_COLUMNS, len(z) - first)):
+                row, old = first + i, labels[s, first + i]
+                if nearest[i] != old:
+                    changes[m] += 1
+                    labels[s, row] = nearest[i]
+                    if old >= 0:
+                        add_row(sums[s], counts[s], old, z[row], -weights[row])
+                    add_row(sums[s], counts[s], nearest[i], z[row], weights[row])
+    return changes
+
+
+@nb.njit(nogil=True, cache=True)
+def lowest_of(scores, start, k, lowest, nearest):
+    """Fill ``nearest`` with the number of the lowest of k rows, for each column."""
+    first = scores[start]
+    for i in range(TILE_COLUMNS):
+        lowest[i], nearest[i] = first[i], np.int32(0)
+    for j in range(1, k):
+        row, number = scores[start + j], np.int32(j)
+        for i in range(TILE_COLUMNS):
+            value, known, who = row[i], lowest[i], nearest[i]
+            lower = value < known
+            lowest[i] = value if lower else known
+            nearest[i] = number if lower else who
+
+
+@nb.njit(nogil=True, cache=True)
+def differ(nearest, labels):
+    """Whether any label differs."""
+    different = 0
+    for i in range(TILE_COLUMNS):
+        different |= nearest[i] ^ labels[i]
+    return different != 0
+
+
+@nb.njit(nogil=True, cache=True)
+def _refill(z, weights, labels, sums, counts, near):
+    """Give each empty cluster a row, if there is one."""
+    for j in range(len(counts)):
+        if counts[j] <= 0.0:
+            bounds = np.empty(len(z))  # Hamerly's, of no use here
+            reseed(z, weights, labels, sums, counts, bounds, bounds, near)
+            return

@@ -1,0 +1,295 @@
+"""The passes over full rows of k-means, compiled: sketch, sums and distances of one block.
+
+A block comes as :func:`clustem.compute.transform.plain` returns it; a row x counts as
+``scale * x + shift - origin`` over its kept columns. What is computed for a row does not depend on
+the block it comes in.
+"""
+
+# The kernels are loops for numba: they carry no types of their own.
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from clustem.compute._simd import TILE_COLUMNS, TILE_ROWS, multiply_tile
+from clustem.compute.transform import CHUNK, FASTMATH
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def center_narrow(row, scale, shift, origin, out):
+    """Write the centered row in float32 arithmetic (8 and 16 bit counts); return its square."""
+    square = np.float32(0.0)
+    for k in range(len(row)):
+        value = np.float32(row[k]) * scale + (shift - origin[k])
+        out[k] = value
+        square += value * value
+    return np.float64(square)
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def center_wide(row, scale, shift, origin, out):
+    """Write the centered row in float64 arithmetic; return its square."""
+    square = 0.0
+    for k in range(len(row)):
+        value = np.float64(row[k]) * scale + (shift - np.float64(origin[k]))
+        out[k] = value
+        square += value * value
+    return square
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def center_block(block, scale, shift, origin, layout, out, squares):
+    """Write each centered row to ``out`` (m, K), add its squared norm to ``squares``.
+
+    ``block``, ``scale``, ``shift``, ``origin`` and ``layout`` are as in :func:`sketch_block`.
+    """
+    for i in range(block.shape[0]):
+        for s in range(len(layout.source)):
+            start, to, size = layout.source[s], layout.target[s], layout.length[s]
+            squares[i] += center_wide(
+                block[i, start : start + size],
+                scale[i],
+                shift[i],
+                origin[to : to + size],
+                out[i, to : to + size],
+            )
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def sketch_block(block, narrow, scale, shift, origin, layout, panels, z, squares):
+    """Add each centered row's products with the basis to ``z``, its squared norm to ``squares``.
+
+    Parameters
+    ----------
+    block
+        Array (m, D).
+    narrow
+        Whether float32 arithmetic is exact enough to center the values.
+    scale, shift
+        One of each per row, (m,).
+    origin
+        Kept columns (K,), float32.
+    layout
+        Which columns are kept.
+    panels
+        Basis (r / TILE_COLUMNS, K, TILE_COLUMNS), float32.
+    z
+        Output (m rounded up to whole tiles, r), float32.
+    squares
+        Output (m,), float64.
+    """
+    n, width = block.shape[0], z.shape[1]
+    buffer = np.zeros((TILE_ROWS, CHUNK), np.float32)
+    scale32, shift32 = scale.astype(np.float32), shift.astype(np.float32)
+    for c in range(len(layout.ptr) - 1):
+        low = c * CHUNK
+        depth = min(CHUNK, panels.shape[1] - low)
+        for first in range(0, n, TILE_ROWS):
+            for i in range(min(TILE_ROWS, n - first)):
+                for s in range(layout.ptr[c], layout.ptr[c + 1]):
+                    start, to, size = layout.source[s], layout.target[s], layout.length[s]
+                    row = block[first + i, start : start + size]
+                    into = buffer[i, to - low : to - low + size]
+                    zero = origin[to : to + size]
+                    if narrow:
+                        square = center_narrow(
+                            row, scale32[first + i], shift32[first + i], zero, into
+                        )
+                    else:
+                        square = center_wide(row, scale[first + i], shift[first + i], zero, into)
+                    squares[first + i] += square
+            for p in range(panels.shape[0]):
+                multiply_tile(
+                    buffer,
+                    0,
+                    CHUNK,
+                    panels,
+                    (p * panels.shape[1] + low) * TILE_COLUMNS,
+                    z,
+                    first * width + p * TILE_COLUMNS,
+                    width,
+                    depth,
+                )
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def add_sums(block, scale, shift, layout, cells, weights, sums):
+    """Add each row (not centered) times its weight to the sum of its cell; cell < 0: to none.
+
+    Parameters
+    ----------
+    block, scale, shift, layout
+        As in :func:`sketch_block`.
+    cells
+        Cell of each row (m,).
+    weights
+        Weight of each row (m,).
+    sums
+        Output (cells, K), float64.
+    """
+    for c in range(len(layout.ptr) - 1):
+        for i in range(block.shape[0]):
+            if cells[i] < 0:
+                continue
+            a, b = scale[i] * weights[i], shift[i] * weights[i]
+            for s in range(layout.ptr[c], layout.ptr[c + 1]):
+                start, to, size = layout.source[s], layout.target[s], layout.length[s]
+                row, total = block[i, start : start + size], sums[cells[i], to : to + size]
+                for k in range(size):
+                    total[k] += np.float64(row[k]) * a + b
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def dots_block(block, scale, shift, origin, layout, centers, dots, squares):
+    """Add each centered row's products with the centers to ``dots``, in float64.
+
+    Parameters
+    ----------
+    block, scale, shift, origin, layout
+        As in :func:`sketch_block`.
+    centers
+        Centers less origin (k, K), float64.
+    dots
+        Output (m, k), float64.
+    squares
+        Output (m,), float64: squared norms of the centered rows.
+    """
+    buffer = np.empty(CHUNK)
+    k, whole = centers.shape[0], centers.shape[0] // 4 * 4
+    for c in range(len(layout.ptr) - 1):
+        low = c * CHUNK
+        size = min(CHUNK, centers.shape[1] - low)
+        for i in range(block.shape[0]):
+            for s in range(layout.ptr[c], layout.ptr[c + 1]):
+                start, to, length = layout.source[s], layout.target[s], layout.length[s]
+                squares[i] += center_wide(
+                    block[i, start : start + length],
+                    scale[i],
+                    shift[i],
+                    origin[to : to + length],
+                    buffer[to - low : to - low + length],
+                )
+            for j in range(0, whole, 4):
+                stop = low + size
+                dot_four(
+                    buffer[:size],
+                    centers[j, low:stop],
+                    centers[j + 1, low:stop],
+                    centers[j + 2, low:stop],
+                    centers[j + 3, low:stop],
+                    dots[i, j : j + 4],
+                )
+            for j in range(whole, k):
+                total = 0.0
+                center = centers[j, low : low + size]
+                for d in range(size):
+                    total += buffer[d] * center[d]
+                dots[i, j] += total
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def dot_four(x, c0, c1, c2, c3, out):
+    """Add the products with four centers: each value of x is loaded once."""
+    t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
+    for d in range(len(x)):
+        t0 += x[d] * c0[d]
+        t1 += x[d] * c1[d]
+        t2 += x[d] * c2[d]
+        t3 += x[d] * c3[d]
+    out[0] += t0
+    out[1] += t1
+    out[2] += t2
+    out[3] += t3
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def own_distances(block, scale, shift, origin, layout, labels, centers, out):
+    """Add each row's squared distance to its own center to ``out`` (m,), term by term.
+
+    The other arguments are as in :func:`dots_block`.
+    """
+    buffer = np.empty(CHUNK)
+    for i in range(block.shape[0]):
+        for s in range(len(layout.source)):
+            start, to, size = layout.source[s], layout.target[s], layout.length[s]
+            row = block[i, start : start + size]
+            center_wide(row, scale[i], shift[i], origin[to : to + size], buffer[:size])
+            center = centers[labels[i], to : to + size]
+            total = 0.0
+            for d in range(size):
+                total += (buffer[d] - center[d]) ** 2
+            out[i] += total
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def judge_rows(
+    first, last, z, near, squares, residual, norms, error, known, epoch, radius, state, travel
+):
+    """Give rows first ... last the label that the sketch proves, or say that it cannot.
+
+    A center is ``near @ basis`` plus a part that the sketch does not hold. A row's product
+    with that part is ``known`` from when the row was last looked at, give or take its residual
+    times how far that part has moved since.
+
+    Parameters
+    ----------
+    z, residual, error
+        Of the sketch.
+    near
+        Coordinates of the centers (k, r), in the type of z.
+    squares
+        Squared norms of the centers (k,), float64.
+    norms
+        Norms of the rows (n,), upper bounds.
+    known
+        Products of rows with the rest of the centers (n, k), as of ``epoch``.
+    epoch
+        When each row was last looked at (n,).
+    radius
+        How far the rest of center i less that of center j has moved since each epoch
+        (epochs, k, k).
+    state
+        Three arrays (n,): label (in and out); slack, by which the difference of squared distances
+        to the two nearest centers is certain; and the travel at which that was so, one number of
+        ``travel`` each.
+    travel
+        How far centers have moved since the beginning: bounds of the change of such
+        a difference per unit of a row's norm, and of the constant part.
+
+    Returns
+    -------
+    :
+        Verdict (last - first,): 0 label stays, 1 label changed, 2 uncertain.
+    """
+    labels, slack, since, since_flat = state
+    k = len(near)
+    verdict = np.zeros(last - first, np.uint8)
+    score = np.empty(k)
+    largest = np.sqrt(squares.max())
+    for i in range(first, last):
+        moved = norms[i] * (travel[0] - since[i]) + travel[1] - since_flat[i]
+        if slack[i] > moved:
+            continue
+        best = 0
+        for j in range(k):
+            total = z[i, 0] * 0
+            for d in range(z.shape[1]):
+                total += z[i, d] * near[j, d]
+            score[j] = squares[j] - 2.0 * (np.float64(total) + known[i, j])
+            if score[j] < score[best]:
+                best = j
+        certain = np.inf
+        for j in range(k):
+            if j != best:
+                reach = 2.0 * residual[i] * radius[epoch[i], j, best]
+                certain = min(certain, score[j] - score[best] - reach)
+        certain -= 8.0 * error[i] * largest
+        if certain > 0.0:
+            verdict[i - first] = 1 if labels[i] != best else 0
+            labels[i], slack[i] = best, certain
+            since[i], since_flat[i] = travel[0], travel[1]
+        else:
+            verdict[i - first] = 2
+    return verdict

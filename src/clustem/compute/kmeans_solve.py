@@ -1,0 +1,187 @@
+"""k-means of a sketched scan: starts in the sketch, the best few compared, the best polished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.compute._simd import TILE_COLUMNS
+from clustem.compute.kmeans_batch import iterate_batch
+from clustem.compute.kmeans_polish import Outcome, Polish, cell_sums
+from clustem.compute.kmeans_sketch import Sketch
+from clustem.compute.kmeans_starts import Start, lloyd, plus_plus
+
+F64 = NDArray[np.float64]
+SEEDING_ROWS = 4096
+"""k-means++ draws its centers from so many rows, each start from others."""
+_CANDIDATES = 3
+_CLOSE = 0.005
+_CELLS_PER_CLUSTER = 4
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best start's outcome, with its centers in the rows' space, and each start's inertia."""
+
+    labels: NDArray[np.int32]
+    centers: F64
+    inertia: float
+    n_iter: int
+    certified: bool
+    inertia_per_start: F64
+
+
+def solve(
+    sketch: Sketch,
+    n_clusters: int,
+    *,
+    weights: F64 | None = None,
+    n_init: int = 10,
+    centers: F64 | None = None,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    random_state: Any = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Solution:
+    """Find k clusters of the rows of a sketch.
+
+    Parameters
+    ----------
+    sketch
+        Sketch of the rows (n, D).
+    n_clusters
+        Number of clusters k.
+    weights
+        Weight of each row (n,); all 1 if None.
+    n_init
+        Number of k-means++ starts.
+    centers
+        Where to start instead (k, D), in the transformed space.
+    max_iter
+        Iterations at most.
+    tol
+        Stop when the centers' squared shift is at most this share of the mean square of the
+        centered rows; 0 iterates until nothing changes.
+    random_state
+        Seed.
+    progress
+        Called with the share of rows whose label is certain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> solve(Sketch(np.array([[0.0], [1.0], [9.0]])), 2).inertia
+    0.5
+    """
+    weights = np.ones(len(sketch)) if weights is None else weights
+    polish = Polish(sketch, weights, n_clusters)
+    if centers is not None:
+        polish.take_centers(sketch.centering.centered(centers))
+        outcome, before, inertias = (
+            polish.run(max_iter=max_iter, tol=tol, progress=progress),
+            0,
+            None,
+        )
+    else:
+        starts = _starts(sketch, weights, n_clusters, n_init, max_iter, random_state)
+        outside = float(weights @ sketch.residual**2) if sketch.basis is not None else 0.0
+        inertias = np.array([start.inertia for start in starts]) + outside
+        best, sums = _best(sketch, weights, n_clusters, starts, inertias)
+        polish.take_sums(best.labels, sums)
+        left = max(1, max_iter - best.n_iter)
+        outcome, before = polish.run(max_iter=left, tol=tol, progress=progress), best.n_iter
+    return _in_rows_space(sketch, outcome, before, inertias)
+
+
+def _in_rows_space(sketch: Sketch, outcome: Outcome, before: int, inertias: F64 | None) -> Solution:
+    gain = sketch.centering.gain
+    centers = (outcome.centers + sketch.centering.origin) / gain
+    inertia = outcome.inertia / gain**2
+    return Solution(
+        outcome.labels,
+        centers if sketch.compact else sketch.transform.expand(centers),
+        inertia,
+        before + outcome.n_iter,
+        outcome.certified,
+        np.array([inertia]) if inertias is None else inertias / gain**2,
+    )
+
+
+def _starts(
+    sketch: Sketch, weights: F64, n_clusters: int, n_init: int, max_iter: int, random_state: Any
+) -> list[Start]:
+    """Run all starts in the sketch. What a start finds does not depend on the others."""
+    n, trials = len(sketch), 2 + int(np.log(n_clusters))
+    seeds = np.random.SeedSequence(random_state).spawn(n_init)
+    enough = max(SEEDING_ROWS, 16 * n_clusters)
+    positive = np.flatnonzero(weights > 0.0)
+
+    def seed(sequence: np.random.SeedSequence) -> F64:
+        random = np.random.default_rng(sequence)
+        some = positive
+        if len(positive) > enough:
+            some = positive[random.integers(0, len(positive), enough)]
+        return plus_plus(
+            sketch.z[some], weights[some], n_clusters, random.random((n_clusters, trials))
+        )
+
+    with ThreadPoolExecutor(sketch.threads) as pool:
+        centers = np.stack(list(pool.map(seed, seeds)))
+        if sketch.z.dtype == np.float64 or sketch.z.shape[1] % 4:
+            return list(pool.map(lambda c: lloyd(sketch.z, weights, c, max_iter=max_iter), centers))
+        groups = np.array_split(centers, min(n_init, sketch.threads))
+        done = pool.map(lambda group: _batch(sketch, weights, group, max_iter), groups)
+        return [start for group in done for start in group]
+
+
+def _batch(sketch: Sketch, weights: F64, centers: F64, max_iter: int) -> list[Start]:
+    n, count = len(sketch), len(centers)
+    labels = np.empty((count, -(-n // TILE_COLUMNS) * TILE_COLUMNS), dtype=np.int32)
+    centers, inertia = centers.copy(), np.zeros(count)
+    n_iter, settled = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
+    iterate_batch(sketch.z, weights, centers, labels, max_iter, inertia, n_iter, settled)
+    return [
+        Start(labels[s, :n], centers[s], float(inertia[s]), int(n_iter[s]), bool(settled[s]))
+        for s in range(count)
+    ]
+
+
+def _best(
+    sketch: Sketch, weights: F64, n_clusters: int, starts: list[Start], inertias: F64
+) -> tuple[Start, F64]:
+    """Return the start that is best in the full space, of the best few, and its sums.
+
+    Sums of the few are made in one pass: of the cells that their labels have in common.
+    """
+    order = np.argsort(inertias, kind="stable")
+    chosen = [starts[order[0]]]
+    cells = chosen[0].labels.astype(np.int64)
+    if sketch.basis is not None:
+        for number in order[1:]:
+            if len(chosen) == _CANDIDATES or inertias[number] > inertias[order[0]] * (1 + _CLOSE):
+                break
+            both, joint = np.unique(cells * n_clusters + starts[number].labels, return_inverse=True)
+            if len(both) <= _CELLS_PER_CLUSTER * n_clusters and len(both) > len(np.unique(cells)):
+                chosen.append(starts[number])
+                cells = joint
+    count = int(cells.max()) + 1
+    parts = cell_sums(sketch, cells.astype(np.int32), weights, count)
+    results = []
+    for start in chosen:
+        member = np.zeros(count, dtype=np.intp)
+        member[cells] = start.labels
+        sums = np.zeros((n_clusters, parts.shape[1]))
+        np.add.at(sums, member, parts)
+        results.append(sums)
+    gained = []
+    for start, sums in zip(chosen, results, strict=True):
+        counts = np.bincount(start.labels, weights=weights, minlength=n_clusters)[:, None]
+        centered = sums - counts * sketch.centering.origin
+        gained.append(np.sum(centered**2 / np.where(counts > 0.0, counts, 1.0)))
+    pick = int(np.argmax(gained))
+    return chosen[pick], results[pick]

@@ -1,0 +1,259 @@
+"""k-means++ starts and Lloyd iterations on a small matrix that is in memory: the sketch."""
+
+# The kernels are loops for numba: they carry no types of their own.
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.compute.transform import FASTMATH
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where one start of Lloyd's algorithm ended in the sketch.
+
+    ``labels`` (n,) int32, ``centers`` (k, r) float64, ``inertia`` in the sketch, number of
+    iterations, and whether no label changed in the last one.
+    """
+
+    labels: NDArray[np.int32]
+    centers: NDArray[np.float64]
+    inertia: float
+    n_iter: int
+    settled: bool
+
+
+def plus_plus(
+    z: NDArray[Any], weights: NDArray[np.float64], n_clusters: int, draws: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Choose starting centers by greedy k-means++.
+
+    Parameters
+    ----------
+    z
+        Array (n, r), float32 or float64.
+    weights
+        Weight of each row (n,).
+    n_clusters
+        Number of centers k.
+    draws
+        Random numbers in [0, 1), (k, trials): of the trials of one step the one that
+        lowers the inertia most is taken.
+
+    Returns
+    -------
+    :
+        Centers (k, r).
+
+    References
+    ----------
+    Arthur and Vassilvitskii, Proc. 18th ACM-SIAM Symp. Discrete Algorithms (2007) 1027.
+    """
+    chosen = np.empty(n_clusters, dtype=np.int64)
+    choose(z, weights, draws, chosen)
+    return z[chosen].astype(np.float64)
+
+
+def lloyd(
+    z: NDArray[Any],
+    weights: NDArray[np.float64],
+    centers: NDArray[np.float64],
+    *,
+    max_iter: int,
+    tol: float = 0.0,
+) -> Start:
+    """Iterate Lloyd's algorithm with Hamerly's bounds until no label changes.
+
+    Parameters
+    ----------
+    z, weights
+        As in :func:`plus_plus`.
+    centers
+        Where to start (k, r).
+    max_iter
+        Iterations at most.
+    tol
+        Stop when the squared shift of all centers together is at most this.
+
+    References
+    ----------
+    Hamerly, Proc. SIAM Int. Conf. Data Mining (2010) 130.
+    """
+    labels = np.zeros(len(z), dtype=np.int32)
+    centers = centers.copy()
+    inertia, n_iter, settled = iterate(z, weights, centers, labels, max_iter, tol)
+    return Start(labels, centers, inertia, n_iter, settled)
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def distance(x, y):
+    """Squared distance of two rows."""
+    total = x[0] * 0
+    for d in range(len(x)):
+        difference = x[d] - y[d]
+        total += difference * difference
+    return total
+
+
+@nb.njit(nogil=True, cache=True)
+def choose(z, weights, draws, chosen):
+    """Fill ``chosen`` with the rows that start the clusters."""
+    n, trials = len(z), draws.shape[1]
+    cost = weights.copy()
+    nearest = np.empty(n, z.dtype)
+    trial, best = np.empty(n, z.dtype), np.empty(n, z.dtype)
+    for j in range(len(chosen)):
+        total = np.cumsum(cost)
+        lowest = np.inf
+        for t in range(1 if j == 0 else trials):
+            row = min(np.searchsorted(total, draws[j, t] * total[-1], side="right"), n - 1)
+            potential = 0.0
+            for i in range(n):
+                d = distance(z[i], z[row])
+                if j > 0:
+                    d = min(d, nearest[i])
+                trial[i] = d
+                potential += d * weights[i]
+            if potential < lowest:
+                lowest, chosen[j] = potential, row
+                best, trial = trial, best
+        nearest, best = best, nearest
+        for i in range(n):
+            cost[i] = nearest[i] * weights[i]
+        if lowest == 0.0:  # every distinct row has a center: take any for the rest
+            for i in range(n):
+                cost[i] = weights[i]
+
+
+@nb.njit(nogil=True, cache=True)
+def iterate(z, weights, centers, labels, max_iter, tol):
+    """Move ``centers`` and fill ``labels``; return inertia, iterations and whether settled."""
+    n, k = len(z), len(centers)
+    sums, counts = np.zeros(centers.shape), np.zeros(k)
+    upper, lower = np.empty(n), np.empty(n)
+    near = centers.astype(z.dtype)
+    for i in range(n):
+        labels[i], upper[i], lower[i] = two_nearest(z[i], near)
+        add_row(sums, counts, labels[i], z[i], weights[i])
+    settled, n_iter = False, 1
+    while n_iter < max_iter:
+        reseed(z, weights, labels, sums, counts, upper, lower, near)
+        shift, most, second, mover = move(centers, near, sums, counts)
+        if shift.max() == 0.0:
+            settled = True
+            break
+        half = half_gaps(near)
+        n_iter += 1
+        changed = False
+        for i in range(n):
+            a = labels[i]
+            upper[i] += shift[a]
+            lower[i] -= second if a == mover else most
+            bound = max(half[a], lower[i])
+            if upper[i] < bound:
+                continue
+            upper[i] = np.sqrt(distance(z[i], near[a]))
+            if upper[i] < bound:
+                continue
+            j, upper[i], lower[i] = two_nearest(z[i], near)
+            if j != a:
+                changed = True
+                labels[i] = j
+                add_row(sums, counts, a, z[i], -weights[i])
+                add_row(sums, counts, j, z[i], weights[i])
+        if not changed:
+            settled = True
+            break
+        if tol > 0.0 and np.sum(shift**2) <= tol:
+            break
+    inertia = 0.0
+    for i in range(n):
+        inertia += distance(z[i], near[labels[i]]) * weights[i]
+    return inertia, n_iter, settled
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def two_nearest(x, centers):
+    """Return the nearest center, its distance and that of the second nearest."""
+    best, first, second = 0, np.inf, np.inf
+    for j in range(len(centers)):
+        d = np.float64(distance(x, centers[j]))
+        if d < first:
+            best, first, second = j, d, first
+        elif d < second:
+            second = d
+    return best, np.sqrt(first), np.sqrt(second)
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def add_row(sums, counts, j, x, weight):
+    """Add a row to a cluster's sum."""
+    counts[j] += weight
+    total = sums[j]
+    for d in range(len(x)):
+        total[d] += weight * np.float64(x[d])
+
+
+@nb.njit(nogil=True, cache=True)
+def reseed(z, weights, labels, sums, counts, upper, lower, near):
+    """Give each empty cluster the row that is farthest from its own center."""
+    for j in range(len(counts)):
+        if counts[j] > 0.0:
+            continue
+        far, farthest = -1, 0.0
+        for i in range(len(z)):
+            if weights[i] > 0.0 and counts[labels[i]] > weights[i]:
+                d = np.float64(distance(z[i], near[labels[i]]))
+                if d > farthest:
+                    far, farthest = i, d
+        least = 1e-24 if z.itemsize == 8 else 1e-10
+        if far < 0 or farthest <= least * np.sum(z[far] ** 2):
+            continue  # fewer distinct rows than clusters: it stays empty where it is
+        add_row(sums, counts, labels[far], z[far], -weights[far])
+        sums[j], counts[j] = 0.0, 0.0
+        add_row(sums, counts, j, z[far], weights[far])
+        labels[far] = j
+        upper[far], lower[far] = np.inf, 0.0
+
+
+@nb.njit(nogil=True, cache=True)
+def move(centers, near, sums, counts):
+    """Put the centers at their means; return shifts, the two largest, and who moved most."""
+    k = len(centers)
+    shift = np.zeros(k)
+    most, second, mover = 0.0, 0.0, -1
+    for j in range(k):
+        if counts[j] > 0.0:
+            for d in range(centers.shape[1]):
+                centers[j, d] = sums[j, d] / counts[j]
+        total = 0.0
+        for d in range(centers.shape[1]):
+            moved = near.dtype.type(centers[j, d])
+            total += (np.float64(moved) - np.float64(near[j, d])) ** 2
+            near[j, d] = moved
+        shift[j] = np.sqrt(total)
+        if shift[j] > most:
+            most, second, mover = shift[j], most, j
+        elif shift[j] > second:
+            second = shift[j]
+    return shift, most, second, mover
+
+
+@nb.njit(nogil=True, cache=True)
+def half_gaps(near):
+    """Half the distance of each center to the nearest other one."""
+    k = len(near)
+    half = np.full(k, np.inf)
+    for j in range(k):
+        for m in range(j):
+            gap = 0.5 * np.sqrt(np.float64(distance(near[j], near[m])))
+            half[j] = min(half[j], gap)
+            half[m] = min(half[m], gap)
+    return half
