@@ -66,15 +66,17 @@ def pca(
     Notes
     -----
     Weighted rows are ``x_ij / sqrt(g_i h_j / N)`` with the totals g of each row, h of each channel
-    and N of all: counting noise then has variance 1 everywhere. The eigenvalues of pure noise
-    end near ``(sqrt(n) + sqrt(D))**2``; the noise floor is the 99.9 % quantile of the largest.
+    and N of all: counting noise then has variance 1 everywhere. With γ = D/n, a component of
+    variance ℓ shows as the eigenvalue ``n (1 + ℓ)(1 + γ/ℓ)``, and the share of signal in its scores
+    is ``(ℓ² - γ) / (ℓ² + ℓ)``. The noise floor is the eigenvalue where that is one half:
+    components below it would add more noise to the distances between rows than they tell.
     Without weights the noise variance is what the components above it leave of the total.
     Costs one pass over the rows for the Gram matrix (n D² multiplications) and one for the scores.
 
     References
     ----------
     M. R. Keenan and P. G. Kotula, Surf. Interface Anal. 36 (2004) 203.
-    I. M. Johnstone, Ann. Stat. 29 (2001) 295.
+    F. Benaych-Georges and R. R. Nadakuditi, J. Multivar. Anal. 111 (2012) 120.
 
     Examples
     --------
@@ -255,11 +257,11 @@ def _wide_weighting(rows: Rows, *, is_poisson: bool) -> _Weighting:
 
 
 def _noise_floor(weighting: _Weighting, n: int, values: NDArray[np.float64]) -> float:
-    """Largest eigenvalue that noise alone makes in 999 of 1000 cases (Tracy and Widom)."""
+    """Eigenvalue from which on scores hold more signal than noise (see Notes of ``pca``)."""
     width = weighting.n_used
-    root = np.sqrt(n) + np.sqrt(width)
-    spread = root * (1 / np.sqrt(n) + 1 / np.sqrt(width)) ** (1 / 3)
-    edge = float(root**2 + 3.27 * spread)
+    ratio = width / n
+    strength = (1 + np.sqrt(1 + 8 * ratio)) / 2
+    edge = float(n * (1 + strength) * (1 + ratio / strength))
     if weighting.scale is not None:
         return edge
     floor = 0.0
