@@ -1,0 +1,31 @@
+"""Projection -> figures, TIFF, MSA, CSV, HTML: what a reader sees and other programs open."""
+
+from clustem.report.center_plot import center_plot
+from clustem.report.colors import colors
+from clustem.report.membership_maps import membership_maps
+from clustem.report.phase_map import phase_map
+from clustem.report.scatter import scatter
+from clustem.report.scree import scree
+from clustem.report.unassigned_map import unassigned_map
+from clustem.report.write_centers import write_centers
+from clustem.report.write_labels import write_labels
+from clustem.report.write_memberships import write_memberships
+from clustem.report.write_points import write_points
+from clustem.report.write_report import write_report
+from clustem.report.write_scores import write_scores
+
+__all__ = [
+    "center_plot",
+    "colors",
+    "membership_maps",
+    "phase_map",
+    "scatter",
+    "scree",
+    "unassigned_map",
+    "write_centers",
+    "write_labels",
+    "write_memberships",
+    "write_points",
+    "write_report",
+    "write_scores",
+]

@@ -1,0 +1,38 @@
+"""A tiny projection for the docstrings' examples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clustem.model import Projection
+
+
+def example() -> Projection:
+    """Two phases on a map of 4 × 6 pixels, one pixel unassigned, spectra of 32 channels."""
+    import hyperspy.api as hs  # noqa: PLC0415  # seconds
+
+    memberships = np.zeros((2, 4, 6), dtype=np.float32)
+    memberships[0, :, :3], memberships[1, :, 3:] = 0.9, 0.8
+    memberships[:, 2, 3] = 0.5
+    labels = np.where(memberships[0] > 0.5, 0, 1).astype(np.int16)
+    labels[2, 3] = -1
+    channels = np.arange(32)
+    spectra = np.stack([9 * np.exp(-((channels - peak) ** 2) / 8) + 1 for peak in (9, 20)])
+    centers = hs.signals.Signal1D(spectra)
+    centers.axes_manager[-1].name, centers.axes_manager[-1].units = "Energy", "keV"
+    projection = Projection(
+        labels=hs.signals.Signal2D(labels),
+        memberships=hs.signals.Signal2D(memberships),
+        centers=centers,
+        spread=centers.deepcopy() * 0.05,
+        counts=np.array([12, 11]),
+        mask=np.zeros(labels.shape, dtype=bool),
+        points=np.moveaxis(memberships, 0, -1).reshape(-1, 2),
+        features=("PC 1", "PC 2"),
+        scores={"converged": 1.0},
+        details={"explained_variance_ratio": np.array([0.6, 0.2, 0.01])},
+    )
+    for signal in (projection.labels, projection.memberships):
+        for axis, name in zip(signal.axes_manager.signal_axes, "xy", strict=True):
+            axis.name, axis.units, axis.scale = name, "nm", 5.0
+    return projection

@@ -1,0 +1,133 @@
+"""What a report says in words."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from clustem.model import Projection
+from clustem.report._scan import axes_of, frame_of, instrument, metadata, scan_axes, sizes
+
+_PACKAGES = (
+    "clustem",
+    "hyperspy",
+    "exspy",
+    "rosettasciio",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-image",
+    "numba",
+    "dask",
+    "matplotlib",
+)
+_FEW = 25
+"""Positions below which the mean of a cluster is called uncertain."""
+
+
+def summary(projection: Projection) -> str:
+    """Write the one sentence that a reader takes away."""
+    k = projection.n_clusters
+    found = sorted(sizes(projection), key=lambda size: (-size.fraction, size.number))
+    text = f"{k} cluster{'s' * (k != 1)} on {_scan_words(projection)}"
+    if k:
+        text += f"; the largest, {found[0].name}, takes {100 * found[0].fraction:.1f} %"
+    if k > 1:
+        text += f", the smallest, {found[-1].name}, {100 * found[-1].fraction:.1f} %"
+    if projection.unassigned.any():
+        return f"{text}; {100 * projection.unassigned_fraction:.1f} % are unassigned."
+    return f"{text}; every position is assigned."
+
+
+def warnings_of(projection: Projection) -> list[str]:
+    """List what is not certain about the result."""
+    found = []
+    scores = projection.scores
+    if scores.get("converged") == 0:
+        found.append(
+            "The clustering did not converge: labels may still change. "
+            "Raise max_iter, or tol if the last changes were small."
+        )
+    if scores.get("certified") == 0:
+        found.append("The result is not certified to be the optimum: other starts may be better.")
+    for size in sizes(projection):
+        if size.count == 0:
+            found.append(f"{size.name} is empty. Use fewer clusters or a lower threshold.")
+        elif size.count < _FEW:
+            positions = f"{size.count} position{'s' * (size.count > 1)}"
+            found.append(f"{size.name} rests on {positions} only: its mean is uncertain.")
+    if projection.unassigned_fraction > 0.25:
+        share = f"{100 * projection.unassigned_fraction:.0f} %"
+        found.append(
+            f"{share} of the positions are unassigned: the clusters overlap, or their number does "
+            "not fit."
+        )
+    return found
+
+
+def provenance_of(projection: Projection) -> dict[str, str]:
+    """Say where the data come from: file, size, calibration, microscope."""
+    signal = projection.centers if projection.source is None else projection.source
+    found = {
+        "File": metadata(signal, "General.original_filename"),
+        "Title": metadata(signal, "General.title"),
+        "Recorded": _joined(metadata(signal, "General.date"), metadata(signal, "General.time")),
+        "Signal type": metadata(signal, "Signal.signal_type"),
+        "Scan": _axes_words(scan_axes(projection)),
+        "Signal axes": _axes_words(axes_of(projection.centers)[1:]),
+        "Excluded positions": f"{int(projection.mask.sum()):,}".replace(",", " "),
+        "Microscope": instrument(signal, "microscope"),
+    }
+    beam = instrument(signal, "beam_energy")
+    if beam is not None:
+        found["Beam energy"] = f"{float(beam):g} keV"
+    elements = metadata(signal, "Sample.elements")
+    if elements is not None and len(elements):
+        found["Elements"] = ", ".join(str(element) for element in elements)
+    return {key: str(value) for key, value in found.items() if value not in (None, "")}
+
+
+def versions() -> dict[str, str]:
+    """List the versions of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # an extra that is not installed
+            continue
+    return found
+
+
+def default_title(projection: Projection) -> str:
+    """Title of the data, or their file's name."""
+    signal = projection.centers if projection.source is None else projection.source
+    file = metadata(signal, "General.original_filename")
+    return str(file or metadata(signal, "General.title") or "Clusters")
+
+
+def _scan_words(projection: Projection) -> str:
+    axes = scan_axes(projection)
+    positions = " × ".join(str(len(axis.values)) for axis in axes)
+    if len(axes) == 1:
+        length = f" ({len(axes[0].values) * axes[0].scale:.4g} {axes[0].units})"
+        return f"a line of {positions} positions{length if axes[0].units else ''}"
+    frame = frame_of(axes)
+    high, wide = frame.shape[0] * frame.height, frame.shape[1] * frame.width
+    size = "" if frame.units == "px" else f" ({high:.4g} × {wide:.4g} {frame.units})"
+    return f"a map of {positions} positions{size}"
+
+
+def _axes_words(axes: list[Any]) -> str:
+    words = []
+    for axis in axes:
+        text = f"{axis.name or 'axis'}: {len(axis.values)}"
+        if axis.units:
+            first, last = axis.values[0], axis.values[-1]
+            text += f" × {axis.scale:.6g} {axis.units} ({first:.6g} … {last:.6g})"
+        words.append(text)
+    return "; ".join(words)
+
+
+def _joined(*parts: Any) -> str:
+    return " ".join(str(part) for part in parts if part)

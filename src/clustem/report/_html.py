@@ -1,0 +1,100 @@
+"""The report's page: one file without anything from outside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustem.model import Projection
+from clustem.report._findings import provenance_of, summary, versions, warnings_of
+from clustem.report._scan import area_of, sizes
+from clustem.report._sheet import DOUBLE
+from clustem.report.colors import colors
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure of the report: its file's name, heading, caption, PNG and width [mm]."""
+
+    name: str
+    heading: str
+    caption: str
+    png: bytes
+    width: float
+
+    @property
+    def uri(self) -> str:
+        """The image as part of the page."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+    @property
+    def percent(self) -> float:
+        """Width on the page, as on paper."""
+        return round(min(100.0, 100 * self.width / DOUBLE), 1)
+
+
+def page(
+    projection: Projection, plates: list[Plate], *, title: str, provenance: Mapping[str, object]
+) -> str:
+    """Fill the template; everything that is not ours is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # 0.1 s
+
+    environment = Environment(
+        loader=PackageLoader("clustem.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        title=title,
+        summary=summary(projection),
+        warnings=warnings_of(projection),
+        plates=plates,
+        rows=_rows(projection),
+        area_units=(area_of(projection) or (0, ""))[1],
+        scores={name: _score(name, value) for name, value in projection.scores.items()},
+        history=projection.history,
+        provenance={**provenance_of(projection), **{k: str(v) for k, v in provenance.items()}},
+        versions=versions(),
+    )
+
+
+def _rows(projection: Projection) -> list[dict[str, object]]:
+    """Lines of the table of sizes."""
+    pixel = area_of(projection)
+
+    def line(name: str, count: int, fraction: float | None, color: str) -> dict[str, object]:
+        return {
+            "name": name,
+            "color": color,
+            "count": _number(count),
+            "percent": None if fraction is None else round(100 * fraction, 2),
+            "area": "" if pixel is None else _number(count * pixel[0]),
+        }
+
+    palette = np.rint(255 * colors(projection.n_clusters)[:, :3]).astype(np.uint8)
+    shades = [f"#{bytes(shade).hex()}" for shade in palette]
+    rows = [line(s.name, s.count, s.fraction, shades[s.number]) for s in sizes(projection)]
+    free, out = int(projection.unassigned.sum()), int(projection.mask.sum())
+    if free:
+        rows.append(line("unassigned", free, projection.unassigned_fraction, "unassigned"))
+    if out:
+        rows.append(line("excluded", out, None, "excluded"))
+    return rows
+
+
+def _number(value: float) -> str:
+    """Write a count in full, an area with four digits; thousands apart."""
+    if isinstance(value, float):
+        value = float(f"{value:.4g}")
+    return f"{value:g}" if value < 1000 else f"{value:,.0f}".replace(",", "\u2009")
+
+
+def _score(name: str, value: float) -> str:
+    if name in ("converged", "certified"):
+        return "yes" if value else "no"
+    return f"{float(value):.6g}"

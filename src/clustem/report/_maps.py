@@ -1,0 +1,150 @@
+"""Label maps as images, their scale bars and color keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.model import Projection
+from clustem.report._scan import Frame, axes_of, frame_of, sizes
+from clustem.report._sheet import FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
+from clustem.report._units import length_text, round_length
+from clustem.report.colors import colors
+
+UNASSIGNED, STRIPE, EXCLUDED = "#e4e4e4", "#9a9a9a", "#ffffff"
+BAR = 5.5
+"""Height of a scale bar and its text [mm]."""
+
+ROW = 4.6
+"""Height of a line of the key [mm]."""
+
+CMAP = "cividis"
+"""Color map of memberships: even steps for color-blind readers, and monotonous in grey."""
+
+_SHORT_SIDE = 600
+
+
+def painted(projection: Projection) -> NDArray[np.uint8]:
+    """Color the label map: image (rows, columns, 3), enlarged so that hatching can be seen."""
+    palette = np.rint(colors(projection.n_clusters)[:, :3] * 255).astype(np.uint8)
+    lookup = np.vstack([palette, _rgb(UNASSIGNED), _rgb(EXCLUDED), _rgb(STRIPE)])
+    k = projection.n_clusters
+    index = projection.labels.data.astype(np.intp)
+    index = np.where(projection.mask, k + 1, np.where(index < 0, k, index))
+    index = np.atleast_2d(index)
+    factor = max(1, round(_SHORT_SIDE / max(min(index.shape), _SHORT_SIDE / 12)))
+    index = index.repeat(factor, axis=0).repeat(factor, axis=1)
+    if factor > 1:  # diagonal stripes tell unassigned pixels from a grey cluster, in print too
+        rows, columns = np.ogrid[: index.shape[0], : index.shape[1]]
+        index[(index == k) & ((rows + columns) % 6 < 2)] = k + 2
+    return lookup[index]
+
+
+def draw_map(ax: Any, image: NDArray[Any], frame: Frame, **given: Any) -> Any:
+    """Draw an image in the sample's proportions, without ticks, in a thin frame."""
+    drawn = ax.imshow(image, extent=frame.extent, aspect="auto", **given)
+    bare(ax)
+    return drawn
+
+
+def bare(ax: Any, color: str = FAINT, width: float = 0.5) -> None:
+    """Take the ticks off and color the frame."""
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(color=color, linewidth=width)
+
+
+def scale_bar(sheet: Sheet, left: float, top: float, width: float, frame: Frame) -> None:
+    """Draw a scale bar below a map that is ``width`` mm wide and begins at ``left``."""
+    across = frame.shape[1] * frame.width
+    length = round_length(across * (0.34 if width > 40 else 0.5))
+    if frame.units == "px" and length < 1:
+        length = 1.0
+    drawn = length / across * width
+    sheet.box(left, top + 1.6, drawn, 0.9, facecolor=INK, edgecolor="none")
+    sheet.text(left + drawn + 1.5, top + 2.0, length_text(length, frame.units))
+
+
+def color_bar(
+    sheet: Sheet,
+    drawn: Any,
+    box: tuple[float, float, float],
+    *,
+    label: str = "Membership",
+    clipped: bool = False,
+) -> None:
+    """Draw a vertical color bar at left, top, of a height [mm]; an arrow says what lies above."""
+    left, top, height = box
+    cax = sheet.axes(left, top, 2.5, height)
+    bar = sheet.figure.colorbar(drawn, cax=cax, extend="max" if clipped else "neither")
+    bar.outline.set_linewidth(0.4)
+    bar.ax.tick_params(labelsize=SIZE - 1, length=2, pad=1.5)
+    bar.set_label(label, size=SIZE - 0.5, labelpad=2)
+
+
+def key_entries(projection: Projection) -> list[tuple[Any, str, str, str]]:
+    """List color, hatch, name and share of all that the map shows."""
+    palette = colors(projection.n_clusters)
+    rows = [
+        (palette[size.number], "", size.name, _percent(size.fraction)) for size in sizes(projection)
+    ]
+    if projection.unassigned.any():
+        rows.append((UNASSIGNED, "/////", "unassigned", _percent(projection.unassigned_fraction)))
+    if projection.mask.any():
+        rows.append((EXCLUDED, "", "excluded", ""))
+    return rows
+
+
+def key_columns(projection: Projection, width: float) -> int:
+    """How many columns of the color key stand side by side in a width [mm]."""
+    entries = key_entries(projection)
+    widest = max(width_of(name) for _, _, name, _ in entries) + 18
+    longest = 60 if len(entries) <= 8 else 40  # of many entries long names are cut
+    return max(1, min(int((width + 4) // (min(widest, longest) + 4)), len(entries)))
+
+
+def color_key(
+    sheet: Sheet, projection: Projection, *, left: float, top: float, width: float, columns: int = 1
+) -> None:
+    """Write the color key with names and shares into a box [mm]."""
+    entries = key_entries(projection)
+    lines = -(-len(entries) // columns)
+    step = (width + 4) / columns
+    for i, (color, hatch, name, share) in enumerate(entries):
+        x, y = left + (i // lines) * step, top + (i % lines) * ROW + ROW / 2
+        right = x + step - 4
+        edge = STRIPE if hatch or isinstance(color, str) else "none"
+        sheet.box(x, y - 1.4, 4.2, 2.8, facecolor=color, edgecolor=edge, hatch=hatch, linewidth=0.4)
+        room = width_of("00.0 %") + 1.5
+        sheet.text(x + 5.6, y, fitted(name, right - room - x - 5.6))
+        sheet.text(right, y, share, ha="right", color=MUTED, size=SIZE - 0.5)
+
+
+def context_images(projection: Projection, *, limit: int = 2) -> list[tuple[str, Any, Frame]]:
+    """Other images of the same file: title, array, frame; only what can be shown as an image."""
+    found = []
+    for signal in projection.context:
+        data = np.asarray(signal.data)
+        if data.ndim == 2 and data.dtype.kind in "biuf" and min(data.shape) > 1:
+            title = str(signal.metadata.get_item("General.title", default="")) or "image"
+            found.append((title, data, frame_of(axes_of(signal))))
+    return found[:limit]
+
+
+def grey_limits(image: NDArray[Any]) -> tuple[float, float]:
+    """Black and white points that leave out the outermost 0.5 % on either side."""
+    low, high = np.nanpercentile(image, (0.5, 99.5))
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1)
+
+
+def _percent(fraction: float) -> str:
+    percent = 100 * fraction
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    return f"{percent:.1f} %"
+
+
+def _rgb(code: str) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex(code[1:]), dtype=np.uint8)[None]

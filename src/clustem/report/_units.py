@@ -1,0 +1,60 @@
+"""Units as people write them, and lengths that fit a scale bar."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+_NM = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
+_ALIASES = {
+    "um": "µm", "μm": "µm", "micron": "µm", "microns": "µm", "micrometer": "µm",
+    "A": "Å", "Å": "Å", "angstrom": "Å", "Angstrom": "Å", "nanometer": "nm", "meter": "m",
+}  # fmt: skip
+_UNKNOWN = {"", "<undefined>", "none", "undefined", "px", "pixel", "pixels"}
+
+
+def pretty(units: Any) -> str:
+    """Write units for people: ``um`` as µm, ``1/A`` and ``$A^{-1}$`` as Å⁻¹; "" if unknown."""
+    text = str(units).strip().strip("$").replace(" ", "")
+    if text.lower() in _UNKNOWN:
+        return ""
+    inverse = re.fullmatch(r"1/(\w+)|(\w+?)(?:\^\{?-1\}?|⁻¹|-1)", text)
+    if inverse:
+        return f"{pretty(inverse[1] or inverse[2])}⁻¹"
+    return _ALIASES.get(text, text)
+
+
+def in_nm(units: str) -> float | None:
+    """How many nm one of these units is; None if it is not a length."""
+    return _NM.get(pretty(units))
+
+
+def with_units(quantity: str, units: Any, *, fallback: str = "") -> str:
+    """Label of an axis: ``Energy (keV)``."""
+    known = pretty(units) or fallback
+    return f"{quantity} ({known})" if known else quantity
+
+
+def round_length(limit: float) -> float:
+    """Longest of 1, 2, 5, 10, ... that does not exceed the limit."""
+    power = 10.0 ** math.floor(math.log10(limit))
+    return max(step for step in (1, 2, 5) if step * power <= limit * (1 + 1e-9)) * power
+
+
+def length_text(length: float, units: str) -> str:
+    """Write a length with its units, in the units that need the fewest digits.
+
+    >>> length_text(2000, "nm"), length_text(5, "px")
+    ('2 µm', '5 px')
+    """
+    factor = in_nm(units)
+    if factor is not None:
+        nm = length * factor
+        for name in ("mm", "µm", "nm", "pm"):
+            if nm >= _NM[name] * (1 - 1e-9):
+                break
+        if pretty(units) == "Å" and name in ("nm", "pm"):
+            name = "Å"
+        length, units = nm / _NM[name], name
+    return f"{length:g} {pretty(units) or 'px'}"

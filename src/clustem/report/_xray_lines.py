@@ -1,0 +1,123 @@
+"""Which X-ray lines a set of spectra shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.report._scan import instrument, metadata
+
+_SIGNIFICANT = 5.0
+"""Standard errors by which a peak must rise above the spectrum beside it."""
+
+_GREEK = {"a": "α", "b": "β", "g": "γ", "l": "ℓ", "n": "η", "z": "ζ"}
+_LEADERS = {"Ka", "La", "Ma"}
+_MN_KA = 5.8987
+
+
+@dataclass(frozen=True)
+class XrayLine:
+    """A line to label: its text, energy [keV] and how many standard errors the peak has."""
+
+    text: str
+    energy: float
+    significance: float
+
+
+def visible_lines(
+    centers: Any, energy: NDArray[np.float64], means: NDArray[Any], errors: NDArray[Any]
+) -> list[XrayLine]:
+    """List the lines of the elements in the metadata that stand out in at least one spectrum.
+
+    Parameters
+    ----------
+    centers
+        Signal whose metadata name the elements, the beam energy and the detector's resolution.
+    energy
+        Energy of each channel [keV], (channels,).
+    means, errors
+        Spectra and their standard errors, (k, channels).
+    """
+    from exspy.material import elements as table  # noqa: PLC0415  # seconds
+
+    beam = instrument(centers, "beam_energy") or np.inf
+    resolution = instrument(centers, "Detector.EDS.energy_resolution_MnKa") or 130.0
+    found: list[XrayLine] = []
+    for element in elements_of(centers):
+        if element not in table:
+            continue
+        lines = table[element].Atomic_properties.Xray_lines.as_dictionary()
+        shown: set[str] = set()
+        for name, line in sorted(lines.items(), key=lambda item: -item[1]["weight"]):
+            at = float(line["energy (keV)"])
+            leads = name in _LEADERS
+            if at >= beam or not (leads or (line["weight"] > 0.1 and name[0] in shown)):
+                continue
+            strength = _stands_out(at, energy, means, errors, _fwhm(at, float(resolution)))
+            if strength > _SIGNIFICANT:
+                shown.add(name[0])
+                found.append(
+                    XrayLine(f"{element} {_greek(name)}", at, strength * (4 if leads else 1))
+                )
+    return _separate(found, float(resolution))
+
+
+def elements_of(signal: Any) -> list[str]:
+    """Elements in a signal's metadata: as listed, or of the listed X-ray lines."""
+    given = metadata(signal, "Sample.elements")
+    if given is None or len(given) == 0:
+        lines = metadata(signal, "Sample.xray_lines")
+        given = [] if lines is None else [str(line).split("_")[0] for line in lines]
+    return list(dict.fromkeys(str(element) for element in given))
+
+
+def _stands_out(
+    at: float, energy: NDArray[Any], means: NDArray[Any], errors: NDArray[Any], fwhm: float
+) -> float:
+    """Largest significance, among the spectra, of a peak at an energy; 0 if there is none."""
+    near = np.abs(energy - at) <= 0.5 * fwhm
+    beside = [
+        (energy >= at + side * 1.6 * fwhm - 0.5 * fwhm)
+        & (energy <= at + side * 1.6 * fwhm + 0.5 * fwhm)
+        for side in (-1, 1)
+    ]
+    if near.sum() < 2 or not any(part.any() for part in beside):
+        return 0.0
+    top = means[:, near].mean(axis=1)
+    flanks = [means[:, part].mean(axis=1) for part in beside if part.any()]
+    noise = np.sqrt((errors[:, near] ** 2).sum(axis=1)) / near.sum() * np.sqrt(2)
+    excess = top - np.mean(flanks, axis=0)
+    crest = _rises(means[:, np.abs(energy - at) <= fwhm])
+    noise = np.where(noise > 0, noise, np.inf)
+    good = crest & (excess > 0.02 * np.abs(top)) & np.isfinite(excess)
+    return float(np.max(np.where(good, excess / noise, 0.0), initial=0.0))
+
+
+def _rises(parts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether spectra are higher in the middle half than in both outer quarters."""
+    quarter = max(parts.shape[1] // 4, 1)
+    middle = parts[:, quarter:-quarter].mean(axis=1)
+    return (middle > parts[:, :quarter].mean(axis=1)) & (middle > parts[:, -quarter:].mean(axis=1))
+
+
+def _fwhm(energy: float, resolution: float) -> float:
+    """Width of a line [keV] from the detector's resolution at Mn Kα [eV] (Fiori & Newbury 1978)."""
+    squared = 2500 * (energy - _MN_KA) + resolution**2
+    return float(np.sqrt(max(squared, 30.0**2))) / 1000
+
+
+def _separate(lines: list[XrayLine], resolution: float) -> list[XrayLine]:
+    """Of lines that a detector cannot resolve keep the strongest."""
+    kept: list[XrayLine] = []
+    for line in sorted(lines, key=lambda line: -line.significance):
+        if all(abs(line.energy - k.energy) > 0.5 * _fwhm(k.energy, resolution) for k in kept):
+            kept.append(line)
+    return sorted(kept, key=lambda line: line.energy)
+
+
+def _greek(name: str) -> str:
+    subscript = name[2:].translate(str.maketrans("123456789", "₁₂₃₄₅₆₇₈₉"))
+    return name[0] + _GREEK.get(name[1:2], name[1:2]) + subscript

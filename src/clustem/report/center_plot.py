@@ -1,0 +1,83 @@
+"""What each cluster is made of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from clustem.model import InputError, Projection, checked
+from clustem.report._patterns import pattern_grid
+from clustem.report._sheet import SINGLE, Sheet, fitted, styled
+from clustem.report._spectra import cascade, cascade_and_log, ink, is_eds, quantity
+from clustem.report.colors import colors
+
+
+@checked
+@styled
+def center_plot(
+    projection: Projection, *, scale: Literal["auto", "linear", "sqrt", "log"] = "auto"
+) -> Any:
+    """Draw the center of each cluster in the color of the map.
+
+    Parameters
+    ----------
+    projection
+        Its centers are single values, spectra or two-dimensional patterns.
+    scale
+        Intensity axis of the cascade of spectra; "auto" is the square root for X-rays, which
+        gives all counts the same noise, and linear otherwise. Patterns always show both a linear
+        and a logarithmic grey scale.
+
+    Returns
+    -------
+    :
+        A ``matplotlib.figure.Figure``, 183 mm wide for spectra.
+
+    Raises
+    ------
+    InputError
+        If the centers have more than two axes.
+
+    Notes
+    -----
+    X-ray spectra: the lines of the elements in the metadata are labelled where they lie below the
+    beam energy and rise by 5 standard errors above the spectrum beside them in at least one
+    cluster. The axis ends after the last of them. Other spectra: a logarithmic view of all of them
+    stands beside the cascade; a zero-loss peak is cut off in the linear one. Bands are standard
+    errors of the mean.
+
+    Examples
+    --------
+    >>> from clustem.report._example import example
+    >>> len(center_plot(example()).axes)  # two rows and the logarithmic view
+    3
+    """
+    ndim = projection.centers.data.ndim - 1
+    if ndim == 0:
+        return _values(projection)
+    if ndim == 1 and is_eds(projection.centers):
+        return cascade(projection, "sqrt" if scale == "auto" else scale)
+    if ndim == 1:
+        return cascade_and_log(projection, "linear" if scale == "auto" else scale)
+    if ndim == 2:
+        return pattern_grid(projection)
+    raise InputError(
+        "Centers can be drawn if they have up to two axes",
+        got=f"{ndim} axes",
+        cure="Plot sums of projection.centers along one of them.",
+    )
+
+
+def _values(projection: Projection) -> Any:
+    k = projection.n_clusters
+    sheet = Sheet(SINGLE, 14 + 6 * k)
+    ax = sheet.axes(34, 2, SINGLE - 37, 6 * k)
+    means, errors = np.ravel(projection.centers.data), np.ravel(projection.spread.data)
+    for i, color in enumerate(colors(k)):
+        ax.errorbar(means[i], i, xerr=errors[i], fmt="o", color=ink(color), ms=5)
+        sheet.text(31, 5 + 6 * i, fitted(projection.name_of(i), 29), ha="right")
+    ax.locator_params(axis="x", nbins=4)
+    ax.ticklabel_format(axis="x", style="plain", useOffset=False)
+    ax.set(ylim=(k - 0.5, -0.5), yticks=[], xlabel=quantity(projection.centers))
+    return sheet.figure

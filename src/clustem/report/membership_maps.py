@@ -1,0 +1,108 @@
+"""How far each pixel belongs to each cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clustem.model import InputError, Projection, checked
+from clustem.report._maps import BAR, CMAP, STRIPE, color_bar, draw_map, scale_bar
+from clustem.report._scan import frame_of, scan_axes
+from clustem.report._sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, packed, styled
+from clustem.report._units import with_units
+from clustem.report.colors import colors
+
+_EDGE, _GAP, _TITLE, _BAR_ROOM, _TALLEST = 1.5, 3.0, 5.0, 14.0, 140.0
+
+
+@checked
+@styled
+def membership_maps(projection: Projection) -> Any:
+    """Draw one map per cluster of the memberships, on the common scale 0 ... 1.
+
+    Parameters
+    ----------
+    projection
+        The clusters on their scan, with memberships.
+
+    Returns
+    -------
+    :
+        A ``matplotlib.figure.Figure``, at most 183 mm wide; for a line scan, curves over the
+        position.
+
+    Raises
+    ------
+    InputError
+        If the clusters are hard (no memberships).
+
+    Notes
+    -----
+    Excluded pixels are white.
+
+    Examples
+    --------
+    >>> from clustem.report._example import example
+    >>> len(membership_maps(example()).axes)  # two maps and their color bar
+    3
+    """
+    if projection.memberships is None:
+        raise InputError(
+            "Membership maps need memberships",
+            got="hard clusters",
+            cure="Use a fuzzy method or a mixture, or plot the phase map.",
+        )
+    axes = scan_axes(projection)
+    if len(axes) == 1:
+        return _curves(projection)
+    frame = frame_of(axes)
+    k = projection.n_clusters
+    room = DOUBLE - 2 * _EDGE - _BAR_ROOM
+    columns, width = packed(
+        frame.aspect, k, width=room, gap=(_GAP, _TITLE), limit=_TALLEST - BAR - 2 * _EDGE
+    )
+    width = min(width, 75.0)
+    height, rows = width / frame.aspect, -(-k // columns)
+    used = columns * (width + _GAP) - _GAP
+    sheet = Sheet(used + 2 * _EDGE + _BAR_ROOM, rows * (height + _TITLE) + BAR + 2 * _EDGE)
+    maps = np.ma.array(projection.memberships.data)
+    maps[:, projection.mask] = np.ma.masked
+    for i, color in enumerate(colors(k)):
+        left = _EDGE + (i % columns) * (width + _GAP)
+        top = _EDGE + (i // columns) * (height + _TITLE)
+        sheet.box(left, top + 0.7, 3.0, 2.4, facecolor=color, edgecolor="none")
+        sheet.text(left + 4.2, top + 2.0, fitted(projection.name_of(i), width - 4.2))
+        ax = sheet.axes(left, top + _TITLE - 0.6, width, height)
+        drawn = draw_map(ax, maps[i], frame, cmap=CMAP, vmin=0, vmax=1)
+    bottom = _EDGE + rows * (height + _TITLE) - 0.6
+    scale_bar(sheet, _EDGE, bottom, width, frame)
+    color_bar(sheet, drawn, (_EDGE + used + 2.5, _EDGE + _TITLE - 0.6, min(height, 45.0)))
+    return sheet.figure
+
+
+def _curves(projection: Projection) -> Any:
+    axis = scan_axes(projection)[0]
+    k = projection.n_clusters
+    sheet = Sheet(DOUBLE, 62)
+    ax = sheet.axes(14, 3, DOUBLE - 14 - 42, 47)
+    maps = np.ma.array(projection.memberships.data)
+    maps[:, projection.mask] = np.ma.masked
+    for i, color in enumerate(colors(k)):
+        ax.plot(axis.values, maps[i], color=color, linewidth=1.2)
+    labels = projection.unassigned
+    if labels.any():
+        ax.plot(axis.values[labels], np.full(labels.sum(), -0.05), "|", color=STRIPE, ms=4)
+    ax.set(ylim=(-0.08, 1.03), xlim=(axis.values[0], axis.values[-1]), ylabel="Membership")
+    ax.set_xlabel(with_units(axis.name or "Position", axis.units, fallback="px"))
+    ax.spines[["top", "right"]].set_visible(False)
+    step = min(4.4, 54 / (k + 1))
+    for i, color in enumerate(colors(k)):
+        top = 5 + i * step
+        sheet.line((DOUBLE - 39, DOUBLE - 34), (top, top), color=color, linewidth=2)
+        sheet.text(DOUBLE - 32.5, top, fitted(projection.name_of(i), 31))
+    if labels.any():
+        top = 5 + k * step
+        sheet.text(DOUBLE - 36.5, top, "|", color=STRIPE, ha="center", size=SIZE + 1)
+        sheet.text(DOUBLE - 32.5, top, "unassigned", color=MUTED)
+    return sheet.figure

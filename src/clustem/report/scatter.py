@@ -1,0 +1,174 @@
+"""The clusters in the data space that they were found in."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from clustem.model import InputError, Projection, checked
+from clustem.report._maps import ROW, STRIPE, color_key, key_columns, key_entries
+from clustem.report._sheet import DOUBLE, SINGLE, Sheet, printable, styled
+from clustem.report.colors import colors
+
+_LEFT, _BELOW, _EDGE = 14.0, 11.0, 2.0
+_DOTS_PER_MM = 250 / 25.4
+_OPACITY = 0.7
+"""Of a single dot."""
+
+
+@checked
+@styled
+def scatter(projection: Projection, *, max_features: Annotated[int, Ge(2)] = 4) -> Any:
+    """Draw each pair of features as a scatter plot in the colors of the map.
+
+    Parameters
+    ----------
+    projection
+        With ``points`` of at least one column.
+    max_features
+        Number of features to draw, from the first.
+
+    Returns
+    -------
+    :
+        A ``matplotlib.figure.Figure``, at most 183 mm wide; a histogram if there is one feature.
+
+    Raises
+    ------
+    InputError
+        If the projection has no points.
+
+    Notes
+    -----
+    All points are drawn, into an image: where they lie on top of each other their colors mix by
+    number, so no cluster hides another because it was drawn later. A 1/2000 of the points on
+    either side of each feature may lie outside the axes.
+
+    Examples
+    --------
+    >>> from clustem.report._example import example
+    >>> scatter(example()).axes[0].get_xlabel()
+    'PC 1 (a.u.; 60.0 %)'
+    """
+    from matplotlib.colors import to_rgb  # noqa: PLC0415  # 0.3 s
+
+    d = projection.points.shape[1]
+    if not d:
+        raise InputError(
+            "A scatter plot needs points with few columns",
+            got="none",
+            cure="Put a reduction such as pca before the clustering.",
+        )
+    labels = projection.labels.data[~projection.mask]
+    names = _axis_labels(projection)
+    if d == 1:
+        return _histogram(projection, labels, names[0])
+    pairs = list(combinations(range(min(d, max_features)), 2))
+    columns, total = (1, SINGLE) if len(pairs) == 1 else (3, DOUBLE)
+    side = (total - _EDGE) / columns - _LEFT
+    bottom = -(-len(pairs) // columns) * (side + _BELOW) + _EDGE
+    sheet = _with_key(projection, total, bottom)
+    shades = np.vstack([colors(projection.n_clusters)[:, :3], to_rgb(STRIPE)])[labels]
+    for i, (a, b) in enumerate(pairs):
+        left = _LEFT + (i % columns) * (side + _LEFT)
+        ax = sheet.axes(left, _EDGE + (i // columns) * (side + _BELOW), side, side)
+        x, y = projection.points[:, a], projection.points[:, b]
+        limits = (*_limits(x), *_limits(y))
+        image = _dots(x, y, shades, limits, round(side * _DOTS_PER_MM))
+        ax.imshow(image, extent=limits, aspect="auto", interpolation="auto", origin="lower")
+        ax.set_xlabel(names[a], parse_math=False)
+        ax.set_ylabel(names[b], parse_math=False)
+        ax.locator_params(nbins=5)
+        ax.spines[["top", "right"]].set_visible(False)
+    return sheet.figure
+
+
+def _histogram(projection: Projection, labels: NDArray[np.int16], name: str) -> Any:
+    values = projection.points[:, 0]
+    sheet = _with_key(projection, SINGLE, 62 + _EDGE)
+    ax = sheet.axes(_LEFT, _EDGE, SINGLE - _LEFT - _EDGE, 62 - _BELOW)
+    groups = [values[labels == i] for i in range(projection.n_clusters)]
+    shades = list(colors(projection.n_clusters))
+    if (labels < 0).any():
+        groups.append(values[labels < 0])
+        shades.append(STRIPE)
+    ax.hist(
+        groups, bins=80, range=_limits(values), stacked=True, color=shades, histtype="stepfilled"
+    )
+    ax.set_xlabel(name, parse_math=False)
+    ax.set_ylabel("Scan positions (number)")
+    ax.spines[["top", "right"]].set_visible(False)
+    return sheet.figure
+
+
+def _with_key(projection: Projection, width: float, bottom: float) -> Sheet:
+    inner = width - _LEFT - _EDGE
+    columns = key_columns(projection, inner)
+    lines = -(-len(key_entries(projection)) // columns)
+    sheet = Sheet(width, bottom + lines * ROW + _EDGE)
+    color_key(sheet, projection, left=_LEFT, top=bottom, width=inner, columns=columns)
+    return sheet
+
+
+def _axis_labels(projection: Projection) -> list[str]:
+    explained = np.ravel(projection.details.get("explained_variance_ratio", ()))
+    labels = []
+    for i in range(projection.points.shape[1]):
+        name = projection.features[i] if i < len(projection.features) else f"feature {i + 1}"
+        share = f"; {100 * explained[i]:.1f} %" if i < len(explained) else ""
+        labels.append(printable(f"{name} (a.u.{share})"))
+    return labels
+
+
+def _dots(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    shades: NDArray[np.float64],
+    limits: tuple[float, float, float, float],
+    side: int,
+) -> NDArray[np.float32]:
+    """Draw points as round dots: image (side, side, 4) of mixed colors, denser = more opaque."""
+    left, right, low, high = limits
+    column = np.floor((x - left) / (right - left) * side).astype(np.intp)
+    row = np.floor((y - low) / (high - low) * side).astype(np.intp)
+    inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
+    cells, cell_of = np.unique(row[inside] * side + column[inside], return_inverse=True)
+    layers = [np.bincount(cell_of, minlength=len(cells))]
+    layers += [np.bincount(cell_of, shade, minlength=len(cells)) for shade in shades[inside].T]
+    radius = float(np.clip(200 / np.sqrt(max(len(x), 1)), 1.6, 5.0))
+    count, *mixed = _discs(cells, layers, radius, side)
+    image = np.zeros((side, side, 4), dtype=np.float32)
+    for channel in range(3):
+        image[..., channel] = np.clip(mixed[channel] / np.maximum(count, 1e-12), 0, 1)
+    image[..., 3] = 1 - (1 - _OPACITY) ** count
+    return image
+
+
+def _discs(
+    cells: NDArray[np.intp], layers: list[NDArray[Any]], radius: float, side: int
+) -> list[NDArray[np.float64]]:
+    """Add the values of each cell to a disc with a soft rim around it: images (side, side)."""
+    reach = int(np.ceil(radius))
+    wide = side + 2 * reach
+    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    weight = np.clip(radius + 0.5 - np.hypot(dy, dx), 0, 1)
+    part = weight > 0
+    center = (cells // side + reach) * wide + cells % side + reach
+    where = (center[:, None] + (dy * wide + dx)[part]).ravel()
+    inner = slice(reach, reach + side)
+    return [
+        np.bincount(where, (layer[:, None] * weight[part]).ravel(), minlength=wide * wide)
+        .reshape(wide, wide)[inner, inner]
+        for layer in layers
+    ]  # fmt: skip
+
+
+def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Range of the values, without the outermost 1/2000 on either side, and a margin."""
+    low, high = np.quantile(values, (0.0005, 0.9995))
+    margin = 0.05 * (high - low) or 0.5
+    return float(low - margin), float(high + margin)

@@ -1,0 +1,171 @@
+"""Everything a reader gets, in one folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from clustem.model import OutputError, Projection
+from clustem.report._findings import default_title
+from clustem.report._html import Plate, page
+from clustem.report._sheet import styled
+from clustem.report.center_plot import center_plot
+from clustem.report.membership_maps import membership_maps
+from clustem.report.phase_map import phase_map
+from clustem.report.scatter import scatter
+from clustem.report.scree import scree
+from clustem.report.unassigned_map import unassigned_map
+from clustem.report.write_centers import write_centers
+from clustem.report.write_labels import write_labels
+from clustem.report.write_memberships import write_memberships
+from clustem.report.write_points import write_points
+from clustem.report.write_scores import write_scores
+
+_MM = 25.4
+_PNG: dict[str, Any] = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 4}}
+"""No version in the file, so that a rerun is identical; level 4 takes half the time of 6."""
+
+
+@styled
+def write_report(
+    projection: Projection,
+    folder: str | Path,
+    *,
+    title: str = "",
+    provenance: Mapping[str, object] | None = None,
+    dpi: int = 200,
+) -> list[Path]:
+    """Write all files of a result, the figures and the report.
+
+    Parameters
+    ----------
+    projection
+        The clusters on their scan of one or two axes.
+    folder
+        Existing, empty folder.
+    title
+        Heading of the report; the name of the source's file if empty.
+    provenance
+        More lines for the report's section on where the data come from, for example the path of
+        the input and its hash.
+    dpi
+        Resolution of the figures [dots per inch].
+
+    Returns
+    -------
+    :
+        The files: ``labels.tif``, ``memberships.tif`` (unless hard), ``centers.hspy``,
+        ``centers/*.msa`` (spectra) or ``centers.tif`` (patterns), ``points.csv``, ``scores.csv``,
+        ``figures/*.png``, ``report.html``.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not exist or is not empty.
+
+    Notes
+    -----
+    ``report.html`` needs no other file and no network. Figures that need what the projection does
+    not have (memberships, components) are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from clustem.report._example import example
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     len(write_report(example(), folder, title="Two phases"))
+    14
+    """
+    folder = Path(folder)
+    _check(folder)
+    files = [write_labels(projection, folder / "labels.tif")]
+    if projection.memberships is not None:
+        files.append(write_memberships(projection, folder / "memberships.tif"))
+    files += write_centers(projection, folder)
+    files.append(write_points(projection, folder / "points.csv"))
+    files.append(write_scores(projection, folder / "scores.csv"))
+    (folder / "figures").mkdir()
+    plates = []
+    for name, heading, caption, draw in _plan(projection):
+        figure = draw(projection)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=dpi, format="png", **_PNG)
+        plates.append(Plate(name, heading, caption, buffer.getvalue(), figure.get_figwidth() * _MM))
+        files.append(folder / "figures" / f"{name}.png")
+        files[-1].write_bytes(plates[-1].png)
+    html = page(
+        projection, plates, title=title or default_title(projection), provenance=provenance or {}
+    )
+    files.append(folder / "report.html")
+    files[-1].write_text(html, encoding="utf-8")
+    return files
+
+
+def _check(folder: Path) -> None:
+    if not folder.is_dir():
+        raise OutputError(
+            "A report needs an existing folder", got=f"{folder}", cure="Make the folder first."
+        )
+    if any(folder.iterdir()):
+        raise OutputError(
+            "A report needs an empty folder", got=f"files in {folder}", cure="Use another folder."
+        )
+
+
+def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[..., Any]]]:
+    """Name, heading, caption and function of each figure that the projection can fill."""
+    soft = projection.memberships is not None
+    yield (
+        "phase_map",
+        "Map of the clusters",
+        (
+            "Each position in the color of its cluster; shares are of the positions that take "
+            "part. Hatched: unassigned; white: excluded."
+        ),
+        phase_map,
+    )
+    yield "centers", "What the clusters are made of", _center_caption(projection), center_plot
+    if soft:
+        yield (
+            "memberships",
+            "Memberships",
+            "How far each position belongs to each cluster, from 0 to 1.",
+            membership_maps,
+        )
+    if projection.points.shape[1]:
+        yield (
+            "scatter",
+            "Data space",
+            (
+                "The clustered features, pair by pair. Every position is a dot in the color of "
+                "its cluster; grey: unassigned."
+            ),
+            scatter,
+        )
+    if "explained_variance_ratio" in projection.details:
+        yield (
+            "scree",
+            "Components",
+            "Share of the variance that each component explains. Filled: kept for the clustering.",
+            scree,
+        )
+    if soft or projection.unassigned.any():
+        yield (
+            "unassigned",
+            "Unassigned positions",
+            "Positions that no cluster claims"
+            + (", and the largest membership of each position." if soft else "."),
+            unassigned_map,
+        )
+
+
+def _center_caption(projection: Projection) -> str:
+    ndim = projection.centers.data.ndim - 1
+    text = "Mean of the raw data over the positions of each cluster"
+    if ndim == 1:
+        return f"{text}, n of them; bands are the standard error of the mean."
+    if ndim == 2:
+        return f"{text}, on a linear and on a logarithmic grey scale that are common to all."
+    return f"{text}, with the standard error."
