@@ -13,6 +13,10 @@ from sklearn.utils.validation import validate_data
 from clustem.model import InputError, ParameterError, UnknownNameError, check_parameters
 
 
+class _NotNumbersError(InputError, TypeError):
+    """Values that are no numbers at all, for which scikit-learn wants a ``TypeError``."""
+
+
 class Estimator(ClusterMixin, BaseEstimator):
     """A scikit-learn clusterer that refuses unknown parameters and says what to do instead.
 
@@ -58,7 +62,9 @@ class Estimator(ClusterMixin, BaseEstimator):
             )
         return params
 
-    def _validated(self, X: Any, *, reset: bool = True) -> NDArray[Any]:
+    def _validated(
+        self, X: Any, *, reset: bool = True, order: str | None = "C", finite: bool = True
+    ) -> NDArray[Any]:
         """Return data as a matrix in memory, in its own number type.
 
         Parameters
@@ -67,6 +73,10 @@ class Estimator(ClusterMixin, BaseEstimator):
             Array-like (n, D) of finite real numbers; small enough to be held in memory.
         reset
             True in ``fit``: remember the number of features. False: it must be the same as there.
+        order
+            Order in memory; None takes any, so nothing is ever copied.
+        finite
+            Whether to look for NaN and infinite values, which takes a pass over all values.
 
         Raises
         ------
@@ -75,21 +85,24 @@ class Estimator(ClusterMixin, BaseEstimator):
         """
         try:
             out: NDArray[Any] = validate_data(
-                self, X, reset=reset, dtype="numeric", order="C", ensure_all_finite=False
+                self, X, reset=reset, dtype="numeric", order=order, ensure_all_finite=False
             )
         except (ValueError, TypeError) as error:
-            raise InputError(
+            kind = _NotNumbersError if isinstance(error, TypeError) else InputError
+            raise kind(
                 " ".join(str(error).split()).rstrip("."),
                 cure="Give a matrix of real numbers, one row per scan position.",
             ) from error
+        if not finite:
+            return out
         # A sum is finite only if all values are, unless it overflows: then look closer.
         with np.errstate(over="ignore", invalid="ignore"):
             doubtful = out.dtype.kind == "f" and not np.isfinite(out.sum())
-        if doubtful and not (finite := np.isfinite(out)).all():
-            nan, rows = int(np.isnan(out).sum()), int((~finite.all(axis=1)).sum())
+        if doubtful and not (known := np.isfinite(out)).all():
+            nan, rows = int(np.isnan(out).sum()), int((~known.all(axis=1)).sum())
             raise InputError(
                 "All values must be finite numbers",
-                got=f"{nan} NaN and {int((~finite).sum()) - nan} inf in {rows} of {len(out)} rows",
+                got=f"{nan} NaN and {int((~known).sum()) - nan} inf in {rows} of {len(out)} rows",
                 cure="Exclude those rows with the mask, or fill them in, before clustering.",
             )
         return out

@@ -125,6 +125,10 @@ class GaussianMixture(Estimator):
         """
         rows = self._validated(X)
         params = self._checked(n_rows=len(rows))
+        if len(rows) < 2:
+            raise InputError(
+                "A mixture needs at least 2 rows", got="1 sample", cure="Use a larger region."
+            )
         self._origin = rows.mean(axis=0, dtype=np.float64)
         centered = rows - self._origin
         floor = params["reg_covar"] * (float(np.mean(centered**2)) or 1.0)

@@ -28,7 +28,7 @@ _COLLINEAR = 1e-12  # variance of a direction, relative to its features': none
 def readable(X: NDArray[Any]) -> NDArray[Any]:
     """Return a matrix as the kernels read it: float32 or float64, no digit lost.
 
-    Floats are returned as they are. Integers become float32 where that is exact, so that counts
+    Floats are returned as they are, read-only. Integers become float32 where that is exact, so that counts
     take at most four bytes.
 
     Examples
@@ -36,12 +36,13 @@ def readable(X: NDArray[Any]) -> NDArray[Any]:
     >>> readable(np.array([[1, 300]], dtype=np.uint16)).dtype
     dtype('float32')
     """
-    if X.dtype in (np.float32, np.float64):
-        return X
     small = X.dtype.kind == "b" or X.dtype.itemsize <= 2
     if not small and X.dtype.kind in "iu":
         small = X.min() >= -_EXACT_IN_FLOAT32 and X.max() <= _EXACT_IN_FLOAT32
-    return X.astype(np.float32 if small else np.float64)
+    kept = X.dtype in (np.float32, np.float64)
+    out = X.view() if kept else X.astype(np.float32 if small else np.float64)
+    out.flags.writeable = False  # as mapped files are: kernels then compile once for both
+    return out
 
 
 @contextmanager

@@ -1,0 +1,189 @@
+"""Laws that every estimator of the cluster room keeps; new ones are found by themselves."""
+
+import os
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from clustem.cluster import catalogue
+from clustem.model import InputError, ParameterError, UnknownNameError
+
+ENTRIES = list(catalogue.values())
+every_estimator = pytest.mark.parametrize(
+    "make", [entry.step for entry in ENTRIES], ids=[entry.name for entry in ENTRIES]
+)
+
+# Data without clusters, or of few rows, are reported by honest warnings; they are not the subject
+# of the tests that carry this mark.
+warnings_allowed = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def scikit_learn_checks():
+    for entry in ENTRIES:
+        for estimator, check in estimator_checks_generator(entry.step()):
+            name = getattr(check, "func", check).__name__
+            # It does nothing unless an environment variable is set before scikit-learn is imported.
+            if name != "check_array_api_input":
+                yield pytest.param(estimator, check, id=f"{entry.name}-{name}")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Three clouds of different sizes and widths, counts from 0 to 255, shape (940, 4)."""
+    rng = np.random.default_rng(5)
+    centers = np.array([[40, 200, 30, 90], [200, 60, 120, 90], [90, 90, 220, 40]])
+    sizes, widths = (500, 240, 200), (9.0, 6.0, 4.0)
+    clouds = [
+        rng.normal(center, width, (size, 4))
+        for center, size, width in zip(centers, sizes, widths, strict=True)
+    ]
+    return np.clip(np.concatenate(clouds), 0, 255).round()
+
+
+@pytest.fixture
+def limit_cores(monkeypatch):
+    def limit(count):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)), raising=False)
+
+    return limit
+
+
+def results(estimator):
+    """Public fitted attributes that are arrays or numbers."""
+    found = {
+        name: np.asarray(value)
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+    return {name: value for name, value in found.items() if value.dtype.kind in "bif"}
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(scikit_learn_checks()))
+@warnings_allowed
+def test_scikit_learn_accepts(estimator, check):
+    check(estimator)
+
+
+@every_estimator
+def test_clusters_are_found(make, rows):
+    found = make(3).fit(rows)
+    truth = np.repeat([0, 1, 2], [500, 240, 200])
+    assert adjusted_rand_score(truth, found.labels_) > 0.99
+    assert found.labels_.shape == (940,)
+    assert found.labels_.dtype.kind == "i"
+    assert found.cluster_centers_.shape == (3, 4)
+    assert found.n_features_in_ == 4
+    near = [rows[found.labels_ == i].mean(axis=0) for i in range(3)]
+    assert np.abs(found.cluster_centers_ - near).max() < 9  # the widest cloud
+
+
+@every_estimator
+def test_order_of_rows_does_not_matter(make, rows):
+    order = np.random.default_rng(1).permutation(len(rows))
+    one, other = make(3).fit(rows).labels_, make(3).fit(rows[order]).labels_
+    assert adjusted_rand_score(one[order], other) == 1.0
+
+
+@every_estimator
+def test_same_seed_same_bits(make, rows):
+    one, other = (results(make(3, random_state=7).fit(rows)) for _ in range(2))
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert_array_equal(value, other[name], err_msg=name)
+
+
+@every_estimator
+def test_threads_do_not_change_a_bit(make, rows, limit_cores):
+    many = np.concatenate([rows, rows[::-1], rows + 0.25, rows[::2] - 0.5])
+    found = []
+    for count in (1, 3):
+        limit_cores(count)
+        found.append(results(make(3).fit(many)))
+    for name, value in found[0].items():
+        assert_array_equal(value, found[1][name], err_msg=name)
+
+
+@every_estimator
+def test_input_stays_as_it_was(make, rows):
+    before = rows.copy()
+    make(3).fit(rows)
+    assert_array_equal(rows, before)
+
+
+@every_estimator
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint16, np.float32])
+def test_number_type_does_not_matter(make, rows, dtype):
+    assert_array_equal(make(3).fit(rows.astype(dtype)).labels_, make(3).fit(rows).labels_)
+
+
+@every_estimator
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(make, rows, bad):
+    broken = rows.copy()
+    broken[11, 2] = bad
+    with pytest.raises(InputError, match=r"NaN|inf") as refusal:
+        make(3).fit(broken)
+    assert refusal.value.got
+    assert refusal.value.cure
+
+
+@every_estimator
+@pytest.mark.parametrize(
+    ("k", "words"), [(31, r"rows \(30\)"), (0, "at least 1"), (2.5, "integer")]
+)
+def test_impossible_numbers_of_clusters_are_refused(make, rows, k, words):
+    with pytest.raises(
+        ParameterError, match=rf"n_clusters must be .*{words}.*; got {k}\."
+    ) as refusal:
+        make(k).fit(rows[:30])
+    assert refusal.value.got is not None
+    assert refusal.value.cure
+
+
+@every_estimator
+def test_an_unknown_parameter_is_refused_with_the_nearest(make):
+    with pytest.raises(UnknownNameError, match="Did you mean 'n_clusters'"):
+        make(n_cluster=3)
+
+
+@every_estimator
+def test_new_rows_go_where_equal_old_ones_are(make, rows):
+    found = make(3).fit(rows)
+    assert_array_equal(found.predict(rows[100:700:7]), found.labels_[100:700:7])
+    if hasattr(found, "memberships_"):
+        new = found.predict_memberships(rows[100:700:7])
+        np.testing.assert_allclose(new, found.memberships_[100:700:7], atol=1e-12)
+        assert_array_equal(found.memberships_.argmax(axis=1), found.labels_)
+
+
+def odd_data():
+    rng = np.random.default_rng(3)
+    yield "one cluster", rng.normal(size=(23, 3)), 1
+    yield "as many clusters as rows", rng.normal(size=(6, 2)), 6
+    yield "equal rows", np.full((12, 3), 7.5), 2
+    yield "fewer different rows than clusters", np.repeat(np.eye(3), 5, axis=0), 5
+    yield "constant columns", np.column_stack([rng.normal(size=(40, 2)), np.full(40, 3.0)]), 3
+    yield "rows on a line", rng.normal(size=(50, 1)) * [1.0, -2.0, 0.5] + [5.0, 1.0, 1e3], 3
+    yield "one column", rng.normal(size=(40, 1)), 3
+    yield "more columns than rows", rng.normal(size=(20, 200)), 2
+    yield "far from zero", 1e8 + rng.normal(size=(60, 3)), 3
+    yield "columns of very different units", rng.normal(size=(60, 3)) * [1e6, 1.0, 1e-6], 3
+
+
+@every_estimator
+@pytest.mark.parametrize(("X", "k"), [pytest.param(*data, id=name) for name, *data in odd_data()])
+@warnings_allowed
+def test_odd_data_give_finite_results(make, X, k):
+    found = make(k).fit(X)
+    for name, value in results(found).items():
+        assert np.isfinite(value).all(), name
+    assert len(found.cluster_centers_) == k
+    assert set(found.labels_.tolist()) <= set(range(k))
+    low, high = X.min(axis=0), X.max(axis=0)
+    slack = 1e-9 * np.abs(X).max()
+    assert (
+        (found.cluster_centers_ >= low - slack) & (found.cluster_centers_ <= high + slack)
+    ).all()
