@@ -115,7 +115,7 @@ class TestKernels:
     """Each kernel, compiled and as plain Python, against loops."""
 
     @pytest.mark.parametrize("form", FORMS)
-    @pytest.mark.parametrize("m", [2.0, 1.4, 3.0])
+    @pytest.mark.parametrize("m", [2.0, 1.4, 1.2, 3.0])
     @pytest.mark.parametrize("kind", ["round", "ellipsoids", "possibilistic", "turned"])
     def test_sums(self, few, form, m, kind):
         X = few[:41].copy()
@@ -174,6 +174,12 @@ class TestKernels:
         assert_allclose(u, [[1, 0.5], [12 / 28, 0.25]])
         form_of(kernels.nearest_ratios, form)(d2, 2, y, w)
         assert_allclose(w, [[1, 1], [0, 25 / 36]])
+
+        for m, power in ((2.0, 1), (1.25, 4), (1.2, 5), (1.04, 25), (3.0, 0.5), (1.7, 1 / 0.7)):
+            form_of(kernels.sharpened, form)(np.array([0.0, 0.3]), 2, m, y)
+            assert_allclose(y, [0, 0.3**power], rtol=1e-12)
+            form_of(kernels.fuzzified, form)(np.array([0.0, 0.3]), 2, m, y)
+            assert_allclose(y, [0, 0.3**m], rtol=1e-12)
 
         sums = np.zeros(7)
         form_of(kernels.add_sums, form)(z, 2, u[0], u[0] ** 2, d2[0], 0.0, 2.0, y, sums)

@@ -101,30 +101,68 @@ def nearest_ratios(d2: F64, count: int, least: F64, ratios: F64) -> None:
 
 
 @_kernel
+def small_whole(value: float) -> int:
+    """Return ``value`` if it is a whole number from 1 to 20, else 0."""
+    whole = int(value + 0.5)
+    return whole if 1 <= whole <= 20 and abs(value - whole) < 1e-12 else 0
+
+
+@_kernel
+def sharpened(x: F64, count: int, m: float, out: F64) -> None:
+    """Write ``x^(1/(m-1))``; by products where that exponent is small and whole (m = 2, 1.5, 1.25).
+
+    A general power takes as long as all the rest of a pass.
+    """
+    power = 1.0 / (m - 1.0)
+    whole = small_whole(power)
+    if whole > 0:
+        for b in range(count):
+            out[b] = x[b]
+        for _ in range(1, whole):
+            for b in range(count):
+                out[b] *= x[b]
+    else:
+        for b in range(count):
+            out[b] = x[b] ** power
+
+
+@_kernel
+def fuzzified(x: F64, count: int, m: float, out: F64) -> None:
+    """Write ``x^m``; by square roots where ``1/(m-1)`` is 1, 2, 4, 8 or 16."""
+    whole = small_whole(1.0 / (m - 1.0))
+    if whole > 0 and whole & (whole - 1) == 0:
+        for b in range(count):
+            out[b] = x[b]
+        while whole > 1:
+            for b in range(count):
+                out[b] = np.sqrt(out[b])
+            whole //= 2
+        for b in range(count):
+            out[b] *= x[b]
+    else:
+        for b in range(count):
+            out[b] = x[b] ** m
+
+
+@_kernel
 def shared_memberships(d2: F64, count: int, m: float, y: F64, u: F64, w: F64) -> None:
     """Write memberships ``u`` that sum to one, and ``w = u^m``, for distances ``d2`` (k, block).
 
     Ratios are taken to the nearest center, so nothing overflows; a row on a center belongs to it
-    alone, on several to them equally. With p = 1/(m-1), ``(ratio^p)^m = ratio^p · ratio``, which
-    saves the second power.
+    alone, on several to them equally.
     """
     k = d2.shape[0]
     nearest_ratios(d2, count, y, w)
     for i in range(k):
+        sharpened(w[i], count, m, u[i])
         for b in range(count):
-            u[i, b] = w[i, b] if m == 2.0 else w[i, b] ** (1.0 / (m - 1.0))
             y[b] = u[i, b] if i == 0 else y[b] + u[i, b]
     for b in range(count):
         y[b] = 1.0 / y[b]
     for i in range(k):
         for b in range(count):
-            w[i, b] *= u[i, b]
             u[i, b] *= y[b]
-    for b in range(count):
-        y[b] = y[b] * y[b] if m == 2.0 else y[b] ** m
-    for i in range(k):
-        for b in range(count):
-            w[i, b] *= y[b]
+        fuzzified(u[i], count, m, w[i])
 
 
 @_kernel
@@ -133,10 +171,11 @@ def typical_memberships(d2: F64, count: int, eta: F64, m: float, u: F64, w: F64)
     for i in range(d2.shape[0]):
         width = eta[i]
         for b in range(count):
-            ratio = d2[i, b] / width
-            u[i, b] = 1.0 / (1.0 + (ratio if m == 2.0 else ratio ** (1.0 / (m - 1.0))))
+            w[i, b] = d2[i, b] / width
+        sharpened(w[i], count, m, u[i])
         for b in range(count):
-            w[i, b] = u[i, b] * u[i, b] if m == 2.0 else u[i, b] ** m
+            u[i, b] = 1.0 / (1.0 + u[i, b])
+        fuzzified(u[i], count, m, w[i])
 
 
 @_kernel
@@ -155,7 +194,8 @@ def add_sums(
     """Add one cluster's sums over a block to ``out``.
 
     ``out`` holds Σ u^m, the objective, Σ u^m (z - c), and if there is room the upper triangle of
-    Σ u^m (z - c)(z - c)ᵀ. ``width`` is the cluster's eta, 0 for memberships that sum to one.
+    Σ u^m (z - c)(z - c)ᵀ. ``width`` is the cluster's eta, 0 for memberships that sum to one;
+    with it, ``u`` is overwritten.
     """
     r = difference.shape[0]
     total, objective = 0.0, 0.0
@@ -164,8 +204,10 @@ def add_sums(
         objective += w[b] * d2[b]
     if width > 0.0:
         for b in range(count):
-            rest = 1.0 - u[b]
-            objective += width * (rest * rest if m == 2.0 else rest**m)
+            u[b] = 1.0 - u[b]
+        fuzzified(u, count, m, y)
+        for b in range(count):
+            objective += width * y[b]
     out[0] += total
     out[1] += objective
     for a in range(r):

@@ -28,8 +28,8 @@ _COLLINEAR = 1e-12  # variance of a direction, relative to its features': none
 def readable(X: NDArray[Any]) -> NDArray[Any]:
     """Return a matrix as the kernels read it: float32 or float64, no digit lost.
 
-    Floats are returned as they are, read-only. Integers become float32 where that is exact, so that counts
-    take at most four bytes.
+    Floats are returned as they are, read-only. Integers become float32 where that is exact,
+    so that counts take at most four bytes.
 
     Examples
     --------
