@@ -118,7 +118,8 @@ def _edges(axis: Any) -> tuple[float, float]:
 
 def _index(axis: Any, value: float) -> int:
     """Pixel in which the value lies; the outer edge of the last one lies in the next."""
-    return floor((value - axis.offset) / axis.scale + 0.5)
+    index: int = floor((value - axis.offset) / axis.scale + 0.5)
+    return index
 
 
 def _ends(name: str, span: Span, low: float, high: float) -> tuple[float, float]:

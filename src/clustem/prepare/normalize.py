@@ -43,7 +43,7 @@ def normalize(
     Raises
     ------
     InputError
-        If there is no scan, the values are not real numbers, or the mask does not fit.
+        If the values are not real numbers, or the mask does not fit or leaves nothing.
 
     Notes
     -----
