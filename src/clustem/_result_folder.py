@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,7 +90,7 @@ def load_result(folder: str | Path) -> tuple[Projection, str, dict[str, str]]:
         )
     try:
         return _read(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, struct.error) as error:
         raise InputError(
             f"{path} must be a whole result folder",
             got=str(error).partition("\n")[0],
@@ -128,7 +129,10 @@ def _whole(target: Path) -> Iterator[Path]:
 def _write(old: Projection, folder: Path, recipe: str, origin: Mapping[str, str]) -> None:
     from clustem.report import write_report  # noqa: PLC0415  # matplotlib, 0.5 s
 
-    write_report(old, folder)
+    _check_room(folder, old.centers.data.nbytes + old.spread.data.nbytes)
+    packages = {name: version(name) for name in _PACKAGES}
+    known_input = {f"input {key}": value for key, value in origin.items() if value}
+    write_report(old, folder, provenance={**known_input, **packages})
     old.spread.save(folder / "spread.hspy")
     arrays = {key: value for key, value in old.details.items() if isinstance(value, np.ndarray)}
     plain = {k: v for k, v in old.details.items() if isinstance(v, str | int | float)}
@@ -138,7 +142,7 @@ def _write(old: Projection, folder: Path, recipe: str, origin: Mapping[str, str]
     (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
     provenance = {
         "input": dict(origin),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": packages,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "history": [step.as_dict() for step in old.history],
@@ -152,6 +156,15 @@ def _write(old: Projection, folder: Path, recipe: str, origin: Mapping[str, str]
     }
     text = json.dumps(provenance, indent=2, ensure_ascii=False, default=_plain)
     (folder / _MARK).write_text(text, encoding="utf-8")
+
+
+def _check_room(folder: Path, n_bytes: int) -> None:
+    """Fail here on a full disk: HDF5 would crash the interpreter half way through a file."""
+    probe = folder / "room"
+    with probe.open("wb", buffering=0) as file:
+        for _ in range(0, n_bytes + 2**20, 2**20):
+            file.write(bytes(2**20))
+    probe.unlink()
 
 
 def _read(folder: Path) -> tuple[Projection, str, dict[str, str]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = typer.Typer(
     name="clustem",
@@ -162,19 +165,24 @@ def recipes(
 
 def main() -> None:
     """Run the command line: exit 0 if fine, 2 for wrong use or bad input, 130 for Ctrl-C."""
+    status = 130
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
-        _stop("stopped; nothing was written.", 130)
+        pass
     except Exception as error:
         if hasattr(error, "format_message"):  # click's, whichever copy of it typer brings
             _stop(f"{error.format_message().rstrip('.')}. See clustem --help.", 2)
         from clustem.model import ClustemError  # noqa: PLC0415  # only on failure
 
+        if isinstance(error, OSError) and error.errno in _DISK:
+            _stop(f"There must be room to write; got {error.strerror}. Free some space.", 2)
         if not isinstance(error, ClustemError):
             raise
         _stop(str(error), 2)
-    sys.exit(status or 0)
+    if status == 130:
+        _stop("stopped; nothing was written.", 130)
+    sys.exit(status)
 
 
 def _stop(message: str, status: int) -> None:

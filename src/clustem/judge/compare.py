@@ -185,4 +185,4 @@ def _variation_of_information(counts: NDArray[np.int64]) -> float:
     rows, columns = share.sum(axis=1, keepdims=True), share.sum(axis=0, keepdims=True)
     there = share > 0
     terms = np.log2((share**2)[there] / (rows * columns)[there])
-    return float(max(-(share[there] * terms).sum(), 0.0))
+    return abs(float((share[there] * terms).sum()))  # a sum of terms that are all 0 or less

@@ -151,7 +151,7 @@ class Recipe:
             If a value does not fit.
         """
         steps = {key: dict(params) for key, params in self.steps.items()}
-        for name, value in sorted(settings.items(), key=lambda item: item[0].count(".")):
+        for name, value in sorted(settings.items(), key=_steps_first):
             room, *rest = name.split(".")
             if room not in ROOMS:
                 raise UnknownNameError.among("room", room, ROOMS)
@@ -221,6 +221,11 @@ def _owner(steps: Mapping[tuple[str, str], Any], room: str, param: str) -> tuple
                 cure=f"Say {full}.",
             )
     raise UnknownNameError.among(f"parameter of {room} called", param, known)
+
+
+def _steps_first(setting: tuple[str, Any]) -> tuple[int, bool]:
+    name, value = setting
+    return name.count("."), not isinstance(value, bool)
 
 
 def _swap(steps: dict[tuple[str, str], Any], room: str, name: Any) -> None:

@@ -1,0 +1,194 @@
+"""The command line as a subprocess, the way a user runs it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from clustem import samples
+from clustem.cli import main
+
+COMMAND = [sys.executable, "-c", "from clustem.cli import main; main()"]
+
+
+def clustem(*args, cwd, **kwargs):
+    return subprocess.run(
+        [*COMMAND, *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False, **kwargs
+    )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    sample = samples.eds(shape=(24, 30))
+    sample.signal.save(folder / "map.hspy")
+    np.save(folder / "truth.npy", sample.labels)
+    hs.signals.Signal2D(np.ones((20, 30))).save(folder / "image.hspy")
+    (folder / "broken.hspy").write_bytes((folder / "map.hspy").read_bytes()[:5000])
+    (folder / "empty.hspy").write_bytes(b"")
+    bad = sample.signal.deepcopy()
+    bad.change_dtype("float32")
+    for name, value in (("nan", np.nan), ("negative", -3)):
+        bad.data[3, 4, 5] = value
+        bad.save(folder / f"{name}.hspy")
+    return folder
+
+
+def test_run_then_compare_with_the_truth(files, tmp_path):
+    done = clustem("run", files / "map.hspy", "-r", "eds", "-k", 4, "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert names >= {
+        "labels.tif",
+        "memberships.tif",
+        "centers.hspy",
+        "centers/cluster_0.msa",
+        "points.csv",
+        "scores.csv",
+        "recipe.toml",
+        "provenance.json",
+        "figures/phase_map.png",
+        "report.html",
+    }
+    found = clustem("compare", "out", files / "truth.npy", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "ARI" in found.stdout
+    again = clustem("run", files / "map.hspy", "-r", "out/recipe.toml", "-o", "two", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (out / "labels.tif").read_bytes() == (tmp_path / "two/labels.tif").read_bytes()
+
+
+BAD = {
+    "missing": (["run", "nothing.hspy", "-r", "eds"], "must exist"),
+    "truncated": (["run", "broken.hspy", "-r", "eds"], "whole file"),
+    "empty": (["run", "empty.hspy", "-r", "eds"], "an empty file"),
+    "directory": (["run", ".", "-r", "eds"], "a directory"),
+    "no EDS": (["run", "image.hspy", "-r", "eds"], "a signal of type EDS"),
+    "NaN": (["run", "nan.hspy", "-r", "eds"], "NaN"),
+    "negative": (["run", "negative.hspy", "-r", "eds"], "0 or more"),
+    "all masked": (
+        ["run", "map.hspy", "-r", "eds", "-s", "prepare.vacuum.threshold=1e9"],
+        "left in",
+    ),
+    "k > n": (["run", "map.hspy", "-r", "eds", "-k", "721"], "number of rows (720); got 721"),
+    "k = 0": (["run", "map.hspy", "-r", "eds", "-k", "0"], "at least 1; got 0"),
+    "recipe": (["run", "map.hspy", "-r", "edx"], "Did you mean 'eds'"),
+    "step": (["run", "map.hspy", "-r", "eds", "-s", "cluster=KMean"], "Did you mean 'KMeans'"),
+    "parameter": (
+        ["run", "map.hspy", "-r", "eds", "-s", "cluster.n_cluster=3"],
+        "Did you mean 'n_clusters'",
+    ),
+    "setting": (["run", "map.hspy", "-r", "eds", "-s", "k4"], "NAME=VALUE"),
+    "option": (["run", "map.hspy", "-r", "eds", "--bogus"], "No such option: --bogus"),
+    "command": (["rum"], "No such command 'rum'"),
+    "no recipe": (["run", "map.hspy"], "Missing option"),
+    "shapes": (["compare", "truth.npy", "other.npy"], "same shape"),
+    "no map": (["compare", "truth.npy", "none.tif"], "none.tif"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_2(files, case, monkeypatch, capsys):
+    np.save(files / "other.npy", np.zeros((3, 4), int))
+    before = sorted(files.iterdir())
+    args, message = BAD[case]
+    monkeypatch.chdir(files)
+    monkeypatch.setattr(sys, "argv", ["clustem", *args])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2, errors
+    assert len(errors.strip().splitlines()) == 1, errors
+    assert message in errors
+    assert sorted(files.iterdir()) == before, "nothing is written"
+
+
+def test_an_existing_folder_is_refused_before_any_work(files, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep me")
+    for extra in ([], ["--force"]):
+        done = clustem(
+            "run", files / "map.hspy", "-r", "eds", "-o", "out", *extra, cwd=tmp_path, timeout=60
+        )
+        assert done.returncode == 2
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(files, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    done = clustem("run", files / "map.hspy", "-r", "eds", "-o", "locked/out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no permission" in done.stderr
+
+
+def test_a_file_where_the_folder_should_be(files, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = clustem("run", files / "map.hspy", "-r", "eds", "-o", "file/out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_full_disk_leaves_nothing(files, tmp_path):
+    """A limit on the size of files stops the writing half way, as a full disk does."""
+    limit = "ulimit -f 40; trap '' XFSZ; exec \"$@\""  # blocks of 512 or 1024 bytes
+    run = [*COMMAND, "run", files / "map.hspy", "-r", "eds", "-o", "out"]
+    done = subprocess.run(
+        ["sh", "-c", limit, "sh", *map(str, run)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "Free some space" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_leaves_nothing_and_exits_130(tmp_path):
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "eds", "-o", "out"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "clustem: stopped; nothing was written."
+    assert not list(tmp_path.iterdir())
+
+
+def test_info_and_recipes(files):
+    done = clustem("info", files / "map.hspy", cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert "24 × 30 × 1024 uint16" in done.stdout
+    assert "keV" in done.stdout
+    assert "recipe: eds" in done.stdout
+    assert "eds" in clustem("recipes", cwd=files).stdout
+    assert "[cluster.GustafsonKessel]" in clustem("recipes", "eds", cwd=files).stdout
+    assert "default 4" in clustem("recipes", "eds", "--parameters", cwd=files).stdout
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys\nfrom clustem.cli import main\nsys.argv = ['clustem', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'hyperspy', 'sklearn', 'numba', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'{heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "compare" in done.stdout

@@ -1,0 +1,143 @@
+"""Recipes: TOML in and out, settings, refusals, and the order of steps."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+import clustem
+from clustem import Recipe
+from clustem.model import InputError, ParameterError, UnknownNameError
+
+
+@pytest.mark.parametrize("name", Recipe.names())
+def test_toml_round_trip(name):
+    recipe = Recipe.named(name)
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+
+
+def test_settings_reach_the_step():
+    recipe = Recipe.named("eds").with_settings(
+        {"cluster.n_clusters": 7, "reduce.pca.n_components": 3, "prepare.rebin.scan": 2}
+    )
+    assert recipe.steps["cluster", "GustafsonKessel"]["n_clusters"] == 7
+    assert recipe.steps["reduce", "pca"]["n_components"] == 3
+    assert next(iter(recipe.steps)) == ("prepare", "rebin")
+
+
+def test_a_step_is_replaced_and_keeps_what_both_share():
+    recipe = Recipe.named("eds").with_settings({"cluster": "KMeans", "cluster.n_clusters": 3})
+    assert ("cluster", "GustafsonKessel") not in recipe.steps
+    found = recipe.steps["cluster", "KMeans"]
+    assert found["n_clusters"] == 3
+    assert "m" not in found
+
+
+def test_a_step_is_switched_off_and_on():
+    recipe = Recipe.named("eds").with_settings({"reduce.smooth": False})
+    assert ("reduce", "smooth") not in recipe.steps
+    assert ("reduce", "smooth") in recipe.with_settings({"reduce.smooth": True}).steps
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"clutser.n_clusters": 3}, UnknownNameError, "no room 'clutser'. Did you mean 'cluster'"),
+        ({"cluster.n_cluster": 3}, UnknownNameError, "Did you mean 'n_clusters'"),
+        ({"cluster": "KMean"}, UnknownNameError, "Did you mean 'KMeans'"),
+        ({"prepare.corp.rows": "1:2"}, UnknownNameError, "Did you mean 'crop'"),
+        ({"cluster.n_clusters": 0}, ParameterError, "at least 1; got 0"),
+        ({"cluster.n_clusters": "many"}, ParameterError, "an integer of at least 1; got 'many'"),
+        ({"cluster.n_clusters": True}, ParameterError, "got True"),
+        ({"reduce.random_state": 1, "reduce.nmf": True}, ParameterError, "Say reduce.pca"),
+        ({"prepare.tilt": 52}, ParameterError, "Say prepare.pixel_size.tilt"),
+        ({"cluster.KMeans": True}, ParameterError, "one cluster step"),
+    ],
+)
+def test_refused_settings(settings, error, message):
+    with pytest.raises(error, match=message):
+        Recipe.named("eds").with_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[cluster.KMeans]\nn_clusters = 0", "at least 1"),
+        ("[cluster.KMeans\n", "must be TOML"),
+        ("[clusters.KMeans]", "Did you mean 'cluster'"),
+        ("[cluster]\nn_clusters = 3", r"Write \[cluster.STEP\]"),
+        ("[recipe]\ntitel = 'x'", "Did you mean 'title'"),
+    ],
+)
+def test_refused_toml(text, message):
+    with pytest.raises(InputError, match=message):
+        Recipe.from_toml(text)
+
+
+def test_unknown_recipe_and_missing_file(tmp_path):
+    with pytest.raises(UnknownNameError, match="Did you mean 'eds'"):
+        Recipe.named("edx")
+    with pytest.raises(InputError, match="must be readable"):
+        Recipe.named(tmp_path / "mine.toml")
+
+
+def scan():
+    rng = np.random.default_rng(0)
+    means = np.array([[9.0] * 5 + [1] * 15, [1.0] * 10 + [7] * 10])
+    truth = np.arange(12 * 17).reshape(12, 17) % 17 > 8
+    return hs.signals.Signal1D(rng.poisson(means[truth.astype(int)])), truth
+
+
+def test_own_recipe_from_a_file(tmp_path):
+    signal, truth = scan()
+    path = tmp_path / "own.toml"
+    path.write_text("[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[reproject.project]\n")
+    found = clustem.segment(signal, path)
+    assert clustem.compare(found, truth).ari == 1
+    assert [step.label.split("(")[0] for step in found.history] == [
+        "describe.spectra",
+        "cluster.KMeans",
+        "reproject.project",
+    ]
+
+
+def test_centers_come_from_raw_counts_whatever_was_clustered():
+    signal, _ = scan()
+    text = "[prepare.normalize]\n[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n"
+    found = clustem.segment(signal, Recipe.from_toml(text + "[reproject.project]"))
+    members = signal.data[found.labels.data == 0]
+    np.testing.assert_allclose(found.centers.data[0], members.mean(axis=0), rtol=1e-6)
+
+
+def test_crop_moves_the_raw_signal_too():
+    signal, _ = scan()
+    found = clustem.segment(
+        signal,
+        Recipe.from_toml("[describe.spectra]\n[cluster.KMeans]\nn_clusters=2\n[reproject.project]"),
+        **{"prepare.crop.rows": "2:7"},
+    )
+    assert found.labels.data.shape == (5, 17)
+    assert found.members(0).data.shape[1:] == (20,)
+
+
+def test_geometry_after_values_is_refused():
+    signal, _ = scan()
+    text = "[prepare.normalize]\n[prepare.rebin]\nscan=2\n[describe.spectra]\n[cluster.KMeans]\n"
+    with pytest.raises(InputError, match="must come before steps that change values"):
+        clustem.segment(signal, Recipe.from_toml(text + "[reproject.project]"))
+
+
+def test_a_recipe_without_an_end_is_refused():
+    signal, _ = scan()
+    with pytest.raises(InputError, match="must end in a reproject step"):
+        clustem.segment(signal, Recipe.from_toml("[describe.spectra]"))
+    with pytest.raises(InputError, match="must describe before"):
+        clustem.segment(signal, Recipe.from_toml("[cluster.KMeans]\n[reproject.project]"))
+
+
+def test_the_input_stays():
+    signal, _ = scan()
+    signal.set_signal_type("EDS_SEM")
+    before, axes = signal.data.copy(), signal.axes_manager.as_dictionary()
+    clustem.segment(signal, "eds", **{"cluster.n_clusters": 2})
+    np.testing.assert_array_equal(signal.data, before)
+    assert signal.axes_manager.as_dictionary() == axes
