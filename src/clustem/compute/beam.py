@@ -11,7 +11,6 @@ from clustem.compute.rows import Rows
 from clustem.model import InputError
 
 F64 = NDArray[np.float64]
-_RUNS, _RUN = 32, 16
 _SIGNIFICANT = 8.0
 """How far the beam must stand out [standard deviations of the pixels' noise]."""
 _WIDEST = 0.4
@@ -28,13 +27,21 @@ class Beam(NamedTuple):
     radius: float
 
 
-def sample_positions(rows: Rows) -> NDArray[np.intp]:
-    """Choose some 500 rows in short runs, evenly spaced: few chunks of a file hold them all."""
+def sample_positions(rows: Rows, *, runs: int = 32, length: int = 16) -> NDArray[np.intp]:
+    """Choose rows in short runs, evenly spaced: few chunks of a file hold them all.
+
+    Parameters
+    ----------
+    rows
+        Rows of a scan.
+    runs, length
+        Number of runs and rows in each; all rows if there are no more.
+    """
     n = len(rows)
-    if n <= _RUNS * _RUN:
+    if n <= runs * length:
         return np.arange(n)
-    first = np.linspace(0, n - _RUN, _RUNS).astype(np.intp)
-    return np.unique(first[:, None] + np.arange(_RUN))
+    first = np.linspace(0, n - length, runs).astype(np.intp)
+    return np.unique(first[:, None] + np.arange(length))
 
 
 def mean_pattern(rows: Rows) -> F64:

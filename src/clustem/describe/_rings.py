@@ -1,0 +1,49 @@
+"""Rings around the direct beam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.compute import Rows
+from clustem.compute.beam import Beam, find_beam, mean_pattern
+from clustem.compute.detector import Units, check_center
+from clustem.model import ParameterError
+
+
+def beam_of(rows: Rows, center: tuple[float, float] | None) -> Beam:
+    """Find the direct beam in the mean of some patterns, only its radius if the center is known.
+
+    A mask over the beam is no reason not to see it: all pixels count.
+    """
+    if center is not None:
+        check_center(center, rows.row_shape)
+    return find_beam(mean_pattern(rows), center=center)
+
+
+def outer_radius(
+    distance: NDArray[np.float64], inner: float, outer: float | None, unit: str
+) -> float:
+    """Return the outer radius: as given, else that of the largest circle on the detector.
+
+    Raises
+    ------
+    ParameterError
+        If it is not beyond the inner one.
+    """
+    edges = (distance[0], distance[-1], distance[:, 0], distance[:, -1])
+    found = min(float(edge.min()) for edge in edges) if outer is None else outer
+    if found <= inner:
+        raise ParameterError(
+            f"inner must be smaller than the outer radius ({found:g} [{unit}])",
+            got=f"{inner:g}",
+            cure="Give an outer radius beyond it, or check units and center.",
+        )
+    return found
+
+
+def unit_name(signal: Any, units: Units) -> str:
+    """Name of a unit, for the names of columns."""
+    return str(signal.axes_manager.signal_axes[0].units) if units == "axis" else units
