@@ -6,6 +6,7 @@ import logging
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from clustem.cluster._base import Estimator
 from clustem.compute.fuzzy_passes import F64, Frame, Space, State, Sums, readable, threads
 
 _log = logging.getLogger(__name__)
-_ROUNDING = 1e-9  # a relative rise of the objective that rounding can explain
+_ROUNDING = 1e-9  # share of its first value by which rounding can raise the objective
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def alternate(
         for s, objective in zip(active[fell], value[fell], strict=True):
             history[s].append(float(objective))
         kept.put(active[fell], now[fell])
-        if np.any(value > before * (1 + _ROUNDING)):
+        first = np.array([history[s][0] for s in active])
+        if np.any(value - before > _ROUNDING * first):
             _log.warning("an objective rose from %s to %s", before, value)
         done = ~fell | (np.isfinite(before) & (value >= before * (1 - tol)))
         converged[active[done]] = True
@@ -201,5 +203,7 @@ class Fuzzy(Estimator):
     def _assign(self, X: Any) -> tuple[F64, NDArray[np.int32]]:
         check_is_fitted(self)
         rows = readable(self._validated(X, reset=False))
+        # A mapped pickle has read-only arrays: another type, for which kernels would compile anew.
+        space, state = deepcopy((self._space, self._state))
         with threads() as (pool, count):
-            return Frame(rows, self._space, self._m, pool, count).memberships(self._state)
+            return Frame(rows, space, self._m, pool, count).memberships(state)

@@ -83,7 +83,7 @@ class PossibilisticCMeans(Fuzzy):
     >>> import numpy as np
     >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [52.0], [500.0]])
     >>> found = PossibilisticCMeans(2, eta_scale=0.1).fit(X[:6])
-    >>> found.predict_memberships(X[6:]).max() < 0.01
+    >>> bool(found.predict_memberships(X[6:]).max() < 0.01)
     True
     """
 
