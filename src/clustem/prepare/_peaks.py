@@ -46,7 +46,7 @@ def top_hat(values: F64, width: int) -> F64:
 
     Examples
     --------
-    >>> top_hat(np.arange(9.0) + 6 * (np.arange(9) == 4), 3)[4]
+    >>> float(top_hat(np.arange(9.0) + 6 * (np.arange(9) == 4), 3)[4])
     2.0
     """
     middle, sides = _windows(values, width)

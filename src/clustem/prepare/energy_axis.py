@@ -93,7 +93,7 @@ def energy_axis(
 
     Examples
     --------
-    >>> from clustem.samples import eds
+    >>> from clustem.samples.eds import eds
     >>> spoiled = eds(shape=(16, 18)).signal
     >>> spoiled.axes_manager[-1].scale *= 1.04
     >>> found = energy_axis(spoiled)
@@ -117,7 +117,7 @@ def energy_axis(
     line = _straight_line(usable, model.axis, fewest)
     _refuse_unsure(line, spectrum)
     calibrated = _calibrated(signal, line.axis, spectrum.unit)
-    pairing = _pairing(features, line, peaks, spectrum)
+    pairing = _pairing(features, line, peaks, model)
     error = max(line.error(f.line.energy) for f in line.used)
     return EnergyCalibration(calibrated, pairing, line.axis.scale, line.axis.offset, error)
 
@@ -291,9 +291,9 @@ def _refuse_unsure(line: _Line, spectrum: SumSpectrum) -> None:
 
 
 def _pairing(
-    features: list[Feature], line: _Line, peaks: Peaks, spectrum: SumSpectrum
+    features: list[Feature], line: _Line, peaks: Peaks, model: LineModel
 ) -> tuple[Pair, ...]:
-    """List lines and unexplained peaks by rising position."""
+    """List measured lines and all other peaks by rising position."""
     pairs = [
         Pair(
             f.position,
@@ -304,11 +304,17 @@ def _pairing(
         )
         for f in features
     ]
-    taken = np.array([pair.position for pair in pairs])
+    measured = line.axis.energy([pair.position for pair in pairs])
+    table = np.array([known.energy for known in model.lines])
     for position in peaks.position:
-        width = spectrum.width[round(position)]
-        if np.abs(taken - position).min() > _SAME * width:
-            pairs.append(Pair(float(position), np.nan, "", np.nan, used=False))
+        energy = float(line.axis.energy(position))
+        near = _SAME * float(fwhm(max(energy, 0.1), model.resolution))
+        if np.abs(measured - energy).min() <= near:
+            continue
+        closest = model.lines[int(np.abs(table - energy).argmin())]
+        away = closest.energy - energy
+        found = (closest.energy, closest.label, away) if abs(away) < near else (np.nan, "", np.nan)
+        pairs.append(Pair(float(position), *found, used=False))
     return tuple(sorted(pairs, key=lambda pair: pair.position))
 
 
