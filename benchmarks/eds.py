@@ -87,7 +87,8 @@ def main():
     )
     n, channels = 152 * 156, 1024
     print(
-        f"floor: {n * channels**2 / 1e9:.0f} Gflop of the Gram matrix, {n * channels * 2 / 1e6:.0f} MB read twice"
+        f"floor of PCA: {n * channels**2 / 1e9:.0f} Gflop (half of the Gram matrix), "
+        f"{n * channels * 2 / 1e6:.0f} MB read twice"
     )
 
 
