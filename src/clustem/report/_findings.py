@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from clustem.model import Projection
-from clustem.report._scan import axes_of, frame_of, instrument, metadata, scan_axes, sizes
+from clustem.report._scan import axes_of, frame_of, instrument, metadata, percent, scan_axes, sizes
 
 _PACKAGES = (
     "clustem",
@@ -32,11 +32,11 @@ def summary(projection: Projection) -> str:
     found = sorted(sizes(projection), key=lambda size: (-size.fraction, size.number))
     text = f"{k} cluster{'s' * (k != 1)} on {_scan_words(projection)}"
     if k:
-        text += f"; the largest, {found[0].name}, takes {100 * found[0].fraction:.1f} %"
+        text += f"; the largest, {found[0].name}, takes {percent(found[0].fraction)}"
     if k > 1:
-        text += f", the smallest, {found[-1].name}, {100 * found[-1].fraction:.1f} %"
+        text += f", the smallest, {found[-1].name}, {percent(found[-1].fraction)}"
     if projection.unassigned.any():
-        return f"{text}; {100 * projection.unassigned_fraction:.1f} % are unassigned."
+        return f"{text}; {percent(projection.unassigned_fraction)} are unassigned."
     return f"{text}; every position is assigned."
 
 

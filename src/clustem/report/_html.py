@@ -10,7 +10,7 @@ import numpy as np
 
 from clustem.model import Projection
 from clustem.report._findings import provenance_of, summary, versions, warnings_of
-from clustem.report._scan import area_of, sizes
+from clustem.report._scan import area_of, percent, sizes
 from clustem.report._sheet import DOUBLE
 from clustem.report.colors import colors
 
@@ -72,7 +72,8 @@ def _rows(projection: Projection) -> list[dict[str, object]]:
             "name": name,
             "color": color,
             "count": _number(count),
-            "percent": None if fraction is None else round(100 * fraction, 2),
+            "share": "" if fraction is None else percent(fraction),
+            "width": 0 if fraction is None else round(100 * fraction, 2),
             "area": "" if pixel is None else _number(count * pixel[0]),
         }
 

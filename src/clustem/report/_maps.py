@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.model import Projection
-from clustem.report._scan import Frame, axes_of, frame_of, sizes
+from clustem.report._scan import Frame, axes_of, frame_of, percent, sizes
 from clustem.report._sheet import FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
 from clustem.report._units import length_text, round_length
 from clustem.report.colors import colors
@@ -88,10 +88,10 @@ def key_entries(projection: Projection) -> list[tuple[Any, str, str, str]]:
     """List color, hatch, name and share of all that the map shows."""
     palette = colors(projection.n_clusters)
     rows = [
-        (palette[size.number], "", size.name, _percent(size.fraction)) for size in sizes(projection)
+        (palette[size.number], "", size.name, percent(size.fraction)) for size in sizes(projection)
     ]
     if projection.unassigned.any():
-        rows.append((UNASSIGNED, "/////", "unassigned", _percent(projection.unassigned_fraction)))
+        rows.append((UNASSIGNED, "/////", "unassigned", percent(projection.unassigned_fraction)))
     if projection.mask.any():
         rows.append((EXCLUDED, "", "excluded", ""))
     return rows
@@ -137,13 +137,6 @@ def grey_limits(image: NDArray[Any]) -> tuple[float, float]:
     """Black and white points that leave out the outermost 0.5 % on either side."""
     low, high = np.nanpercentile(image, (0.5, 99.5))
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1)
-
-
-def _percent(fraction: float) -> str:
-    percent = 100 * fraction
-    if 0 < percent < 0.1:
-        return "< 0.1 %"
-    return f"{percent:.1f} %"
 
 
 def _rgb(code: str) -> NDArray[np.uint8]:

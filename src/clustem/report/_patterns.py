@@ -16,8 +16,8 @@ from clustem.report._spectra import ink, quantity
 from clustem.report._units import round_length, with_units
 from clustem.report.colors import colors
 
-_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 16.0
-_SCALES = ("linear", "log.")
+_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 20.0
+_SCALES = ("linear", "logarithmic")
 _TALLEST, _WIDEST = 220.0, 42.0
 _CUT = 3.0
 """White of the linear scale, in units of what 99 % of the pixels stay below."""
@@ -37,8 +37,8 @@ def pattern_grid(projection: Projection) -> Any:
         width=DOUBLE - _AXIS - _EDGE - _BAR,
         gap=(_GAP, pair_gap),
         limit=_TALLEST - _BELOW,
+        most=_WIDEST * min(aspect, 1.5),
     )
-    width = min(width, _WIDEST * min(aspect, 1.5))
     height, bands = width / aspect, -(-k // columns)
     band = 2 * height + pair_gap
     used = columns * (width + _GAP) - _GAP
@@ -57,9 +57,10 @@ def pattern_grid(projection: Projection) -> Any:
             _calibrate(ax, (rows_axis, columns_axis), rows=i % columns == 0, columns=last)
             if i == min(columns, k) - 1:
                 place = left + width + 2.5, top + _TITLE + j * (height + _GAP), height
-                label = quantity(projection.centers) if height > 38 else "Mean intensity"
-                clipped = norm.vmax < data.max()
-                color_bar(sheet, drawn, place, label=f"{label}, {_SCALES[j]}", clipped=clipped)
+                color_bar(sheet, drawn, place, label=_SCALES[j], clipped=norm.vmax < data.max())
+    values = fitted(quantity(projection.centers), 2 * height)
+    middle = _TITLE + height + _GAP / 2
+    sheet.text(sheet.width - 2.5, middle, values, rotation=90, ha="center")
     return sheet.figure
 
 

@@ -116,6 +116,11 @@ def sizes(projection: Projection) -> list[Size]:
     ]
 
 
+def percent(fraction: float) -> str:
+    """Write a share with one decimal; what is not nothing never reads 0.0 %."""
+    return "< 0.1 %" if 0 < fraction < 0.0005 else f"{100 * fraction:.1f} %"
+
+
 def area_of(projection: Projection) -> tuple[float, str] | None:
     """Area of one scan position and its units, None if the scan is not a calibrated map."""
     axes = scan_axes(projection)

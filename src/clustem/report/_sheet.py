@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -143,14 +142,8 @@ def fitted(text: str, width: float, size: float = SIZE) -> str:
     return "…"
 
 
-def wrapped(text: str, width: float, size: float = SIZE) -> list[str]:
-    """Break a text into lines that fit a width [mm]."""
-    letters = max(int(width / width_of("n", size)), 8)
-    return textwrap.wrap(text, letters)
-
-
 def packed(
-    aspect: float, n: int, *, width: float, gap: tuple[float, float], limit: float
+    aspect: float, n: int, *, width: float, gap: tuple[float, float], limit: float, most: float
 ) -> tuple[int, float]:
     """Choose how many columns of n equal images use a sheet best.
 
@@ -166,6 +159,8 @@ def packed(
         Space that goes with each image, beside and below it [mm].
     limit
         Largest height of the whole [mm].
+    most
+        Largest width of one image [mm].
 
     Returns
     -------
@@ -173,12 +168,12 @@ def packed(
         Number of columns, width of one image [mm].
     """
     best = (n, 0.0)
-    for columns in range(1, n + 1):
+    for columns in range(n, 0, -1):
         rows = -(-n // columns)
         by_width = (width - gap[0] * (columns - 1)) / columns
         by_height = (limit / rows - gap[1]) * aspect
-        size = min(by_width, by_height)
-        if size > best[1] * 1.001:
+        size = min(by_width, by_height, most)
+        if size > best[1] * 1.3:  # another row must be worth its height
             best = (columns, size)
     if best[1] <= 0:
         raise InputError(

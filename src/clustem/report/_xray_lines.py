@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.compute.xray import Line, fwhm, lines_of
+from clustem.model import UnknownNameError
 from clustem.report._scan import instrument, metadata
 
 _SIGNIFICANT = 5.0
@@ -15,7 +17,6 @@ _SIGNIFICANT = 5.0
 
 _GREEK = {"a": "α", "b": "β", "g": "γ", "l": "ℓ", "n": "η", "z": "ζ"}
 _LEADERS = {"Ka", "La", "Ma"}
-_MN_KA = 5.8987
 
 
 @dataclass(frozen=True)
@@ -41,28 +42,22 @@ def visible_lines(
     means, errors
         Spectra and their standard errors, (k, channels).
     """
-    from exspy.material import elements as table  # noqa: PLC0415  # seconds
-
-    beam = instrument(centers, "beam_energy") or np.inf
-    resolution = instrument(centers, "Detector.EDS.energy_resolution_MnKa") or 130.0
+    beam = float(instrument(centers, "beam_energy") or np.inf)
+    resolution = float(instrument(centers, "Detector.EDS.energy_resolution_MnKa") or 130.0)
     found: list[XrayLine] = []
     for element in elements_of(centers):
-        if element not in table:
-            continue
-        lines = table[element].Atomic_properties.Xray_lines.as_dictionary()
         shown: set[str] = set()
-        for name, line in sorted(lines.items(), key=lambda item: -item[1]["weight"]):
-            at = float(line["energy (keV)"])
-            leads = name in _LEADERS
-            if at >= beam or not (leads or (line["weight"] > 0.1 and name[0] in shown)):
+        for line in sorted(_known(element, beam), key=lambda line: -line.weight):
+            leads = line.name in _LEADERS
+            if not leads and (line.weight < 0.1 or line.family not in shown):
                 continue
-            strength = _stands_out(at, energy, means, errors, _fwhm(at, float(resolution)))
+            width = float(fwhm(line.energy, resolution))
+            strength = _stands_out(line.energy, energy, means, errors, width)
             if strength > _SIGNIFICANT:
-                shown.add(name[0])
-                found.append(
-                    XrayLine(f"{element} {_greek(name)}", at, strength * (4 if leads else 1))
-                )
-    return _separate(found, float(resolution))
+                shown.add(line.family)
+                text = f"{element} {_greek(line.name)}"
+                found.append(XrayLine(text, line.energy, strength * (4 if leads else 1)))
+    return _separate(found, resolution)
 
 
 def elements_of(signal: Any) -> list[str]:
@@ -103,17 +98,19 @@ def _rises(parts: NDArray[Any]) -> NDArray[np.bool_]:
     return (middle > parts[:, :quarter].mean(axis=1)) & (middle > parts[:, -quarter:].mean(axis=1))
 
 
-def _fwhm(energy: float, resolution: float) -> float:
-    """Width of a line [keV] from the detector's resolution at Mn Kα [eV] (Fiori & Newbury 1978)."""
-    squared = 2500 * (energy - _MN_KA) + resolution**2
-    return float(np.sqrt(max(squared, 30.0**2))) / 1000
+def _known(element: str, beam: float) -> list[Line]:
+    """List the lines of an element below the beam energy; of what is no element, none."""
+    try:
+        return lines_of([element], high=beam)
+    except UnknownNameError:
+        return []
 
 
 def _separate(lines: list[XrayLine], resolution: float) -> list[XrayLine]:
     """Of lines that a detector cannot resolve keep the strongest."""
     kept: list[XrayLine] = []
     for line in sorted(lines, key=lambda line: -line.significance):
-        if all(abs(line.energy - k.energy) > 0.5 * _fwhm(k.energy, resolution) for k in kept):
+        if all(abs(line.energy - k.energy) > 0.5 * fwhm(k.energy, resolution) for k in kept):
             kept.append(line)
     return sorted(kept, key=lambda line: line.energy)
 

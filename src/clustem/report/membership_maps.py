@@ -13,7 +13,7 @@ from clustem.report._sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, packed, st
 from clustem.report._units import with_units
 from clustem.report.colors import colors
 
-_EDGE, _GAP, _TITLE, _BAR_ROOM, _TALLEST = 1.5, 3.0, 5.0, 14.0, 140.0
+_EDGE, _GAP, _TITLE, _BAR_ROOM, _TALLEST, _WIDEST = 1.5, 3.0, 5.0, 14.0, 140.0, 75.0
 
 
 @checked
@@ -59,10 +59,10 @@ def membership_maps(projection: Projection) -> Any:
     frame = frame_of(axes)
     k = projection.n_clusters
     room = DOUBLE - 2 * _EDGE - _BAR_ROOM
+    limit = _TALLEST - BAR - 2 * _EDGE
     columns, width = packed(
-        frame.aspect, k, width=room, gap=(_GAP, _TITLE), limit=_TALLEST - BAR - 2 * _EDGE
+        frame.aspect, k, width=room, gap=(_GAP, _TITLE), limit=limit, most=_WIDEST
     )
-    width = min(width, 75.0)
     height, rows = width / frame.aspect, -(-k // columns)
     used = columns * (width + _GAP) - _GAP
     sheet = Sheet(used + 2 * _EDGE + _BAR_ROOM, rows * (height + _TITLE) + BAR + 2 * _EDGE)

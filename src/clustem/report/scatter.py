@@ -130,7 +130,7 @@ def _dots(
     shades: NDArray[np.float64],
     limits: tuple[float, float, float, float],
     side: int,
-) -> NDArray[np.float32]:
+) -> NDArray[np.uint8]:
     """Draw points as round dots: image (side, side, 4) of mixed colors, denser = more opaque."""
     left, right, low, high = limits
     column = np.floor((x - left) / (right - left) * side).astype(np.intp)
@@ -141,10 +141,10 @@ def _dots(
     layers += [np.bincount(cell_of, shade, minlength=len(cells)) for shade in shades[inside].T]
     radius = float(np.clip(200 / np.sqrt(max(len(x), 1)), 1.6, 5.0))
     count, *mixed = _discs(cells, layers, radius, side)
-    image = np.zeros((side, side, 4), dtype=np.float32)
+    image = np.zeros((side, side, 4), dtype=np.uint8)
     for channel in range(3):
-        image[..., channel] = np.clip(mixed[channel] / np.maximum(count, 1e-12), 0, 1)
-    image[..., 3] = 1 - (1 - _OPACITY) ** count
+        image[..., channel] = np.rint(255 * mixed[channel] / np.maximum(count, 1e-12))
+    image[..., 3] = np.rint(255 * (1 - (1 - _OPACITY) ** count))
     return image
 
 

@@ -21,8 +21,8 @@ def scree(projection: Projection, *, limit: Annotated[int, Ge(1)] = 30) -> Any:
     Parameters
     ----------
     projection
-        With ``details["explained_variance_ratio"]``; ``"noise_floor"`` (share that one component
-        of pure noise would have) and ``"n_components"`` are drawn where they are known.
+        With ``details["explained_variance_ratio"]``; ``"noise_floor"`` (share up to which a
+        component may be noise) and ``"n_components"`` are drawn where they are known.
     limit
         Largest number of components to show.
 
@@ -63,14 +63,15 @@ def scree(projection: Projection, *, limit: Annotated[int, Ge(1)] = 30) -> Any:
     floor = details.get("noise_floor")
     if floor is not None and np.isfinite(floor) and floor > 0:
         ax.axhline(100 * floor, color=MUTED, linewidth=0.7, linestyle=(0, (4, 2)))
+        below = np.median(percent[-10:]) > 100 * floor  # keep clear of the dots at the right
         ax.annotate(
-            "expected of noise",
+            "noise floor",
             (1, 100 * floor),
             xycoords=("axes fraction", "data"),
-            xytext=(-3, -3),
+            xytext=(-3, -3 if below else 2),
             textcoords="offset points",
             ha="right",
-            va="top",
+            va="top" if below else "bottom",
             color=MUTED,
             size=SIZE - 1,
         )

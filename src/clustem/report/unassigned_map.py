@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from clustem.model import Projection, checked
 from clustem.report._maps import BAR, CMAP, color_bar, draw_map, scale_bar
-from clustem.report._scan import frame_of, scan_axes
+from clustem.report._scan import frame_of, percent, scan_axes
 from clustem.report._sheet import DOUBLE, Sheet, packed, styled
 from clustem.report._units import with_units
 
 _EDGE, _GAP, _TITLE, _BAR_ROOM = 1.5, 4.0, 5.0, 14.0
+_PITCH = 36.0
+"""Least distance of the two images, so that their titles do not meet [mm]."""
+
 _DARK, _PALE = "#20262e", "#e9edf1"
 
 
@@ -40,26 +43,26 @@ def unassigned_map(projection: Projection) -> Any:
     """
     axes = scan_axes(projection)
     largest = _largest(projection)
-    share = f"Unassigned: {100 * projection.unassigned_fraction:.1f} %"
+    share = f"Unassigned: {percent(projection.unassigned_fraction)}"
     if len(axes) == 1:
         return _line(projection, largest, share)
     frame = frame_of(axes)
     panels = 1 if largest is None else 2
     room = DOUBLE - 2 * _EDGE - _BAR_ROOM
-    _, width = packed(frame.aspect, panels, width=room, gap=(_GAP, _TITLE + BAR), limit=100)
-    width = min(width, 80.0)
-    columns = panels if 2 * width + _GAP <= room + 0.1 else 1
+    columns, width = packed(
+        frame.aspect, panels, width=room, gap=(_GAP, _TITLE + BAR), limit=100, most=80
+    )
     height = width / frame.aspect
     rows = panels // columns
-    used = columns * (width + _GAP) - _GAP
-    sheet = Sheet(
-        max(used + 2 * _EDGE + _BAR_ROOM, 45.0), rows * (height + _TITLE + BAR) + 2 * _EDGE
-    )
+    pitch = max(width + _GAP, _PITCH)
+    used = (columns - 1) * pitch + width
+    paper = max(used + 2 * _EDGE + _BAR_ROOM, (columns - 1) * pitch + 45)
+    sheet = Sheet(paper, rows * (height + _TITLE + BAR) + 2 * _EDGE)
     draw_map(sheet.axes(_EDGE, _EDGE + _TITLE, width, height), _marked(projection), frame)
     sheet.text(_EDGE, _EDGE + 2, share)
     scale_bar(sheet, _EDGE, _EDGE + _TITLE + height, width, frame)
     if largest is not None:
-        left = _EDGE + (columns - 1) * (width + _GAP)
+        left = _EDGE + (columns - 1) * pitch
         top = _EDGE + (rows - 1) * (height + _TITLE + BAR)
         ax = sheet.axes(left, top + _TITLE, width, height)
         drawn = draw_map(ax, largest, frame, cmap=CMAP, vmin=0, vmax=1)
