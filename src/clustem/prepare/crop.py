@@ -9,6 +9,7 @@ from clustem.model import Geometry, InputError, ParameterError, checked
 
 Span = tuple[float, float] | str
 """Start and stop, or both in a text: ``"20:176"``, where either may be left out."""
+_ROUNDING = 1e-9  # of positions in axis units, relative
 
 
 @checked
@@ -87,7 +88,7 @@ def _slice(known: dict[str, Any], name: str, span: Span, units: str) -> slice:
     low, high = (0.0, float(axis.size)) if units == "px" else _edges(axis)
     start, stop = _ends(name, span, low, high)
     label = "pixel" if units == "px" else str(axis.units)
-    slack = 1e-9 * (high - low)
+    slack = _ROUNDING * (high - low)
     if start < low - slack or stop > high + slack or start >= stop:
         raise InputError(
             f"{name} must be an increasing span within {low:g}:{high:g} [{label}]",
@@ -118,8 +119,8 @@ def _edges(axis: Any) -> tuple[float, float]:
 
 def _index(axis: Any, value: float) -> int:
     """Pixel in which the value lies; the outer edge of the last one lies in the next."""
-    index: int = floor((value - axis.offset) / axis.scale + 0.5)
-    return index
+    rounded = floor((value - axis.offset) / axis.scale + 0.5 + _ROUNDING)
+    return min(max(rounded, 0), int(axis.size))
 
 
 def _ends(name: str, span: Span, low: float, high: float) -> tuple[float, float]:
