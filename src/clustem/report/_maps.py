@@ -39,7 +39,8 @@ def painted(projection: Projection) -> NDArray[np.uint8]:
     if factor > 1:  # diagonal stripes tell unassigned pixels from a grey cluster, in print too
         rows, columns = np.ogrid[: index.shape[0], : index.shape[1]]
         index[(index == k) & ((rows + columns) % 6 < 2)] = k + 2
-    return lookup[index]
+    image: NDArray[np.uint8] = lookup[index]
+    return image
 
 
 def draw_map(ax: Any, image: NDArray[Any], frame: Frame, **given: Any) -> Any:
@@ -49,7 +50,7 @@ def draw_map(ax: Any, image: NDArray[Any], frame: Frame, **given: Any) -> Any:
     return drawn
 
 
-def bare(ax: Any, color: str = FAINT, width: float = 0.5) -> None:
+def bare(ax: Any, color: Any = FAINT, width: float = 0.5) -> None:
     """Take the ticks off and color the frame."""
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():

@@ -75,7 +75,7 @@ def _alone(projection: Projection, frame: Frame) -> Any:
         lines = len(key_entries(projection)) * ROW
         left = _EDGE + max(width, 16.0) + _GAP  # the scale bar's text needs 16 mm
         sheet = Sheet(left + _KEY + _EDGE, max(_EDGE + height + BAR, lines + 2 * _EDGE))
-        key = {"left": left, "top": _EDGE, "width": _KEY}
+        key: dict[str, Any] = {"left": left, "top": _EDGE, "width": _KEY}
     else:
         width, height = inner, inner / frame.aspect
         columns = key_columns(projection, inner)

@@ -137,7 +137,7 @@ def _dots(
     row = np.floor((y - low) / (high - low) * side).astype(np.intp)
     inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
     cells, cell_of = np.unique(row[inside] * side + column[inside], return_inverse=True)
-    layers = [np.bincount(cell_of, minlength=len(cells))]
+    layers: list[NDArray[Any]] = [np.bincount(cell_of, minlength=len(cells))]
     layers += [np.bincount(cell_of, shade, minlength=len(cells)) for shade in shades[inside].T]
     radius = float(np.clip(200 / np.sqrt(max(len(x), 1)), 1.6, 5.0))
     count, *mixed = _discs(cells, layers, radius, side)

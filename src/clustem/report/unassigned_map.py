@@ -82,7 +82,8 @@ def _marked(projection: Projection) -> NDArray[np.uint8]:
 
     palette = np.array([to_rgb(code) for code in (_PALE, _DARK, "white")])
     index = np.where(projection.mask, 2, projection.unassigned.astype(int))
-    return np.rint(palette[np.atleast_2d(index)] * 255).astype(np.uint8)
+    image: NDArray[np.uint8] = np.rint(palette[np.atleast_2d(index)] * 255).astype(np.uint8)
+    return image
 
 
 def _line(projection: Projection, largest: Any, share: str) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustem.model import Projection
 from clustem.report._scan import scan_axes
@@ -48,7 +50,7 @@ def write_points(projection: Projection, path: str | Path) -> Path:
     kept = ~projection.mask
     grid = np.meshgrid(*(axis.values for axis in axes), indexing="ij")
     names = ["y", "x"][-len(axes) :]
-    columns = [where[kept] for where in grid]
+    columns: list[NDArray[Any]] = [where[kept] for where in grid]
     points = projection.points
     for i in range(points.shape[1]):
         named = projection.features[i : i + 1] or (f"feature {i + 1}",)

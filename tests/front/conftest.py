@@ -1,0 +1,147 @@
+"""Results of every kind, built by hand, for figures and reports."""
+
+import itertools
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from clustem.model import Projection
+
+LINES = {"O": [0.5249], "Fe": [6.4039, 7.058, 0.7045], "Si": [1.7397], "Ca": [3.6917, 4.0127]}
+
+
+def axis(name, size, scale=1.0, units="", offset=0.0, *, navigate=False):
+    given = {"name": name, "size": size, "scale": scale, "units": units}
+    return {**given, "offset": offset, "navigate": navigate}
+
+
+def assembled(centers, shape=(14, 22), k=3, *, soft=True, **given):
+    """Cluster 0 fills the upper rows, 1 the lower left, the last the lower right corner."""
+    labels = np.zeros(shape, dtype=np.int16)
+    position = np.indices(shape) / np.reshape(shape, (-1, *[1] * len(shape)))
+    for i in range(1, k):
+        labels[(position[0] > 0.4) & (position[-1] >= (i - 1) / (k - 1))] = i
+    memberships = np.full((k, *shape), 0.3 / max(k - 1, 1), dtype=np.float32)
+    np.put_along_axis(memberships, labels[None].astype(int), 0.7, axis=0)
+    mask = np.zeros(shape, dtype=bool)
+    if soft:
+        labels.flat[2:6] = -1
+        mask.flat[-3:] = True
+        labels[mask] = -1
+    scan = [
+        axis(n, s, step, "nm")
+        for n, s, step in zip("yx"[-len(shape) :], shape, (21.8, 17.2), strict=False)
+    ]
+    stack = axis("cluster", k, navigate=True)
+    kind = hs.signals.Signal2D if len(shape) == 2 else hs.signals.Signal1D
+    points = (
+        np.random.default_rng(5).normal(size=(int((~mask).sum()), 3)) + 4 * labels[~mask][:, None]
+    )
+    given = {
+        "labels": kind(labels, axes=scan),
+        "memberships": kind(memberships, axes=[stack, *scan]) if soft else None,
+        "centers": centers,
+        "spread": centers._deepcopy_with_new_data(np.full(centers.data.shape, 0.02)),
+        "counts": np.bincount(labels[labels >= 0], minlength=k),
+        "mask": mask,
+        "points": points.astype(np.float32),
+        "features": ("PC 1", "PC 2", "PC 3"),
+        "details": {
+            "explained_variance_ratio": np.geomspace(0.4, 0.001, 12),
+            "noise_floor": 0.01,
+            "n_components": 3,
+        },
+        **given,
+    }
+    return Projection(**given)
+
+
+def eds_centers(elements=(("O", "Si"), ("O", "Fe"), ("O", "Ca")), *, beam=15.0, listed=None):
+    energy = np.arange(500) * 0.02 - 0.1
+    spectra = np.full((len(elements), 500), 0.3)
+    for spectrum, here in zip(spectra, elements, strict=True):
+        for line in itertools.chain.from_iterable(LINES[element] for element in here):
+            if line < beam:
+                width = np.sqrt(0.130**2 + 0.0025 * (line - 5.8987)) / 2.355
+                spectrum[:] += 5 * np.exp(-(((energy - line) / width) ** 2) / 2)
+    axes = [axis("cluster", len(elements), navigate=True), axis("Energy", 500, 0.02, "keV", -0.1)]
+    signal = hs.signals.Signal1D(spectra, axes=axes)
+    signal.set_signal_type("EDS_SEM")
+    signal.metadata.set_item("Acquisition_instrument.SEM.beam_energy", beam)
+    listed = listed or sorted(set(itertools.chain.from_iterable(elements)))
+    signal.metadata.set_item("Sample.elements", list(listed))
+    signal.metadata.set_item("Signal.quantity", "X-rays (Counts)")
+    return signal
+
+
+def eels_centers(k=3, start=-10.0):
+    loss = start + 0.25 * np.arange(300)
+    spectra = [
+        1e4 * np.exp(-((loss / 0.4) ** 2)) + 50 * np.exp(-(((loss - 20 - 4 * i) / 4) ** 2)) + 1
+        for i in range(k)
+    ]
+    axes = [axis("cluster", k, navigate=True), axis("Energy loss", 300, 0.25, "eV", start)]
+    signal = hs.signals.Signal1D(np.array(spectra), axes=axes)
+    signal.set_signal_type("EELS")
+    return signal
+
+
+def pattern_centers(k=3):
+    y, x = np.mgrid[-10:10, -14:14]
+    patterns = [
+        1e3 * np.exp(-(x**2 + y**2) / 3) + 40 * np.exp(-((x - 6 - i) ** 2 + (y - 4) ** 2) / 3) + 0.1
+        for i in range(k)
+    ]
+    axes = [
+        axis("cluster", k, navigate=True),
+        axis("ky", 20, 0.1, "1/Å", -1.0),
+        axis("kx", 28, 0.1, "1/Å", -1.4),
+    ]
+    return hs.signals.Signal2D(np.array(patterns), axes=axes)
+
+
+def many():
+    k = 20
+    centers = eds_centers((("O", "Si"), ("O", "Fe")) * (k // 2))
+    names = {
+        0: "a name that is much longer than any key has room for, by far",
+        1: "$x^2$ & <b>",
+        2: "石英",
+    }
+    return assembled(centers, shape=(40, 60), k=k, names=names)
+
+
+def with_context():
+    image = hs.signals.Signal2D(
+        np.arange(28 * 44, dtype=np.uint8).reshape(28, 44),
+        axes=[axis("y", 28, 10.9, "nm"), axis("x", 44, 8.6, "nm")],
+    )
+    image.metadata.General.title = "BSE"
+    return assembled(eds_centers(), context=(image, image.deepcopy()))
+
+
+CASES = {
+    "eds": lambda **given: assembled(eds_centers(**given)),
+    "eels": lambda: assembled(eels_centers(), shape=(9, 31)),
+    "core loss": lambda: assembled(eels_centers(start=100.0), shape=(40, 5)),
+    "patterns": lambda: assembled(pattern_centers()),
+    "line": lambda: assembled(eds_centers(), shape=(37,)),
+    "hard": lambda: assembled(pattern_centers(7), k=7, soft=False, points=np.zeros((308, 0))),
+    "one": lambda: assembled(eds_centers((("O", "Si"),)), k=1),
+    "many": many,
+    "context": with_context,
+    "values": lambda: assembled(hs.signals.BaseSignal([5.0, 2.0, 3.0]).T, soft=False),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """Functions that make a projection, by the kind of its centers or scan."""
+    return CASES
+
+
+@pytest.fixture(scope="module")
+def eds():
+    """Three phases of an EDS map."""
+    return CASES["eds"]()
