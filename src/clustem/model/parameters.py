@@ -186,15 +186,22 @@ def _adapter(hint: Any) -> Any:
 
 
 def _plain(hint: Any) -> Any:
-    """Replace array types, which pydantic cannot check, by Any."""
+    """Replace array types, which pydantic does not know, by a check that it is an array."""
     origin, args = get_origin(hint), get_args(hint)
-    if origin is np.ndarray or (isinstance(hint, type) and issubclass(hint, np.ndarray)):
-        return Any
+    if origin is np.ndarray:
+        from pydantic import BeforeValidator  # noqa: PLC0415  # 60 ms
+
+        return Annotated[np.ndarray, BeforeValidator(_array)]
     if origin in (Union, types.UnionType):
         return Union[tuple(_plain(arg) for arg in args)]  # noqa: UP007  # built at run time
     if origin is Annotated:
         return Annotated[(_plain(args[0]), *args[1:])]
     return hint
+
+
+def _array(value: object) -> object:
+    """Make an array of a list, as TOML has them."""
+    return np.asarray(value) if isinstance(value, list | tuple) else value
 
 
 def _leaves(hint: Any) -> set[Any]:
@@ -219,9 +226,13 @@ def _describe(hint: Any) -> str:
     if origin is tuple and args[-1:] != (Ellipsis,):
         return f"{len(args)} values ({', '.join(_describe(arg) for arg in args)})"
     if origin is not None:
-        plural = f"a list ({_describe(args[0])}, ...)"
-        kinds = {np.ndarray: "an array", dict: "a table", Mapping: "a table"}
-        return kinds.get(origin, plural)
+        kinds = {
+            np.ndarray: "an array",
+            dict: "a table",
+            Mapping: "a table",
+            Callable: "a function",
+        }
+        return kinds.get(origin) or f"a list ({_describe(args[0])}, ...)"
     return _WORDS.get(hint, f"a {getattr(hint, '__name__', hint)}")
 
 
