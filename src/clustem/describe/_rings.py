@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clustem.compute import Rows
 from clustem.compute.beam import Beam, find_beam, mean_pattern
-from clustem.compute.detector import Units, check_center
+from clustem.compute.detector import Units
 from clustem.model import ParameterError
 
 
@@ -18,8 +18,6 @@ def beam_of(rows: Rows, center: tuple[float, float] | None) -> Beam:
 
     A mask over the beam is no reason not to see it: all pixels count.
     """
-    if center is not None:
-        check_center(center, rows.row_shape)
     return find_beam(mean_pattern(rows), center=center)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from clustem.compute.binning import group_sums
-from clustem.compute.detector import Units, distance_map
+from clustem.compute.detector import Units, check_center, distance_map
 from clustem.describe._rings import beam_of, outer_radius, unit_name
 from clustem.describe._scan import fitting_mask, pattern_rows
 from clustem.model import InputError, ScanMask, SignalMask, Table, checked
@@ -73,6 +73,7 @@ def radial_profile(
     left_out = fitting_mask(signal_mask, rows.row_shape, "pattern")
     if center is None:
         center = beam_of(rows, None).center
+    check_center(center, rows.row_shape)
     distance, _ = distance_map(signal, center, units)
     unit = unit_name(signal, units)
     last = outer_radius(distance, inner, outer, unit)

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from clustem.compute.binning import group_sums
-from clustem.compute.detector import Units, distance_map, pixel_pitch
+from clustem.compute.detector import Units, check_center, distance_map, pixel_pitch
 from clustem.describe._rings import beam_of, outer_radius, unit_name
 from clustem.describe._scan import fitting_mask, pattern_rows
 from clustem.model import InputError, ScanMask, SignalMask, Table, checked
@@ -78,6 +78,7 @@ def virtual_detectors(
         center = beam.center
         if inner is None:
             inner = beam.radius * max(pixel_pitch(signal, units))
+    check_center(center, rows.row_shape)
     distance, angle = distance_map(signal, center, units)
     unit = unit_name(signal, units)
     last = outer_radius(distance, inner, outer, unit)

@@ -1,0 +1,178 @@
+"""Open files so that passes over whole patterns are fast and need little memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.model import InputError
+
+_LARGE = 2e9  # files beyond this are left on disk [bytes]
+_CHUNK = 32 * 2**20  # of data left on disk [bytes]
+_TAKE_CHUNKS = {".mib", ".dm3", ".dm4", ".mrc"}  # readers that can be told how to cut
+
+
+def open_file(path: Path, lazy: bool | None, *, signal_axes: int | None = None) -> list[Any]:  # noqa: FBT001  # private
+    """Open all signals of a file with HyperSpy.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+    lazy
+        True leaves the data on disk, as dask arrays that travel to the workers of a cluster. Else
+        blockfiles and ``.npy`` are mapped, which is as fast as memory and takes none; other
+        formats are read if False, or if None and they are not beyond 2 GB.
+    signal_axes
+        Number of signal axes of data that do not say: those of ``.npy`` and some ``.emd``. If None,
+        two where there are four axes or more.
+
+    Returns
+    -------
+    :
+        Signals; where they are lazy, no chunk cuts through a pattern.
+
+    Raises
+    ------
+    InputError
+        If a blockfile lacks patterns. Readers raise errors of any kind on broken files.
+
+    Notes
+    -----
+    RosettaSciIO's own chunks cut patterns into pieces: a pass over them takes twice as long.
+    """
+    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+
+    suffix = path.suffix.lower()
+    if suffix == ".blo":
+        return [_blockfile(path, on_disk=bool(lazy))]
+    if suffix == ".npy":
+        return [_with_scan(_npy(path, on_disk=bool(lazy)), signal_axes)]
+    on_disk = _size(path) > _LARGE if lazy is None else lazy
+    signals = _as_list(hs.load(path, lazy=on_disk))
+    if on_disk and suffix in _TAKE_CHUNKS and any(_cuts_patterns(s) for s in signals):
+        ndim = max(s.data.ndim for s in signals)
+        if all(s.data.ndim == ndim for s in signals):
+            shape, dtype = signals[0].data.shape, signals[0].data.dtype
+            signals = _as_list(hs.load(path, lazy=True, chunks=_chunks(shape, dtype)))
+    return [_whole_patterns(_with_scan(signal, signal_axes)) for signal in signals]
+
+
+class _OnDisk:
+    """An array that opens its file anew for each piece: small to send, and nothing stays mapped."""
+
+    def __init__(self, open_array: Any) -> None:
+        self._open = open_array
+        found = open_array()
+        self.shape, self.dtype, self.ndim = found.shape, found.dtype, found.ndim
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        return np.asarray(self._open()[index])
+
+    def lazily(self, token: str) -> Any:
+        """Return it as a dask array in chunks of whole patterns."""
+        import dask.array as da  # noqa: PLC0415  # lazy scans only
+
+        chunks = _chunks(self.shape, self.dtype)
+        return da.from_array(self, chunks=chunks, name=f"clustem-{token}", asarray=False)
+
+
+def _blockfile(path: Path, *, on_disk: bool) -> Any:
+    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+
+    signal = hs.load(path, lazy=True)  # reads the header alone
+    header = signal.original_metadata.blockfile_header
+    shape, offset = signal.data.shape, int(header.Data_offset_2)
+    frame = np.dtype([("head", "u1", 6), ("data", "u1", shape[2:])])
+    there = max(0, path.stat().st_size - offset) // frame.itemsize
+    if there < shape[0] * shape[1]:
+        raise InputError(
+            f"{path.name} must hold the {shape[0]} × {shape[1]} patterns that its header names",
+            got=f"{there} of {shape[0] * shape[1]}",
+            cure="Copy it again; or open it with HyperSpy, which fills in zeros, and pass the "
+            "signal.",
+        )
+    open_array = partial(_frames, str(path), frame, offset, shape[:2])
+    if on_disk:
+        signal.data = _OnDisk(open_array).lazily(_token(path))
+    else:
+        signal = _in_memory(signal, open_array())
+    return signal.squeeze() if 1 in shape[:2] else signal
+
+
+def _frames(path: str, frame: np.dtype[Any], offset: int, scan: tuple[int, ...]) -> NDArray[Any]:
+    return np.memmap(path, dtype=frame, mode="r", offset=offset, shape=scan)["data"]
+
+
+def _npy(path: Path, *, on_disk: bool) -> Any:
+    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+
+    open_array = partial(np.load, str(path), mmap_mode="r")
+    title = {"General": {"title": path.stem, "original_filename": path.name}}
+    if on_disk:
+        data = _OnDisk(open_array).lazily(_token(path))
+        return hs.signals.BaseSignal(data, metadata=title).as_lazy()
+    return hs.signals.BaseSignal(open_array(), metadata=title)
+
+
+def _in_memory(signal: Any, data: NDArray[Any]) -> Any:
+    """Return a lazy signal's axes and metadata around other data that are not lazy."""
+    out = signal._deepcopy_with_new_data(data)
+    out._lazy = False
+    out._assign_subclass()
+    return out
+
+
+def _with_scan(signal: Any, signal_axes: int | None) -> Any:
+    """Tell scan from signal axes where a file did not."""
+    ndim = signal.data.ndim
+    wanted = signal_axes or (2 if ndim >= 4 else None)
+    if signal.axes_manager.navigation_dimension or wanted is None or ndim <= wanted:
+        return signal
+    return signal.transpose(signal_axes=wanted)
+
+
+def _whole_patterns(signal: Any) -> Any:
+    if _cuts_patterns(signal):
+        ndim = signal.data.ndim
+        signal.data = signal.data.rechunk({ndim - 2: -1, ndim - 1: -1})
+    return signal
+
+
+def _cuts_patterns(signal: Any) -> bool:
+    if not hasattr(signal.data, "dask") or signal.axes_manager.signal_dimension != 2:
+        return False
+    return any(len(sizes) > 1 for sizes in signal.data.chunks[-2:])
+
+
+def _chunks(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """Cut along the leading axes only, into pieces that lie together in the file."""
+    inner = min(2, len(shape) - 1)
+    left = max(1, _CHUNK // (int(np.prod(shape[len(shape) - inner :])) * dtype.itemsize))
+    sizes = []
+    for size in shape[: len(shape) - inner][::-1]:
+        sizes.append(min(size, left))
+        left = max(1, left // size)
+    return (*sizes[::-1], *shape[len(shape) - inner :])
+
+
+def _token(path: Path) -> str:
+    """Name of a file's content for dask: another file, or a changed one, is another array."""
+    from dask.base import tokenize  # noqa: PLC0415  # lazy scans only
+
+    status = path.stat()
+    return str(tokenize(str(path.resolve()), status.st_mtime_ns, status.st_size))
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
+    return path.stat().st_size
+
+
+def _as_list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
