@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from clustem._quiet import quiet
 from clustem.model import InputError, OutputError, Projection, Step
 
 _MARK = "provenance.json"
@@ -183,11 +184,13 @@ def _read(folder: Path) -> tuple[Projection, str, dict[str, str]]:
         stack = tifffile.imread(folder / "memberships.tif").reshape(-1, *mask.shape)
         axes = [{"name": "cluster", "size": len(stack), "navigate": True}, *known["axes"]]
         memberships = kind(stack, axes=axes, metadata=metadata)
+    with quiet():  # signal types of packages that are not installed
+        centers, spread = (hs.load(folder / f"{name}.hspy") for name in ("centers", "spread"))
     projection = Projection(
         labels=kind(labels, axes=known["axes"], metadata=metadata),
         memberships=memberships,
-        centers=hs.load(folder / "centers.hspy"),
-        spread=hs.load(folder / "spread.hspy"),
+        centers=centers,
+        spread=spread,
         counts=counts,
         mask=mask,
         points=points,

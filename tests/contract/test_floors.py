@@ -13,7 +13,7 @@ FLOORS = [
     {"compute"},
     {"prepare", "describe", "reduce", "cluster", "judge", "reproject", "eels", "samples"},
     {"report"},
-    {"segmentation", "_result_folder", "_compare"},
+    {"segmentation", "_result_folder", "_compare", "_quiet"},
     {"recipes"},
     {"cli", "app"},
 ]

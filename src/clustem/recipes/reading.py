@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clustem._quiet import quiet
 from clustem.model import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def _load(path: Path, lazy: bool | None) -> list[Any]:  # noqa: FBT001  # privat
             "The input must hold data", got=f"an empty file, {path}", cure="Copy it again."
         )
     try:
-        with warnings.catch_warnings(), _quiet():
+        with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")  # of the readers; what matters is checked below
             found = hs.load(path, lazy=size > 2e9 if lazy is None else lazy)
     except PermissionError:
@@ -151,17 +152,6 @@ def _of_kind(signals: list[Any], kind: str, where: str) -> Any:
             cure="Choose the recipe that fits (clustem info FILE), or signal.set_signal_type(...).",
         )
     return max(fitting, key=lambda s: s.data.size)
-
-
-class _quiet:  # noqa: N801  # reads as a function
-    """Keep readers from logging about what is then said in one line."""
-
-    def __enter__(self) -> None:
-        self._before = logging.root.manager.disable
-        logging.disable(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self._before)
 
 
 def _file_digest(path: Path) -> str:

@@ -120,7 +120,8 @@ def _rows_signal(values: NDArray[np.float32], source: Any) -> Any:
     axes += [axis.get_axis_dictionary() for axis in source.axes_manager._axes[-values.ndim + 1 :]]
     kind = hs.signals.Signal1D if values.ndim == 2 else hs.signals.Signal2D
     out = kind(values, axes=axes, metadata=source.metadata.as_dictionary())
-    out.set_signal_type(source.metadata.get_item("Signal.signal_type", ""))
+    if source._signal_type:  # of the class: one whose package is not installed stays in metadata
+        out.set_signal_type(source._signal_type)
     return out
 
 
