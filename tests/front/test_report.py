@@ -79,7 +79,9 @@ def test_the_page_says_what_was_found_and_done(eds, tmp_path):
     given = replace(
         eds, history=steps, names={0: "quartz"}, scores={"converged": 1.0, "objective": 12.5}
     )
-    _, _, page = written(given, tmp_path, title="Rock 7", provenance={"Input": "rock.bcf"})
+    _, _, page = written(
+        given, tmp_path, title="Rock 7", provenance={"Input": "rock.bcf", "scipy": "9.8.7"}
+    )
     share = 100 * np.mean(eds.labels.data[~eds.mask] == 0)
     for words in (
         "Rock 7",
@@ -95,6 +97,7 @@ def test_the_page_says_what_was_found_and_done(eds, tmp_path):
         "rock.bcf",
         "15 keV",
         f"numpy {np.__version__}",
+        "scipy 9.8.7",
     ):
         assert words in page.text, words
     assert "Not certain" not in page.text

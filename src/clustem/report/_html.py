@@ -42,6 +42,8 @@ def page(
     """Fill the template; everything that is not ours is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # 0.1 s
 
+    told = {key: str(value) for key, value in provenance.items()}
+    made_by = versions()  # of now; what the caller says of the run itself goes before
     environment = Environment(
         loader=PackageLoader("clustem.report"),
         autoescape=True,
@@ -58,8 +60,8 @@ def page(
         area_units=(area_of(projection) or (0, ""))[1],
         scores={name: _score(name, value) for name, value in projection.scores.items()},
         history=projection.history,
-        provenance={**provenance_of(projection), **{k: str(v) for k, v in provenance.items()}},
-        versions=versions(),
+        provenance={**provenance_of(projection), **{k: told[k] for k in told if k not in made_by}},
+        versions={**made_by, **{k: told[k] for k in told if k in made_by}},
     )
 
 

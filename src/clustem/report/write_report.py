@@ -51,7 +51,7 @@ def write_report(
         Heading of the report; the name of the source's file if empty.
     provenance
         More lines for the report's section on where the data come from, for example the path of
-        the input and its hash.
+        the input and its hash; names of packages replace the versions found now.
     dpi
         Resolution of the figures [dots per inch].
 
