@@ -13,7 +13,7 @@ from clustem.model import InputError
 F64 = NDArray[np.float64]
 _SIGNIFICANT = 8.0
 """How far the beam must stand out [standard deviations of the pixels' noise]."""
-_WIDEST = 0.4
+_WIDEST = 0.2
 """Largest share of the detector that still is a beam and not just uneven light."""
 _FLAT = 0.05
 """Share of the steepest slope below which the edge of the disc has ended."""
