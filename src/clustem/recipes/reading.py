@@ -13,6 +13,7 @@ import numpy as np
 
 from clustem._quiet import quiet
 from clustem.model import InputError
+from clustem.recipes._formats import open_file
 
 _LOG = logging.getLogger(__name__)
 _WHOLE = 2**30  # files up to this size are hashed whole [bytes]
@@ -99,8 +100,6 @@ def read(source: Any, *, kind: str = "", lazy: bool | None = None) -> Scan:
 
 
 def _load(path: Path, lazy: bool | None) -> list[Any]:  # noqa: FBT001  # private
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
-
     if not path.exists():
         raise InputError("The input must exist", got=path, cure="Check the path.")
     if path.is_dir() and path.suffix != ".zspy":
@@ -115,7 +114,9 @@ def _load(path: Path, lazy: bool | None) -> list[Any]:  # noqa: FBT001  # privat
     try:
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")  # of the readers; what matters is checked below
-            found = hs.load(path, lazy=size > 2e9 if lazy is None else lazy)
+            return open_file(path, lazy)
+    except InputError:
+        raise
     except PermissionError:
         raise InputError(
             "The input must be readable",
@@ -134,7 +135,6 @@ def _load(path: Path, lazy: bool | None) -> list[Any]:  # noqa: FBT001  # privat
             got=reason.rstrip("."),
             cure="Copy it again from the microscope, or export it as .hspy.",
         ) from None
-    return found if isinstance(found, list) else [found]
 
 
 def _of_kind(signals: list[Any], kind: str, where: str) -> Any:
