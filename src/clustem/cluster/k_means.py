@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from clustem.cluster._base import Estimator
-from clustem.compute.kmeans_polish import nearest
+from clustem.compute.kmeans_blocks import nearest
 from clustem.compute.kmeans_sketch import Centering, RowReader, Sketch, unwrapped
 from clustem.compute.kmeans_solve import Solution, solve
 from clustem.compute.rows import Rows
@@ -186,7 +186,8 @@ class KMeans(Estimator):
         :
             Labels, int32 (m,).
         """
-        return self._against_centers(X, _nearest_label).astype(np.int32)
+        labels: NDArray[np.int32] = self._against_centers(X, _nearest_label).astype(np.int32)
+        return labels
 
     def distances(self, X: Any) -> F64:
         """Return the distance of each row to each center.
@@ -201,7 +202,8 @@ class KMeans(Estimator):
         :
             Distances, float64 (m, k), in the transformed space.
         """
-        return self._against_centers(X, _distances)
+        distances: F64 = self._against_centers(X, _distances)
+        return distances
 
     def score(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002  # scikit-learn's signature
         """Return the negative inertia of rows with respect to the centers."""

@@ -5,13 +5,14 @@ which costs as much as the product itself here, and its rounding depends on how 
 a call has; this kernel does neither, so a row's sketch is the same whatever block it comes in.
 """
 
+# mypy: disallow-untyped-calls=False, disallow-untyped-defs=False
+
 from __future__ import annotations
 
 from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import cgutils, types
-from numba.core.typing import signature
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -32,15 +33,15 @@ _F32, _I64 = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_F32, LANES)
 
 
-@intrinsic  # type: ignore[misc]
-def multiply_tile(typingctx, x, x_start, x_width, b, b_start, z, z_start, z_width, depth):  # type: ignore[no-untyped-def]  # noqa: ARG001  # numba passes its context
+@intrinsic
+def multiply_tile(typingctx, x, x_start, x_width, b, b_start, z, z_start, z_width, depth):  # noqa: ARG001   # numba passes its context
     """Add ``x[:TILE_ROWS, :depth] @ b[:depth, :TILE_COLUMNS]`` to a tile of ``z``.
 
     All arrays are float32 in C order; ``x_width`` and ``z_width`` are row lengths, ``x_start``,
     ``b_start`` and ``z_start`` flat positions of the first element.
     """
     size = types.intp
-    return signature(types.void, x, size, size, b, size, z, size, size, size), _generate
+    return types.void(x, size, size, b, size, z, size, size, size), _generate
 
 
 def _generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:

@@ -1,19 +1,52 @@
 """Lloyd iterations of several starts at once, as products of small tiles."""
 
-# The kernels are loops for numba: they carry no types of their own.
-# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba knows no keyword-only arguments
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
 from clustem.compute._simd import TILE_COLUMNS, TILE_ROWS, multiply_tile
-from clustem.compute.kmeans_starts import add_row, distance, reseed
+from clustem.compute.kmeans_sketch import Sketch
+from clustem.compute.kmeans_starts import Start, add_row, distance, reseed
+
+F64 = NDArray[np.float64]
+
+
+def settle(
+    sketch: Sketch, weights: F64, centers: F64, *, max_iter: int, rest: int = 0
+) -> list[Start]:
+    """Iterate starts in a sketch, side by side.
+
+    Parameters
+    ----------
+    sketch
+        With float32 coordinates.
+    weights
+        Weight of each row (n,).
+    centers
+        Where to start (starts, k, r).
+    max_iter
+        Iterations at most.
+    rest
+        A start ends when at most so many labels change.
+    """
+    n, count = len(sketch), len(centers)
+    labels = np.empty((count, -(-n // TILE_COLUMNS) * TILE_COLUMNS), dtype=np.int32)
+    centers, inertia = centers.copy(), np.zeros(count)
+    n_iter, settled = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
+    iterate_batch(sketch.z, weights, centers, labels, (max_iter, rest), inertia, n_iter, settled)
+    return [
+        Start(labels[s, :n], centers[s], float(inertia[s]), int(n_iter[s]), bool(settled[s]))
+        for s in range(count)
+    ]
 
 
 @nb.njit(nogil=True, cache=True)
-def iterate_batch(z, weights, centers, labels, max_iter, inertia, n_iter, settled):
+def iterate_batch(z, weights, centers, labels, limits, inertia, n_iter, settled):
     """Move the centers of all starts until no label changes.
 
     Parameters
@@ -26,8 +59,8 @@ def iterate_batch(z, weights, centers, labels, max_iter, inertia, n_iter, settle
         Where to start (starts, k, r) float64; where it ended.
     labels
         Output (starts, n rounded up to whole tiles), int32.
-    max_iter
-        Iterations at most.
+    limits
+        Iterations at most, and the number of changed labels at which a start ends.
     inertia, n_iter, settled
         Outputs, one per start.
     """
@@ -43,7 +76,7 @@ def iterate_batch(z, weights, centers, labels, max_iter, inertia, n_iter, settle
             s = active[m]
             n_iter[s] += 1
             settled[s] = changes[m] == 0
-            still[m] = changes[m] > 0 and n_iter[s] < max_iter
+            still[m] = changes[m] > limits[1] and n_iter[s] < limits[0]
             if still[m]:
                 near = centers[s].astype(np.float32)
                 _refill(z, weights, labels[s], sums[s], counts[s], near)
@@ -89,7 +122,7 @@ def _sweep(z, columns, weights, centers, active, labels, sums, counts):
         for c in range(padded):
             scores[c] = squares[c]
         for c in range(0, padded, TILE_ROWS):
-            multiply_tile(
+            multiply_tile(  # type: ignore[call-arg]  # numba gives its context
                 packed,
                 c * width,
                 width,

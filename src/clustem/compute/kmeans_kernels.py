@@ -5,8 +5,8 @@ A block comes as :func:`clustem.compute.transform.plain` returns it; a row x cou
 the block it comes in.
 """
 
-# The kernels are loops for numba: they carry no types of their own.
-# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba knows no keyword-only arguments
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def sketch_block(block, narrow, scale, shift, origin, layout, panels, z, squares
                         square = center_wide(row, scale[first + i], shift[first + i], zero, into)
                     squares[first + i] += square
             for p in range(panels.shape[0]):
-                multiply_tile(
+                multiply_tile(  # type: ignore[call-arg]  # numba gives its context
                     buffer,
                     0,
                     CHUNK,
@@ -142,66 +142,69 @@ def add_sums(block, scale, shift, layout, cells, weights, sums):
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
-def dots_block(block, scale, shift, origin, layout, centers, dots, squares):
-    """Add each centered row's products with the centers to ``dots``, in float64.
+def dots_block(block, narrow, scale, shift, origin, layout, centers, dots, squares):
+    """Add each centered row's products with the centers to ``dots``.
 
     Parameters
     ----------
     block, scale, shift, origin, layout
         As in :func:`sketch_block`.
+    narrow
+        Whether to center the values in float32 arithmetic.
     centers
-        Centers less origin (k, K), float64.
+        Centers less origin (k, K): float32, for an answer with a rounding error, or float64.
     dots
         Output (m, k), float64.
     squares
         Output (m,), float64: squared norms of the centered rows.
     """
-    buffer = np.empty(CHUNK)
-    k, whole = centers.shape[0], centers.shape[0] // 4 * 4
+    n, k = block.shape[0], centers.shape[0]
+    buffer = np.empty((2, CHUNK), centers.dtype)
+    scale32, shift32 = scale.astype(np.float32), shift.astype(np.float32)
     for c in range(len(layout.ptr) - 1):
         low = c * CHUNK
-        size = min(CHUNK, centers.shape[1] - low)
-        for i in range(block.shape[0]):
-            for s in range(layout.ptr[c], layout.ptr[c + 1]):
-                start, to, length = layout.source[s], layout.target[s], layout.length[s]
-                squares[i] += center_wide(
-                    block[i, start : start + length],
-                    scale[i],
-                    shift[i],
-                    origin[to : to + length],
-                    buffer[to - low : to - low + length],
-                )
-            for j in range(0, whole, 4):
-                stop = low + size
-                dot_four(
-                    buffer[:size],
-                    centers[j, low:stop],
-                    centers[j + 1, low:stop],
-                    centers[j + 2, low:stop],
-                    centers[j + 3, low:stop],
-                    dots[i, j : j + 4],
-                )
-            for j in range(whole, k):
-                total = 0.0
-                center = centers[j, low : low + size]
-                for d in range(size):
-                    total += buffer[d] * center[d]
-                dots[i, j] += total
+        stop = min(low + CHUNK, centers.shape[1])
+        for first in range(0, n, 2):
+            rows = min(2, n - first)
+            for r in range(rows):
+                i = first + r
+                for s in range(layout.ptr[c], layout.ptr[c + 1]):
+                    start, to, size = layout.source[s], layout.target[s], layout.length[s]
+                    row, zero = block[i, start : start + size], origin[to : to + size]
+                    into = buffer[r, to - low : to - low + size]
+                    if narrow:
+                        squares[i] += center_narrow(row, scale32[i], shift32[i], zero, into)
+                    else:
+                        squares[i] += center_wide(row, scale[i], shift[i], zero, into)
+            x, y = buffer[0, : stop - low], buffer[rows - 1, : stop - low]
+            last = first + rows - 1
+            for j in range(0, k - k % 2, 2):
+                one, two = centers[j, low:stop], centers[j + 1, low:stop]
+                x1, x2, y1, y2 = four_dots(x, y, one, two)
+                dots[first, j] += x1
+                dots[first, j + 1] += x2
+                if last > first:
+                    dots[last, j] += y1
+                    dots[last, j + 1] += y2
+            if k % 2:
+                one = centers[k - 1, low:stop]
+                x1, _, y1, _ = four_dots(x, y, one, one)
+                dots[first, k - 1] += x1
+                if last > first:
+                    dots[last, k - 1] += y1
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
-def dot_four(x, c0, c1, c2, c3, out):
-    """Add the products with four centers: each value of x is loaded once."""
-    t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
+def four_dots(x, y, one, two):
+    """Return the products of two rows with two centers, loading each value once."""
+    zero = x.dtype.type(0)
+    x1, x2, y1, y2 = zero, zero, zero, zero
     for d in range(len(x)):
-        t0 += x[d] * c0[d]
-        t1 += x[d] * c1[d]
-        t2 += x[d] * c2[d]
-        t3 += x[d] * c3[d]
-    out[0] += t0
-    out[1] += t1
-    out[2] += t2
-    out[3] += t3
+        x1 += x[d] * one[d]
+        x2 += x[d] * two[d]
+        y1 += y[d] * one[d]
+        y2 += y[d] * two[d]
+    return np.float64(x1), np.float64(x2), np.float64(y1), np.float64(y2)
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
@@ -274,7 +277,7 @@ def judge_rows(
             continue
         best = 0
         for j in range(k):
-            total = z[i, 0] * 0
+            total = z.dtype.type(0)
             for d in range(z.shape[1]):
                 total += z[i, d] * near[j, d]
             score[j] = squares[j] - 2.0 * (np.float64(total) + known[i, j])

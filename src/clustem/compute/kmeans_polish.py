@@ -6,16 +6,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.kmeans_kernels import add_sums, judge_rows, own_distances
-from clustem.compute.kmeans_sketch import RowReader, Sketch
+from clustem.compute.kmeans_batch import settle
+from clustem.compute.kmeans_blocks import (
+    change_of_sums,
+    lead,
+    look,
+    own_distance,
+    sums_of_cells,
+)
+from clustem.compute.kmeans_kernels import judge_rows
+from clustem.compute.kmeans_sketch import Sketch
 
 F64 = NDArray[np.float64]
-_ROUNDING = 64 * float(np.finfo(np.float64).eps)
+_DEEPER, _MANY, _FLAT = 2, 0.3, 1e-3
 _TIGHT = 0.02
 """Share of the total scatter below which inertia is summed term by term."""
 
@@ -97,7 +104,7 @@ class Polish:
             Called with the share of rows that were certain, after each iteration.
         """
         scatter = float(self.weights @ self.sketch.squares / self.weights.sum())
-        certified, n_iter = False, 0
+        certified, n_iter, deeper = False, 0, _DEEPER
         while True:
             n_iter += 1
             read, changed = self._assign()
@@ -113,12 +120,45 @@ class Polish:
             means = self._means()
             if tol > 0.0 and np.sum((means - self.centers) ** 2) <= tol * scatter:
                 break  # labels fit the centers as they are
+            if read == len(self.labels) and self.sketch.basis is not None and deeper:
+                deeper -= 1
+                n_iter += self._deepen(max_iter - n_iter)
+                means = self._means()
             self._place(means)
         return Outcome(self.labels, self.centers, self._inertia(), n_iter, certified)
 
+    def _deepen(self, max_iter: int) -> int:
+        """Add what the sketch does not hold of the centers to it, and settle there.
+
+        All rows were just read, so their products with that part are known: these are coordinates.
+        """
+        values, turn = np.linalg.eigh(self._rest @ self._rest.T)
+        keep = values > _FLAT * values[-1]
+        turn = turn[:, keep] / np.sqrt(values[keep])
+        coordinates = self._known @ turn.astype(np.float32)
+        blur = np.sqrt(self._squares.max() / values[keep][0])
+        self.sketch = self.sketch.extended(turn.T @ self._rest, coordinates, blur)
+        self._known[:], self._epoch[:] = 0.0, 0
+        self._rest, self._moved = np.zeros_like(self._rest), [np.zeros_like(self._moved[0])]
+        self._place(self.centers)
+        start = settle(self.sketch, self.weights, self._near[None], max_iter=max(1, max_iter))[0]
+        self._move_to(start.labels)
+        return start.n_iter
+
+    def _move_to(self, labels: NDArray[np.int32]) -> None:
+        """Change labels, and the sums with them."""
+        moved = np.flatnonzero(labels != self.labels)
+        old, self.labels = self.labels, labels.copy()
+        self._slack[moved] = -1.0
+        if len(moved):
+            work = partial(change_of_sums, self.sketch.reader, self.weights, old, labels)
+            for _, (touched, change) in self.sketch.visit(work, subset=moved):
+                self.sums[touched] += change
+
     def _counts(self) -> F64:
         placed = np.maximum(self.labels, 0)
-        return np.bincount(placed, weights=self.weights, minlength=len(self.centers))
+        counts = np.bincount(placed, weights=self.weights, minlength=len(self.centers))
+        return counts.astype(np.float64, copy=False)
 
     def _means(self) -> F64:
         counts = self._counts()[:, None]
@@ -142,11 +182,15 @@ class Polish:
         """Give every row its nearest center; return how many were read, and if any changed."""
         old = self.labels.copy()
         doubtful = np.flatnonzero(self._judge())
+        if len(doubtful) > _MANY * len(old):
+            doubtful = np.arange(len(old))  # then what is learned can deepen the sketch
         if not len(doubtful):
             return 0, False
-        work = partial(_look, self.sketch.reader, self.centers, self._squares, self.weights, old)
+        sketch = self.sketch
+        parts = (self.centers, self._squares, sketch.error32, self.weights, old)
+        work = partial(look, sketch.reader, *parts)
         changed = False
-        for where, (labels, dots, touched, change) in self.sketch.visit(work, subset=doubtful):
+        for where, (labels, dots, touched, change) in sketch.visit(work, subset=doubtful):
             self._remember(where, labels, dots)
             if len(touched):
                 changed = True
@@ -187,12 +231,8 @@ class Polish:
         self._known[where] = dots - held
         self._epoch[where] = len(self._moved) - 1
         self.labels[where] = labels
-        score = self._squares - 2.0 * dots
-        if score.shape[1] > 1:
-            lowest = np.partition(score, 1, axis=1)
-            self._slack[where] = lowest[:, 1] - lowest[:, 0]
-        else:
-            self._slack[where] = np.inf
+        rounding = 8.0 * self.sketch.error32[where] * np.sqrt(self._squares.max())
+        self._slack[where] = lead(self._squares - 2.0 * dots) - rounding
         self._since[where], self._since_flat[where] = self._travel
 
     def _reseed(self, empty: NDArray[np.bool_]) -> bool:
@@ -225,110 +265,8 @@ class Polish:
         if inertia > _TIGHT * scatter:
             return inertia
         # Too little is left of a difference of large numbers: add up the distances themselves.
-        work = partial(_own, sketch.reader, self.centers, self.labels)
+        work = partial(own_distance, sketch.reader, self.centers, self.labels)
         return float(sum(self.weights[where] @ own for where, own in sketch.visit(work)))
-
-
-def cell_sums(sketch: Sketch, cells: NDArray[np.int32], weights: F64, n_cells: int) -> F64:
-    """Return the weighted sums (n_cells, K), not centered, of the rows of each cell."""
-    sums = np.zeros((n_cells, sketch.transform.n_kept))
-    for _, (touched, part) in sketch.visit(partial(_cells, sketch.reader, cells, weights)):
-        sums[touched] += part
-    return sums
-
-
-def nearest(
-    squares: F64, dots: F64, norms: F64, before: NDArray[np.int32] | None = None
-) -> NDArray[np.int32]:
-    """Return each row's nearest center: of equal ones its old one, else the first.
-
-    Parameters
-    ----------
-    squares
-        Squared norms of the centers (k,).
-    dots
-        Products of rows and centers (m, k).
-    norms
-        Squared norms of the rows (m,).
-    before
-        Labels so far (m,), -1 = none.
-    """
-    score = squares - 2.0 * dots
-    labels = np.argmin(score, axis=1).astype(np.int32)
-    if before is None:
-        return labels
-    row = np.arange(len(labels))
-    largest = squares.max()
-    equal = _ROUNDING * (np.sqrt(norms * largest) + largest)
-    same = (before >= 0) & (score[row, before] - score[row, labels] <= equal)
-    return np.where(same, before, labels).astype(np.int32)
-
-
-def _look(
-    reader: RowReader,
-    centers: F64,
-    squares: F64,
-    weights: F64,
-    old: NDArray[np.int32],
-    block: NDArray[Any],
-    where: NDArray[np.intp],
-) -> tuple[NDArray[np.int32], F64, NDArray[np.intp], F64]:
-    """Read some rows: labels, products with the centers, and what changing sides moves."""
-    block, scale, shift = reader.read(block, where)
-    dots, norms = reader.dots(block, scale, shift, centers)
-    before = old[where]
-    labels = nearest(squares, dots, norms, before)
-    moved = labels != before
-    cells = np.concatenate([before[moved], labels[moved]])
-    weight = weights[where][moved]
-    signed = np.concatenate([-weight, weight])
-    twice = np.tile(np.flatnonzero(moved), 2)
-    touched, change = _sums(reader, block[twice], scale[twice], shift[twice], cells, signed)
-    return labels, dots, touched, change
-
-
-def _cells(
-    reader: RowReader,
-    cells: NDArray[np.int32],
-    weights: F64,
-    block: NDArray[Any],
-    where: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], F64]:
-    """Sum some rows by cell."""
-    block, scale, shift = reader.read(block, where)
-    return _sums(reader, block, scale, shift, cells[where], weights[where])
-
-
-def _sums(
-    reader: RowReader,
-    block: NDArray[Any],
-    scale: F64,
-    shift: F64,
-    cells: NDArray[np.int32],
-    weights: F64,
-) -> tuple[NDArray[np.intp], F64]:
-    """Return which cells (not -1) occur, and their weighted sums."""
-    touched = np.unique(cells[cells >= 0]).astype(np.intp)
-    sums = np.zeros((len(touched), reader.centering.transform.n_kept))
-    place = np.where(cells >= 0, np.searchsorted(touched, cells), -1)
-    layout = reader.centering.transform.layout
-    add_sums(block, scale, shift, layout, place.astype(np.int64), weights, sums)
-    return touched, sums
-
-
-def _own(
-    reader: RowReader,
-    centers: F64,
-    labels: NDArray[np.int32],
-    block: NDArray[Any],
-    where: NDArray[np.intp],
-) -> F64:
-    """Return squared distances of some rows to their own centers."""
-    block, scale, shift = reader.read(block, where)
-    centering, out = reader.centering, np.zeros(len(block))
-    layout = centering.transform.layout
-    own_distances(block, scale, shift, centering.origin, layout, labels[where], centers, out)
-    return out
 
 
 def _gaps(vectors: F64) -> F64:
@@ -337,3 +275,11 @@ def _gaps(vectors: F64) -> F64:
     squares = np.diagonal(gram)
     gaps = squares[:, None] + squares - 2.0 * gram
     return np.sqrt(np.maximum(gaps, 0.0) + 1e-14 * (squares[:, None] + squares))
+
+
+def cell_sums(sketch: Sketch, cells: NDArray[np.int32], weights: F64, n_cells: int) -> F64:
+    """Return the weighted sums (n_cells, K), not centered, of the rows of each cell."""
+    sums = np.zeros((n_cells, sketch.transform.n_kept))
+    for _, (touched, part) in sketch.visit(partial(sums_of_cells, sketch.reader, cells, weights)):
+        sums[touched] += part
+    return sums

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-
 from clustem.compute._simd import TILE_COLUMNS, TILE_ROWS
+from clustem.compute._threads import cores
+from clustem.compute.kmeans_basis import leading_directions
 from clustem.compute.kmeans_kernels import add_sums, center_block, dots_block, sketch_block
-from clustem.compute.rows import Rows, _cores, one_blas_thread
+from clustem.compute.rows import Rows
 from clustem.compute.scaled_rows import ScaledRows
 from clustem.compute.transform import RowTransform, plain
 
@@ -27,12 +26,8 @@ SMALL_WIDTH = 64
 """Rows of up to so many kept columns are their own sketch."""
 SMALL_SIZE = 2**21
 """A matrix of up to so many values is its own sketch, in float64."""
-WIDEST = 64
-MARGIN = 8
-_PANEL = 4096
-_GRAM_TILE = 192
-_POWER_STEPS = 4
-_STANDS_OUT = 2.0
+WIDTH = 32
+"""Number of coordinates of a sketch, unless the clusters are many."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +84,16 @@ class RowReader:
         block: NDArray[Any],
         scale: NDArray[np.float64],
         shift: NDArray[np.float64],
-        centers: NDArray[np.float64],
+        centers: NDArray[Any],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return products (m, k) of centered rows with centered centers, and squared norms (m,)."""
+        """Return products (m, k) of centered rows with centered centers, and squared norms (m,).
+
+        In the precision of the centers.
+        """
         dots, squares = np.zeros((len(block), len(centers))), np.zeros(len(block))
+        narrow = block.dtype.kind == "u" and centers.dtype == np.float32
         layout, origin = self.centering.transform.layout, self.centering.origin
-        dots_block(block, scale, shift, origin, layout, centers, dots, squares)
+        dots_block(block, narrow, scale, shift, origin, layout, centers, dots, squares)
         return dots, squares
 
 
@@ -127,12 +126,10 @@ class Sketch:
         Squared norm of each centered row (n,) float64.
     residual
         Norm of what the sketch does not hold of each row (n,), an upper bound.
-    error
-        Bound of the rounding error of a row's coordinates (n,).
+    error, error32
+        Bound of the rounding error of a row's coordinates (n,), and the same in float32.
     scale, shift
         What its transform makes of each row (n,), gain included.
-    visited
-        Number of rows read so far.
 
     Notes
     -----
@@ -161,16 +158,16 @@ class Sketch:
         self.given = transform or RowTransform(self.source.shape[1])
         self.rows, self.transform, self.compact = unwrapped(self.source, transform)
         n = len(self.rows)
-        self.threads = threads or _cores()
+        self.threads = threads or cores()
         kept = self.transform.n_kept
         exact = n * kept <= SMALL_SIZE
-        widest = max(WIDEST, n_clusters + MARGIN)
-        sample = self._sample(max(SAMPLE, 2 * widest), random_state)
-        self.visited = len(sample)
+        width = -(-max(WIDTH, 2 * n_clusters) // TILE_COLUMNS) * TILE_COLUMNS
+        sample = self._sample(max(SAMPLE, 4 * width), random_state)
+        self._visits = [len(sample)]
         self.centering, centered = _center(sample, self.transform)
         self.basis = None
-        if not exact and kept > max(SMALL_WIDTH, widest):
-            self.basis = _basis(centered, n_clusters + MARGIN, widest, self.threads)
+        if not exact and kept > max(SMALL_WIDTH, 2 * width):
+            self.basis = leading_directions(centered, width, self.threads)
         self._basis64 = None if self.basis is None else self.basis.astype(np.float64)
         self._fill(np.float64 if exact else np.float32, progress)
 
@@ -183,11 +180,44 @@ class Sketch:
         """Shape of the rows as they were given, (n, D)."""
         return self.source.shape
 
+    @property
+    def visited(self) -> int:
+        """Number of rows read so far, by whoever shares this sketch."""
+        return self._visits[0]
+
     def fresh(self) -> Sketch:
         """Return the same sketch with its own count of rows read from here on."""
         other = copy(self)
-        other.visited = self._made_with
+        other._visits = [self._made_with]
         return other
+
+    def extended(
+        self,
+        directions: NDArray[np.float64],
+        coordinates: NDArray[np.float32],
+        blur: float,
+    ) -> Sketch:
+        """Return a sketch with more coordinates.
+
+        Parameters
+        ----------
+        directions
+            Orthonormal rows (m, K), orthogonal to the basis.
+        coordinates
+            Products (n, m) of the rows with them.
+        blur
+            How many times larger their rounding errors are.
+        """
+        other = copy(self)
+        other.z = np.ascontiguousarray(np.hstack([self.z, coordinates]))
+        other._basis64 = np.hstack([*self._bases(), directions.T])
+        held = np.einsum("ij,ij->i", coordinates, coordinates, dtype=np.float64)
+        slack = 4.0 * np.sqrt(self.squares) * self.error32 * blur
+        other.residual = np.sqrt(np.maximum(self.residual**2 - held, 0.0) + slack)
+        return other
+
+    def _bases(self) -> list[NDArray[np.float64]]:
+        return [] if self._basis64 is None else [self._basis64]
 
     def coordinates(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the products of centered full rows (m, K) with the basis, (m, r)."""
@@ -205,12 +235,12 @@ class Sketch:
         progress: Progress | None = None,
     ) -> Iterator[tuple[NDArray[np.intp], T]]:
         """Make a pass over rows as ``Rows.map`` does, and count it."""
-        self.visited += len(self) if subset is None else len(subset)
+        self._visits[0] += len(self) if subset is None else len(subset)
         return self.rows.map(work, subset=subset, threads=self.threads, progress=progress)
 
     def full_rows(self, numbers: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return single rows (m, K), transformed, times gain, not centered."""
-        self.visited += len(numbers)
+        self._visits[0] += len(numbers)
         rows = self.transform.apply(self.rows.take(numbers))
         return np.asarray(self.transform.compact(rows) * self.centering.gain)
 
@@ -230,20 +260,20 @@ class Sketch:
         work = partial(_sketch, self.centering, _panels(self.basis), np.dtype(dtype))
         for where, parts in self.rows.map(work, threads=self.threads, progress=progress):
             self.z[where], self.squares[where], self.scale[where], self.shift[where] = parts
-        self.visited += n
+        self._visits[0] += n
         self._made_with = self.visited
         self.reader = RowReader(self.centering, self.scale, self.shift)
         # Rounding: of a sum of K float32 products, and of the centered values themselves.
-        eps = float(np.finfo(dtype).eps)
         norm = np.sqrt(self.squares)
-        self.error = eps * (2.0 + 0.05 * np.sqrt(kept)) * (norm + self._raw_norms(norm))
+        unit = (2.0 + 0.05 * np.sqrt(kept)) * (norm + self._raw_norms(norm))
+        self.error, self.error32 = (float(np.finfo(t).eps) * unit for t in (dtype, np.float32))
         held = np.einsum("ij,ij->i", self.z, self.z, dtype=np.float64)
         rest = self.squares - held if self.basis is not None else np.zeros(n)
         self.residual = np.sqrt(np.maximum(rest, 0.0) + 4.0 * norm * self.error)
 
     def _raw_norms(self, norm: NDArray[np.float64]) -> NDArray[np.float64] | float:
         """Bound the norms before centering, which narrow counts are rounded against."""
-        if self.rows.dtype.itemsize > 2 or self.basis is None:
+        if self.rows.dtype.itemsize > 2:
             return 0.0
         return norm + float(np.linalg.norm(self.centering.origin))
 
@@ -273,87 +303,6 @@ def _center(sample: NDArray[Any], transform: RowTransform) -> tuple[Centering, N
         level = float(np.sqrt(squares.mean())) or float(np.abs(mean).max())
         gain *= 2.0 ** -round(np.log2(level)) if level > 0.0 else 1.0
     return centering, out
-
-
-def _basis(sample: NDArray[np.float32], least: int, most: int, threads: int) -> NDArray[np.float32]:
-    """Return an orthonormal basis (K, r) of the directions in which the sample varies most.
-
-    As many as stand out from noise, at least ``least`` and about ``most`` at most, r a whole
-    number of tiles.
-    """
-    wide = sample.shape[1] > len(sample)
-    size = min(sample.shape)
-    matrix = _products(sample if wide else np.ascontiguousarray(sample.T), threads)
-    values, vectors = _top_eigenvectors(matrix, min(most + MARGIN, size))
-    rest = (np.trace(matrix) - values.sum()) / max(1, size - len(values))
-    count = max(least, int(np.count_nonzero(values > _STANDS_OUT * rest)) + MARGIN)
-    count = min(-(-min(count, most) // TILE_COLUMNS) * TILE_COLUMNS, len(values))
-    vectors = vectors[:, :count]
-    basis = np.zeros((sample.shape[1], -(-count // TILE_COLUMNS) * TILE_COLUMNS))
-    basis[:, :count] = _in_panels(sample, vectors, threads) if wide else vectors
-    return _orthonormal(basis).astype(np.float32)
-
-
-def _products(x: NDArray[np.float32], threads: int) -> NDArray[np.float64]:
-    """Return ``x @ x.T`` in tiles that do not depend on the number of threads."""
-    spans = [slice(i, i + _GRAM_TILE) for i in range(0, len(x), _GRAM_TILE)]
-    out = np.zeros((len(x), len(x)))
-
-    def one(pair: tuple[slice, slice]) -> None:
-        product = x[pair[0]] @ x[pair[1]].T
-        out[pair[0], pair[1]] = product
-        out[pair[1], pair[0]] = product.T
-
-    _each(one, list(itertools.combinations_with_replacement(spans, 2)), threads)
-    return out
-
-
-def _top_eigenvectors(
-    matrix: NDArray[np.float64], count: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the largest eigenvalues and their vectors by subspace iteration."""
-    with one_blas_thread():
-        if count > len(matrix) // 4:
-            values, vectors = np.linalg.eigh(matrix)
-            return values[::-1][:count], vectors[:, ::-1][:, :count]
-        guess = np.random.default_rng(0).standard_normal((len(matrix), count))
-        for _ in range(_POWER_STEPS):
-            guess, _ = np.linalg.qr(matrix @ guess)
-        values, turn = np.linalg.eigh(guess.T @ (matrix @ guess))
-        return values[::-1], (guess @ turn)[:, ::-1]
-
-
-def _in_panels(
-    sample: NDArray[np.float32], vectors: NDArray[np.float64], threads: int
-) -> NDArray[np.float64]:
-    """Return ``sample.T @ vectors``."""
-    out = np.empty((sample.shape[1], vectors.shape[1]))
-    small = vectors.astype(np.float32)
-
-    def one(start: int) -> None:
-        out[start : start + _PANEL] = sample[:, start : start + _PANEL].T @ small
-
-    _each(one, range(0, len(out), _PANEL), threads)
-    return out
-
-
-def _orthonormal(basis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make the columns orthonormal; those that depend on earlier ones become zero."""
-    with one_blas_thread():
-        norms = np.linalg.norm(basis, axis=0)
-        basis = basis / np.where(norms > 0.0, norms, 1.0)
-        for _ in range(2):
-            values, turn = np.linalg.eigh(basis.T @ basis)
-            keep = values > 1e-6
-            scaled = np.where(keep, turn / np.sqrt(np.where(keep, values, 1.0)), 0.0)
-            basis = basis @ scaled
-    return basis
-
-
-def _each(function: Callable[[Any], None], items: Iterable[Any], threads: int) -> None:
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(function, items):
-            pass
 
 
 def _panels(basis: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

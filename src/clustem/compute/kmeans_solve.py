@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute._simd import TILE_COLUMNS
-from clustem.compute.kmeans_batch import iterate_batch
+from clustem.compute._threads import one_blas_thread
+from clustem.compute.kmeans_batch import settle
 from clustem.compute.kmeans_polish import Outcome, Polish, cell_sums
 from clustem.compute.kmeans_sketch import Sketch
-from clustem.compute.kmeans_starts import Start, lloyd, plus_plus
+from clustem.compute.kmeans_starts import Start, lloyd, plus_plus, swap
 
 F64 = NDArray[np.float64]
 SEEDING_ROWS = 4096
 """k-means++ draws its centers from so many rows, each start from others."""
 _CANDIDATES = 3
+_RESTING = 500
+_SWAPS_PER_CLUSTER = 6
+_CHEAP = 10**7
 _CLOSE = 0.005
 _CELLS_PER_CLUSTER = 4
 
@@ -79,6 +83,23 @@ def solve(
     0.5
     """
     weights = np.ones(len(sketch)) if weights is None else weights
+    with one_blas_thread():  # its products are small; rows are shared out among our own threads
+        return _solve(
+            sketch, weights, n_clusters, n_init, centers, max_iter, tol, random_state, progress
+        )
+
+
+def _solve(
+    sketch: Sketch,
+    weights: F64,
+    n_clusters: int,
+    n_init: int,
+    centers: F64 | None,
+    max_iter: int,
+    tol: float,
+    random_state: Any,
+    progress: Callable[[float], None] | None,
+) -> Solution:
     polish = Polish(sketch, weights, n_clusters)
     if centers is not None:
         polish.take_centers(sketch.centering.centered(centers))
@@ -89,6 +110,7 @@ def solve(
         )
     else:
         starts = _starts(sketch, weights, n_clusters, n_init, max_iter, random_state)
+        _improve(sketch, weights, starts, max_iter, random_state)
         outside = float(weights @ sketch.residual**2) if sketch.basis is not None else 0.0
         inertias = np.array([start.inertia for start in starts]) + outside
         best, sums = _best(sketch, weights, n_clusters, starts, inertias)
@@ -116,7 +138,7 @@ def _starts(
     sketch: Sketch, weights: F64, n_clusters: int, n_init: int, max_iter: int, random_state: Any
 ) -> list[Start]:
     """Run all starts in the sketch. What a start finds does not depend on the others."""
-    n, trials = len(sketch), 2 + int(np.log(n_clusters))
+    trials = 2 + int(np.log(n_clusters))
     seeds = np.random.SeedSequence(random_state).spawn(n_init)
     enough = max(SEEDING_ROWS, 16 * n_clusters)
     positive = np.flatnonzero(weights > 0.0)
@@ -132,23 +154,38 @@ def _starts(
 
     with ThreadPoolExecutor(sketch.threads) as pool:
         centers = np.stack(list(pool.map(seed, seeds)))
-        if sketch.z.dtype == np.float64 or sketch.z.shape[1] % 4:
+        if sketch.z.dtype == np.float64:
             return list(pool.map(lambda c: lloyd(sketch.z, weights, c, max_iter=max_iter), centers))
         groups = np.array_split(centers, min(n_init, sketch.threads))
-        done = pool.map(lambda group: _batch(sketch, weights, group, max_iter), groups)
-        return [start for group in done for start in group]
+        rest = len(sketch) // _RESTING
+        rough = partial(settle, sketch, weights, max_iter=max_iter, rest=rest)
+        starts = [start for group in pool.map(rough, groups) for start in group]
+        # The last few changes take most of the iterations: only the best go on to the end.
+        few = sorted(range(n_init), key=lambda s: starts[s].inertia)[:_CANDIDATES]
+        ends = pool.map(lambda s: _go_on(sketch, weights, starts[s], max_iter), few)
+        for s, end in zip(few, ends, strict=True):
+            starts[s] = end
+    return starts
 
 
-def _batch(sketch: Sketch, weights: F64, centers: F64, max_iter: int) -> list[Start]:
-    n, count = len(sketch), len(centers)
-    labels = np.empty((count, -(-n // TILE_COLUMNS) * TILE_COLUMNS), dtype=np.int32)
-    centers, inertia = centers.copy(), np.zeros(count)
-    n_iter, settled = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
-    iterate_batch(sketch.z, weights, centers, labels, max_iter, inertia, n_iter, settled)
-    return [
-        Start(labels[s, :n], centers[s], float(inertia[s]), int(n_iter[s]), bool(settled[s]))
-        for s in range(count)
-    ]
+def _improve(
+    sketch: Sketch, weights: F64, starts: list[Start], max_iter: int, random_state: Any
+) -> None:
+    """Try swaps with the best start, as many as are cheap: none in a large scan."""
+    best = int(np.argmin([start.inertia for start in starts]))
+    k, width = starts[best].centers.shape
+    trials = min(_SWAPS_PER_CLUSTER * k, _CHEAP // (len(sketch) * width * k))
+    if k > 1 and trials > 1:
+        draws = np.random.default_rng([random_state, 1]).random(trials)
+        starts[best] = swap(sketch.z, weights, starts[best], draws, max_iter=max_iter)
+
+
+def _go_on(sketch: Sketch, weights: F64, start: Start, max_iter: int) -> Start:
+    if start.settled or start.n_iter >= max_iter:
+        return start
+    left = max_iter - start.n_iter
+    end = settle(sketch, weights, start.centers[None], max_iter=left)[0]
+    return replace(end, n_iter=start.n_iter + end.n_iter)
 
 
 def _best(

@@ -1,7 +1,7 @@
 """k-means++ starts and Lloyd iterations on a small matrix that is in memory: the sketch."""
 
-# The kernels are loops for numba: they carry no types of their own.
-# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False
+# numba knows no keyword-only arguments
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations
 
@@ -92,10 +92,49 @@ def lloyd(
     return Start(labels, centers, inertia, n_iter, settled)
 
 
+def swap(
+    z: NDArray[Any],
+    weights: NDArray[np.float64],
+    start: Start,
+    draws: NDArray[np.float64],
+    *,
+    max_iter: int,
+) -> Start:
+    """Try to move single centers to other places; keep what lowers the inertia.
+
+    Lloyd's algorithm cannot carry a center from a cluster that has too many to one that has too
+    few. Here a row far from its center is drawn as in k-means++, takes the place of the center that
+    is missed least, and Lloyd's algorithm goes on from there.
+
+    Parameters
+    ----------
+    z, weights
+        As in :func:`plus_plus`.
+    start
+        Where to start.
+    draws
+        Random numbers in [0, 1), one per trial.
+    max_iter
+        Iterations at most, per trial.
+
+    References
+    ----------
+    Lattanzi and Sohler, Proc. 36th Int. Conf. Machine Learning (2019) 3662.
+    """
+    for draw in draws:
+        centers = start.centers.copy()
+        row, cluster = best_swap(z, weights, start.labels, centers, draw)
+        centers[cluster] = z[row]
+        trial = lloyd(z, weights, centers, max_iter=max_iter)
+        if trial.inertia < start.inertia * (1.0 - 1e-9):
+            start = trial
+    return start
+
+
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
 def distance(x, y):
     """Squared distance of two rows."""
-    total = x[0] * 0
+    total = x.dtype.type(0)
     for d in range(len(x)):
         difference = x[d] - y[d]
         total += difference * difference
@@ -257,3 +296,21 @@ def half_gaps(near):
             half[j] = min(half[j], gap)
             half[m] = min(half[m], gap)
     return half
+
+
+@nb.njit(nogil=True, cache=True)
+def best_swap(z, weights, labels, centers, draw):
+    """Draw a row by its squared distance, and find the center that is missed least for it."""
+    n, k = len(z), len(centers)
+    near = centers.astype(z.dtype)
+    first, second = np.empty(n), np.empty(n)
+    for i in range(n):
+        _, a, b = two_nearest(z[i], near)
+        first[i], second[i] = a * a, b * b
+    total = np.cumsum(first * weights)
+    row = min(np.searchsorted(total, draw * total[-1], side="right"), n - 1)
+    missed = np.zeros(k)
+    for i in range(n):
+        d = np.float64(distance(z[i], z[row]))
+        missed[labels[i]] += weights[i] * (min(d, second[i]) - min(d, first[i]))
+    return row, np.argmin(missed)

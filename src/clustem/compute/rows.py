@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import itertools
-import mmap
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,15 +12,15 @@ from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
+from clustem.compute._storage import BLOCK_BYTES, as_array, is_dask, release
+from clustem.compute._threads import cores as _cores
+from clustem.compute._threads import one_blas_thread
 from clustem.model import InputError
 
 T = TypeVar("T")
 Where = NDArray[np.intp]
-BLOCK_BYTES = 16 * 2**20
 _CHUNK_BLOCKS = 8
 
 
@@ -38,7 +34,7 @@ class _Block:
 
     def apply(self, function: Callable[[NDArray[Any], Where], T]) -> tuple[Where, T]:
         """Load the rows, call the function, give the memory back."""
-        data = self.data.compute(scheduler="synchronous") if _is_dask(self.data) else self.data
+        data = self.data.compute(scheduler="synchronous") if is_dask(self.data) else self.data
         data = np.asarray(data)
         result = function(_as_rows(data, self.where, self.keep), self.where)
         release(data)
@@ -90,7 +86,7 @@ class Rows:
         mask: NDArray[np.bool_] | None = None,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
-        self._data = _as_array(data)
+        self._data = as_array(data)
         if self._data.ndim <= row_ndim:
             raise InputError(
                 f"Rows need at least {row_ndim + 1} axes",
@@ -118,7 +114,7 @@ class Rows:
                 cure="Loosen the mask or the region of interest.",
             )
         self._number = _numbers(self._lead, self._mask)
-        if not _is_dask(self._data):
+        if not is_dask(self._data):
             self._data = _flat(self._data, len(self._lead))
             if self._mask is not None and self._data.ndim == 1 + row_ndim:
                 self._mask = self._mask.ravel()
@@ -140,12 +136,12 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Size of all rows in their own dtype [bytes]."""
-        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+        return int(prod(self.shape) * self.dtype.itemsize)
 
     @property
     def in_memory(self) -> bool:
         """Whether the values are an ndarray (mapped files included), not dask's."""
-        return not _is_dask(self._data)
+        return not is_dask(self._data)
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
         """Load all rows, (n, D), in their own dtype unless asked otherwise."""
@@ -250,7 +246,7 @@ class Rows:
         import dask  # noqa: PLC0415  # only for data that is dask's
         from distributed import default_client  # noqa: PLC0415
 
-        client = default_client()
+        client = default_client()  # type: ignore[no-untyped-call]
         sent = client.scatter(function, broadcast=True, hash=False)  # once, not with each block
 
         @dask.delayed(pure=False)  # type: ignore[attr-defined]
@@ -291,7 +287,7 @@ class Rows:
     @property
     def _flat_lead(self) -> bool:
         """Whether the data is an ndarray with one leading axis, whose rows can be picked."""
-        return not _is_dask(self._data) and self._data.ndim == 1 + len(self.row_shape)
+        return not is_dask(self._data) and self._data.ndim == 1 + len(self.row_shape)
 
     @property
     def _per_block(self) -> int:
@@ -308,7 +304,7 @@ class Rows:
         """Cut the data along its leading axes: row numbers, and the data (lazy for dask)."""
         data, per_block = self._data, self._per_block
         number = self._number.reshape(data.shape[: data.ndim - len(self.row_shape)])
-        if _is_dask(data):
+        if is_dask(data):
             cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
             per_block *= _CHUNK_BLOCKS  # to cut a chunk is to load it several times
         else:
@@ -334,33 +330,6 @@ class Rows:
         return found
 
 
-def _as_array(data: Any) -> Any:
-    if isinstance(data, np.ndarray) or _is_dask(data):
-        array = data
-    elif hasattr(data, "chunks") and hasattr(data, "shape"):  # HDF5, zarr
-        import dask.array as da  # noqa: PLC0415
-
-        array = da.from_array(data)  # type: ignore[no-untyped-call]
-    else:
-        array = np.asarray(data)
-    return array
-
-
-def _from_storage(data: Any) -> Any:
-    """Wrap HDF5 or zarr in dask: whole storage chunks, as many as make a block of 16 MiB."""
-    import dask.array as da  # noqa: PLC0415  # only for data on disk
-
-    unit = data.chunks or (1,) * (data.ndim - 1) + data.shape[-1:]
-    whole = data.dtype.itemsize * prod(
-        min(size, total) for size, total in zip(unit, data.shape, strict=True)
-    )
-    chunks = [min(size, total) for size, total in zip(unit, data.shape, strict=True)]
-    for axis in range(data.ndim - 1, -1, -1):  # last axes first: rows stay whole
-        count = max(1, min(-(-data.shape[axis] // chunks[axis]), BLOCK_BYTES // whole))
-        chunks[axis], whole = chunks[axis] * count, whole * count
-    return da.from_array(data, chunks=tuple(chunks))
-
-
 def _numbers(lead: tuple[int, ...], mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
     """Row number of each position, -1 where excluded."""
     if mask is None:
@@ -381,61 +350,16 @@ def _flat(data: NDArray[Any], lead: int) -> NDArray[Any]:
 def _as_rows(data: NDArray[Any], where: Where, keep: Any) -> NDArray[Any]:
     if keep is None:
         return data.reshape(len(where), -1)
+    picked: NDArray[Any]
     if keep.dtype == np.bool_:
-        return data.reshape(len(keep), -1)[keep]
-    return data[keep].reshape(len(keep), -1)
-
-
-def release(data: NDArray[Any]) -> None:
-    """Let the pages of a mapped file go: they stay in the system's cache, not in the process.
-
-    Parameters
-    ----------
-    data
-        Any array; nothing happens unless it is a view of a shared or read-only mapped file.
-    """
-    base: Any = data
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode not in ("r", "r+"):
-            return  # private pages may hold changes
-        base = base.base
-    if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise"):
-        return
-    if not isinstance(data, np.memmap) and not _is_memmap_view(data):
-        return
-    start = np.frombuffer(base, dtype=np.uint8).__array_interface__["data"][0]
-    low, high = byte_bounds(data)
-    first = (low - start) // mmap.PAGESIZE * mmap.PAGESIZE
-    with contextlib.suppress(OSError, ValueError):
-        base.madvise(mmap.MADV_DONTNEED, first, high - start - first)
-
-
-def _is_memmap_view(data: Any) -> bool:
-    while isinstance(data, np.ndarray):
-        if isinstance(data, np.memmap):
-            return True
-        data = data.base
-    return False
-
-
-@contextlib.contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread: the threads are ours."""
-    with _blas(len(sys.modules)).limit(limits=1, user_api="blas"):
-        yield
-
-
-@functools.lru_cache(maxsize=1)
-def _blas(loaded: int) -> ThreadpoolController:  # noqa: ARG001  # a new module may bring a library
-    return ThreadpoolController()  # looks at every library of the process: 10 ms
-
-
-def _is_dask(data: Any) -> bool:
-    return hasattr(data, "dask") and hasattr(data, "compute")
+        picked = data.reshape(len(keep), -1)[keep]
+    else:
+        picked = data[keep].reshape(len(keep), -1)
+    return picked
 
 
 def _has_workers(data: Any) -> bool:
-    if not _is_dask(data) or "distributed" not in sys.modules:
+    if not is_dask(data) or "distributed" not in sys.modules:
         return False
     from distributed import default_client  # noqa: PLC0415  # someone imported it already
 
@@ -444,7 +368,3 @@ def _has_workers(data: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -86,10 +86,9 @@ class RowTransform:
 
     def same_as(self, other: RowTransform) -> bool:
         """Whether both do the same to a row."""
-        masks = [t.mask if t.mask is not None else np.zeros(0, bool) for t in (self, other)]
-        return (self.n_features, self.normalize) == (other.n_features, other.normalize) and (
-            np.array_equal(*masks)
-        )
+        one, two = (t.mask if t.mask is not None else np.zeros(0, bool) for t in (self, other))
+        alike = (self.n_features, self.normalize) == (other.n_features, other.normalize)
+        return alike and np.array_equal(one, two)
 
     def scales(
         self, block: NDArray[Any], where: NDArray[np.intp] | None = None
@@ -127,7 +126,7 @@ class RowTransform:
         """Return the transformed rows (rows, D); excluded columns are zero."""
         plain_block = plain(block)
         scale, shift = self.scales(plain_block)
-        out = np.multiply(plain_block, scale[:, None], dtype=np.float64)
+        out: NDArray[np.float64] = np.multiply(plain_block, scale[:, None], dtype=np.float64)
         out += shift[:, None]
         if self.mask is not None:
             out[:, self.mask] = 0.0
@@ -164,8 +163,8 @@ def plain(block: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(block)
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)  # type: ignore[misc]
-def row_scales(block, layout, how, integer, scale, shift, finite):  # type: ignore[no-untyped-def]
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def row_scales(block, layout, how, integer, scale, shift, finite):  # type: ignore[no-untyped-def]  # one branch per way to normalise; numba knows no keyword-only arguments
     """Fill scale and shift of each row, and whether all its kept values are finite."""
     for i in range(block.shape[0]):
         total, squares, absolute, largest, zero, count = 0.0, 0.0, 0.0, 0.0, 0.0, 0
