@@ -50,8 +50,9 @@ class Detector:
         """Discs around points (m, 2) [1/Å]: (m, pixels), each adding up to 1 if all of it hits."""
         row, column = self.distances
         away = np.hypot(row - at[:, :1], column - at[:, 1:]) / self.scale
-        soft = np.clip((self.disc / self.scale - away) / _EDGE, -30, 30)
-        return 1 / (1 + np.exp(-soft)) / (pi * (self.disc / self.scale) ** 2)
+        radius = self.disc / self.scale
+        soft = np.clip((radius - away) / _EDGE, -30, 30)
+        return 1 / (1 + np.exp(-soft)) / (pi * (radius**2 + (pi * _EDGE) ** 2 / 3))
 
     @cached_property
     def beam(self) -> F64:
