@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clustem._compare import compare
-    from clustem.recipes import Recipe, segment
+    from clustem.recipes import Recipe, segment, sweep
     from clustem.segmentation import Segmentation
 
     __version__: str
 
-__all__ = ["Recipe", "Segmentation", "__version__", "compare", "segment"]
+__all__ = ["Recipe", "Segmentation", "__version__", "compare", "segment", "sweep"]
 
 _HOME = {
     "Recipe": "clustem.recipes",
     "Segmentation": "clustem.segmentation",
     "compare": "clustem._compare",
     "segment": "clustem.recipes",
+    "sweep": "clustem.recipes",
 }
 _ROOMS = ("cluster", "describe", "judge", "prepare", "recipes", "reduce", "report", "reproject")
 _ROOMS += ("samples",)

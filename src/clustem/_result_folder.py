@@ -20,7 +20,7 @@ import numpy as np
 from clustem._quiet import quiet
 from clustem.model import InputError, OutputError, Projection, Step
 
-_MARK = "provenance.json"
+_MARK, _SWEEP = "provenance.json", "sweep.csv"
 _PACKAGES = (
     "clustem",
     "hyperspy",
@@ -49,7 +49,8 @@ def check_output(folder: str | Path, *, force: bool) -> Path:
                 got=target,
                 cure="Choose another with -o, or replace it with --force.",
             )
-        if not target.is_dir() or (any(target.iterdir()) and not (target / _MARK).is_file()):
+        ours = any((target / name).is_file() for name in (_MARK, _SWEEP))
+        if not target.is_dir() or (any(target.iterdir()) and not ours):
             raise OutputError(
                 "Only a result folder can be replaced",
                 got=f"{target}, which is something else",
@@ -72,11 +73,45 @@ def save_result(
     recipe: str,
     origin: Mapping[str, str],
     force: bool,
+    beside: Mapping[str, Projection] | None = None,
 ) -> Path:
     """Write a result folder; see ``Segmentation.save``."""
     target = check_output(folder, force=force)
     with _whole(target) as sibling:
-        _write(projection, sibling, recipe, origin)
+        _write(projection, sibling, recipe, origin, beside)
+    return target
+
+
+def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -> Path:
+    """Write one result folder per k, ``sweep.csv`` and the maps side by side.
+
+    Parameters
+    ----------
+    results
+        Segmentations by number of clusters.
+    folder
+        Where to; as for ``Segmentation.save``.
+    force
+        As for ``Segmentation.save``.
+    """
+    from clustem.report import side_by_side  # noqa: PLC0415  # matplotlib, 0.5 s
+
+    target = check_output(folder, force=force)
+    maps = {f"k = {k}": result.projection for k, result in results.items()}
+    with _whole(target) as sibling:
+        for k, result in results.items():
+            (sibling / f"k{k:02d}").mkdir()
+            _write(result.projection, sibling / f"k{k:02d}", result.recipe, result.origin, None)
+        if all(projection.mask.ndim == 2 for projection in maps.values()):
+            side_by_side(maps).savefig(sibling / "maps.png", dpi=200)
+        names = sorted({name for result in results.values() for name in result.scores})
+        lines = [",".join(["k", "unassigned_fraction", "smallest", *names])]
+        for k, result in results.items():
+            row = [k, result.unassigned_fraction, int(min(result.counts))]
+            lines.append(
+                ",".join(str(v) for v in [*row, *(result.scores.get(n, "") for n in names)])
+            )
+        (sibling / _SWEEP).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return target
 
 
@@ -127,13 +162,19 @@ def _whole(target: Path) -> Iterator[Path]:
             shutil.rmtree(sibling, ignore_errors=True)
 
 
-def _write(old: Projection, folder: Path, recipe: str, origin: Mapping[str, str]) -> None:
+def _write(
+    old: Projection,
+    folder: Path,
+    recipe: str,
+    origin: Mapping[str, str],
+    beside: Mapping[str, Projection] | None,
+) -> None:
     from clustem.report import write_report  # noqa: PLC0415  # matplotlib, 0.5 s
 
     _check_room(folder, old.centers.data.nbytes + old.spread.data.nbytes)
     packages = {name: version(name) for name in _PACKAGES}
     known_input = {f"input {key}": value for key, value in origin.items() if value}
-    write_report(old, folder, provenance={**known_input, **packages})
+    write_report(old, folder, provenance={**known_input, **packages}, beside=beside)
     old.spread.save(folder / "spread.hspy")
     arrays = {key: value for key, value in old.details.items() if isinstance(value, np.ndarray)}
     plain = {k: v for k, v in old.details.items() if isinstance(v, str | int | float)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,8 +90,42 @@ def demo(
     check_output(folder, force=force)
     sample = samples.catalogue[chosen.name].step()
     result = _segmented(sample.signal, chosen, None)
-    _save(result, folder, force=force)
-    typer.echo(f"against the truth: {compare(result, sample.labels)}")
+    beside = {}
+    if ("prepare", "beam_mask") in chosen.steps:
+        plain = chosen.with_settings({"prepare.beam_mask": False})
+        beside["without the beam mask"] = _segmented(sample.signal, plain, None)
+    _save(result, folder, force=force, beside=beside)
+    for title, found in {chosen.name: result, **beside}.items():
+        typer.echo(f"{title}, against the truth: {compare(found, sample.labels)}")
+
+
+@app.command()
+def sweep(
+    source: Source,
+    recipe: RecipeName,
+    k: Annotated[str, typer.Option("-k", help="Numbers of clusters: 2:10 or 4,6,8.")],
+    settings: Settings = None,
+    output: Output = None,
+    *,
+    lazy: Lazy = None,
+    force: Force = False,
+) -> None:
+    """Run a recipe at several numbers of clusters; what comes before clustering runs once."""
+    from clustem import sweep as run_sweep  # noqa: PLC0415  # --help stays fast
+    from clustem._result_folder import check_output, save_sweep  # noqa: PLC0415
+    from clustem.recipes import Recipe  # noqa: PLC0415
+
+    chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
+    folder = output or Path(f"{source.stem}_{chosen.name}_sweep")
+    check_output(folder, force=force)
+    with _progress() as progress:
+        results = run_sweep(source, chosen, _range(k), lazy=lazy, progress=progress)
+    save_sweep(results, folder, force=force)
+    for number, result in results.items():
+        scores = ", ".join(f"{name} {value:.6g}" for name, value in result.scores.items())
+        sizes = " ".join(str(count) for count in result.counts)
+        typer.echo(f"k = {number}: sizes {sizes}; {scores}")
+    typer.echo(f"maps: {folder / 'maps.png'}")
 
 
 @app.command(name="compare")
@@ -215,11 +251,26 @@ def _parsed(settings: list[str] | None, k: int | None) -> dict[str, Any]:
     return found
 
 
-def _segmented(source: Any, recipe: Any, lazy: bool | None) -> Any:  # noqa: FBT001  # private
+def _range(text: str) -> list[int]:
+    """Read ``2:10`` (both ends count) or ``4,6,8``."""
+    from clustem.model import ParameterError  # noqa: PLC0415  # --help stays fast
+
+    try:
+        if ":" in text:
+            first, last = (int(part) for part in text.split(":"))
+            return list(range(first, last + 1))
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ParameterError(
+            "k must be a range or a list", got=text, cure="Write -k 2:10 or -k 4,6,8."
+        ) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on a terminal, nothing elsewhere."""
     from rich.console import Console  # noqa: PLC0415  # --help stays fast
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    from clustem.recipes import segment  # noqa: PLC0415
 
     columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
@@ -227,16 +278,18 @@ def _segmented(source: Any, recipe: Any, lazy: bool | None) -> Any:  # noqa: FBT
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("reading", total=1.0)
-        return segment(
-            source,
-            recipe,
-            lazy=lazy,
-            progress=lambda step, share: bar.update(task, description=step, completed=share),
-        )
+        yield lambda step, share: bar.update(task, description=step, completed=share)
 
 
-def _save(result: Any, folder: Path, *, force: bool) -> None:
-    result.save(folder, force=force)
+def _segmented(source: Any, recipe: Any, lazy: bool | None) -> Any:  # noqa: FBT001  # private
+    from clustem.recipes import segment  # noqa: PLC0415  # --help stays fast
+
+    with _progress() as progress:
+        return segment(source, recipe, lazy=lazy, progress=progress)
+
+
+def _save(result: Any, folder: Path, *, force: bool, beside: Any = None) -> None:
+    result.save(folder, force=force, beside=beside)
     for i, count in enumerate(result.counts):
         share = 100 * count / max((~result.mask).sum(), 1)
         typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")

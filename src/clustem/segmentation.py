@@ -201,7 +201,13 @@ class Segmentation:
         results.cluster_metadata = {"estimator": self.recipe}
         return out
 
-    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        force: bool = False,
+        beside: Mapping[str, Segmentation] | None = None,
+    ) -> Path:
         """Write the result folder with report, figures, maps, centers, recipe and provenance.
 
         Parameters
@@ -210,6 +216,8 @@ class Segmentation:
             Where to; it must not exist yet.
         force
             Whether an earlier result there is replaced.
+        beside
+            Other results on the same scan, by title: the report shows their maps, too.
 
         Returns
         -------
@@ -225,8 +233,14 @@ class Segmentation:
         -----
         Written to a sibling folder that is renamed at the end, so there is never half a result.
         """
+        others = {title: other.projection for title, other in (beside or {}).items()}
         return save_result(
-            self.projection, folder, recipe=self.recipe, origin=self.origin, force=force
+            self.projection,
+            folder,
+            recipe=self.recipe,
+            origin=self.origin,
+            force=force,
+            beside=others,
         )
 
     @classmethod

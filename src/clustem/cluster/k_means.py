@@ -173,6 +173,23 @@ class KMeans(Estimator):
         report(1.0)
         return self
 
+    def sketch(self, X: Any) -> Sketch:
+        """Make what fits of several k can share: give it to ``fit`` in place of X.
+
+        Parameters
+        ----------
+        X
+            Rows (n, D), as for ``fit``.
+
+        Returns
+        -------
+        :
+            The sketch, made for up to ``n_clusters`` clusters.
+        """
+        rows = self._rows(X, reset=True)
+        params = self._checked(n_rows=rows.shape[0])
+        return self._sketched(rows, params, params["progress"] or _silent)
+
     def predict(self, X: Any) -> NDArray[np.int32]:
         """Return the number of the nearest center of each row.
 
@@ -310,12 +327,12 @@ def _silent(_: float) -> None:
 
 
 def _numbering(solution: Solution, weights: F64, *, fixed: bool) -> NDArray[np.intp]:
-    """Return the clusters by falling weight, of equal ones the one with larger values first."""
+    """Return the clusters by falling weight, of equal ones the brightest center first."""
     k = len(solution.centers)
     if fixed:
         return np.arange(k)
     counts = np.bincount(solution.labels, weights=weights, minlength=k)
-    return np.lexsort((*-solution.centers.T[:1], -counts))
+    return np.lexsort((-solution.centers.sum(axis=1), -counts))
 
 
 def _nearest_label(squares: F64, dots: F64, norms: F64) -> NDArray[np.int32]:

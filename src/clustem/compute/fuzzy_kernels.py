@@ -10,7 +10,7 @@ triangular, ``d² = |factor @ (z - center)|²``; without (k, 0, 0), ``d² = |z -
 ``eta`` (k,), memberships are possibilistic; without (0,), they sum to one.
 """
 
-# ruff: noqa: PLR0917  # numba knows no keyword-only arguments
+# numba knows no keyword-only arguments
 
 from __future__ import annotations
 

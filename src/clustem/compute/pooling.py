@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0917  # numba knows no keyword-only arguments
+# numba knows no keyword-only arguments
 """Sliding-window means over a scan, in float64, block of channels by block of channels.
 
 Three kernels, all separable: counts (integers) use running sums, which are exact; other numbers

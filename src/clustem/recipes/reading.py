@@ -6,6 +6,7 @@ import hashlib
 import logging
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ class Scan:
     context: tuple[Any, ...] = ()
     path: Path | None = None
 
+    @cached_property
     def digest(self) -> str:
-        """Return a hash of the input, so that a result can be traced to it.
+        """Hash of the input, so that a result can be traced to it.
 
         Files beyond 1 GiB are hashed by their size and 256 pieces of 1 MiB, evenly spaced.
         """

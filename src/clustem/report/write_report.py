@@ -16,10 +16,12 @@ from clustem.report._findings import default_title
 from clustem.report._html import Plate, page
 from clustem.report._sheet import styled
 from clustem.report.center_plot import center_plot
+from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
 from clustem.report.phase_map import phase_map
 from clustem.report.scatter import scatter
 from clustem.report.scree import scree
+from clustem.report.side_by_side import side_by_side
 from clustem.report.unassigned_map import unassigned_map
 from clustem.report.write_centers import write_centers
 from clustem.report.write_labels import write_labels
@@ -37,6 +39,7 @@ def write_report(
     *,
     title: str = "",
     provenance: Mapping[str, object] | None = None,
+    beside: Mapping[str, Projection] | None = None,
     dpi: int = 200,
 ) -> list[Path]:
     """Write all files of a result, the figures and the report.
@@ -52,6 +55,8 @@ def write_report(
     provenance
         More lines for the report's section on where the data come from, for example the path of
         the input and its hash; names of packages replace the versions found now.
+    beside
+        Other results on the same scan, by title, whose maps are drawn beside this one's.
     dpi
         Resolution of the figures [dots per inch].
 
@@ -89,7 +94,7 @@ def write_report(
     files.append(write_points(projection, folder / "points.csv"))
     files.append(write_scores(projection, folder / "scores.csv"))
     (folder / "figures").mkdir()
-    plates = _drawn(projection, dpi)
+    plates = _drawn(projection, beside or {}, dpi)
     for plate in plates:
         files.append(folder / "figures" / f"{plate.name}.png")
         files[-1].write_bytes(plate.png)
@@ -112,11 +117,11 @@ def _check(folder: Path) -> None:
         )
 
 
-def _drawn(projection: Projection, dpi: int) -> list[Plate]:
+def _drawn(projection: Projection, beside: Mapping[str, Projection], dpi: int) -> list[Plate]:
     """Draw the figures; while one is drawn the last one is compressed in another thread."""
     with ThreadPoolExecutor(1) as pool:
         jobs = []
-        for name, heading, caption, draw in _plan(projection):
+        for name, heading, caption, draw in [*_plan(projection), *_comparison(beside)]:
             figure = draw(projection)
             figure.set_dpi(dpi)
             figure.canvas.draw()
@@ -159,6 +164,16 @@ def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[...,
             "How far each position belongs to each cluster, from 0 to 1.",
             membership_maps,
         )
+    if "margin" in projection.details:
+        yield (
+            "margins",
+            "How sure",
+            (
+                "Left: distance of each position to its center. Right: share by which the next "
+                "center is farther, 0 on the border of two clusters."
+            ),
+            margin_maps,
+        )
     if projection.points.shape[1]:
         yield (
             "scatter",
@@ -186,11 +201,27 @@ def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[...,
         )
 
 
+def _comparison(
+    beside: Mapping[str, Projection],
+) -> Iterator[tuple[str, str, str, Callable[..., Any]]]:
+    if beside:
+        caption = "Each map has colors of its own."
+        yield (
+            "side_by_side",
+            "Other results on this scan",
+            caption,
+            lambda projection: side_by_side({"this result": projection, **beside}),
+        )
+
+
 def _center_caption(projection: Projection) -> str:
     ndim = projection.centers.data.ndim - 1
     text = "Mean of the raw data over the positions of each cluster"
     if ndim == 1:
         return f"{text}, n of them; bands are the standard error of the mean."
     if ndim == 2:
-        return f"{text}, on a linear and on a logarithmic grey scale that are common to all."
+        return (
+            f"{text}: on a linear and a logarithmic scale common to all, and minus the mean of all "
+            "positions. Dashed: what the clustering did not see."
+        )
     return f"{text}, with the standard error."

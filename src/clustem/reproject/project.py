@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from annotated_types import Ge, Lt
 from numpy.typing import NDArray
 
 from clustem.compute import Rows
-from clustem.model import Partition, Projection, checked
+from clustem.model import Partition, Projection, Table, checked
 
 _FEW_COLUMNS = 64  # tables up to this width travel with the result
 
@@ -34,7 +35,11 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
 
     Notes
     -----
-    One pass over the raw data, one block in memory at a time, sums in float64.
+    One pass over the raw data, one block in memory at a time, sums in float64. Estimators that
+    measure distances give two more maps in the details, ``distance`` to the nearest center and
+    ``margin``, the share by which the next one is farther (0: on the border, 1: on the center);
+    that is a second pass. Where a signal mask left out the direct beam, what it hides is summed
+    to an image of the context, the virtual bright field. ``mean`` in the details is the mean row.
 
     Examples
     --------
@@ -50,7 +55,8 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
     """
     table = partition.table
     labels = _assigned(partition, threshold)
-    mean, error, counts = _means(table.source, labels, table.mask, partition.n_clusters)
+    sums = _sums(table, labels, partition.n_clusters)
+    beam = table.on_scan(sums.hidden, fill=0.0)
     memberships = None
     if partition.memberships is not None:
         stack = np.moveaxis(table.on_scan(partition.memberships, fill=0.0), -1, 0)
@@ -60,16 +66,17 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
     return Projection(
         labels=_maps(table.on_scan(labels, fill=-1), table.source),
         memberships=memberships,
-        centers=_rows_signal(mean, table.source),
-        spread=_rows_signal(error, table.source),
-        counts=counts,
+        centers=_rows_signal(sums.means, table.source),
+        spread=_rows_signal(sums.errors, table.source),
+        counts=sums.counts,
         mask=table.mask,
         points=points.astype(np.float32, copy=False),
         features=table.features if narrow else (),
         scores=dict(partition.scores),
-        details=dict(table.details),
+        details={**table.details, "mean": sums.mean, **_sureness(partition)},
         history=partition.history,
         source=table.source,
+        context=(_maps(beam, table.source, title="virtual bright field"),) if beam.any() else (),
     )
 
 
@@ -80,36 +87,75 @@ def _assigned(partition: Partition, threshold: float) -> NDArray[np.int16]:
     return np.where(highest > threshold, partition.labels, -1).astype(np.int16)
 
 
-def _means(
-    source: Any, labels: NDArray[np.int16], mask: NDArray[np.bool_], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Mean and standard error (k, *row shape) of the raw rows, and the counts (k,)."""
-    signal_ndim = source.data.ndim - mask.ndim
-    rows = Rows(source.data, row_ndim=signal_ndim, mask=mask if mask.any() else None)
+@dataclass(frozen=True)
+class _Sums:
+    """What one pass over the raw rows finds; rows have the source's row shape."""
+
+    means: NDArray[np.float32]  # (k, *row shape)
+    errors: NDArray[np.float32]
+    counts: NDArray[np.int64]  # (k,)
+    mean: NDArray[np.float32]  # of all rows
+    hidden: NDArray[np.float32]  # (n,) what the signal mask left out of each row
+
+
+def _sums(table: Table, labels: NDArray[np.int16], k: int) -> _Sums:
+    mask = table.mask
+    row_ndim = table.source.data.ndim - mask.ndim
+    rows = Rows(table.source.data, row_ndim=row_ndim, mask=mask if mask.any() else None)
     counts = np.bincount(labels[labels >= 0], minlength=k)
     shift = rows.pilot_mean()
+    left_out = _left_out(table, rows.row_shape)
 
-    def one(
-        block: NDArray[Any], where: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[NDArray[np.float64], ...]:
         here = labels[where]
-        total, square = np.zeros((2, k, rows.shape[1]))
-        for i in np.unique(here[here >= 0]):
+        total, square = np.zeros((k + 1, rows.shape[1])), np.zeros((k, rows.shape[1]))
+        for i in np.unique(here):  # the unassigned, -1, go last
             members = np.subtract(block[here == i], shift, dtype=np.float64)
             total[i] = members.sum(axis=0)
-            square[i] = np.einsum("ij,ij->j", members, members)
-        return total, square
+            if i >= 0:
+                square[i] = np.einsum("ij,ij->j", members, members)
+        return total, square, block[:, left_out].sum(axis=1, dtype=np.float64)
 
-    total, square = np.zeros((2, k, rows.shape[1]))
-    for _, (part, part_square) in rows.map(one, subset=np.flatnonzero(labels >= 0)):
+    total, square = np.zeros((k + 1, rows.shape[1])), np.zeros((k, rows.shape[1]))
+    hidden = np.zeros(len(rows), dtype=np.float32)
+    for where, (part, part_square, part_hidden) in rows.map(one):
         total += part
         square += part_square
+        hidden[where] = part_hidden
     n = np.maximum(counts, 1)[:, None]
-    mean = total / n + np.where(counts[:, None] > 0, shift, 0)
-    variance = np.maximum(square - total**2 / n, 0) / np.maximum(n - 1, 1)
-    error = np.sqrt(variance / n)
+    means = total[:k] / n + np.where(counts[:, None] > 0, shift, 0)
+    variance = np.maximum(square - total[:k] ** 2 / n, 0) / np.maximum(n - 1, 1)
     shape = (k, *rows.row_shape)
-    return mean.reshape(shape).astype(np.float32), error.reshape(shape).astype(np.float32), counts
+    return _Sums(
+        means.reshape(shape).astype(np.float32),
+        np.sqrt(variance / n).reshape(shape).astype(np.float32),
+        counts,
+        (total.sum(axis=0) / len(rows) + shift).reshape(shape[1:]).astype(np.float32),
+        hidden,
+    )
+
+
+def _left_out(table: Table, row_shape: tuple[int, ...]) -> NDArray[np.intp]:
+    mask = table.details.get("signal_mask")
+    if mask is None or np.shape(mask) != row_shape or len(row_shape) != 2:
+        return np.empty(0, dtype=np.intp)
+    return np.flatnonzero(mask)
+
+
+def _sureness(partition: Partition) -> dict[str, NDArray[np.float32]]:
+    """Map the distance to the nearest center, and the margin to the next."""
+    estimator, table = partition.estimator, partition.table
+    if partition.memberships is not None or not hasattr(estimator, "distances"):
+        return {}
+    near = np.sort(estimator.distances(table.rows), axis=1)[:, :2].astype(np.float32)
+    if near.shape[1] < 2:
+        margin = np.ones(len(near), dtype=np.float32)
+    else:
+        margin = 1 - near[:, 0] / np.maximum(near[:, 1], np.finfo(np.float32).tiny)
+    return {
+        "distance": table.on_scan(near[:, 0], fill=np.nan),
+        "margin": table.on_scan(margin, fill=np.nan),
+    }
 
 
 def _rows_signal(values: NDArray[np.float32], source: Any) -> Any:
@@ -125,7 +171,7 @@ def _rows_signal(values: NDArray[np.float32], source: Any) -> Any:
     return out
 
 
-def _maps(values: NDArray[Any], source: Any, *, stacked: bool = False) -> Any:
+def _maps(values: NDArray[Any], source: Any, *, stacked: bool = False, title: str = "") -> Any:
     """Wrap maps of the scan's shape, one or a stack (k, scan), with the scan's axes."""
     import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
 
@@ -136,5 +182,5 @@ def _maps(values: NDArray[Any], source: Any, *, stacked: bool = False) -> Any:
         for axis in source.axes_manager._axes[:scan_ndim]
     ]
     kind = hs.signals.Signal1D if scan_ndim == 1 else hs.signals.Signal2D
-    title = source.metadata.get_item("General.title", "")
+    title = title or source.metadata.get_item("General.title", "")
     return kind(values, axes=axes, metadata={"General": {"title": title}})

@@ -1,0 +1,75 @@
+"""One recipe at several numbers of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from clustem.model import ParameterError
+from clustem.recipes._run import Progress, Run
+from clustem.recipes.reading import read
+from clustem.recipes.recipe import Recipe
+from clustem.segmentation import Segmentation
+
+
+def sweep(
+    source: Any,
+    recipe: str | Path | Recipe,
+    ks: Iterable[int],
+    /,
+    *,
+    lazy: bool | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> dict[int, Segmentation]:
+    """Run a recipe at several numbers of clusters; what comes before clustering runs once.
+
+    Parameters
+    ----------
+    source
+        As for ``segment``.
+    recipe
+        As for ``segment``.
+    ks
+        Numbers of clusters.
+    lazy
+        As for ``segment``.
+    progress
+        As for ``segment``.
+    **settings
+        As for ``segment``.
+
+    Returns
+    -------
+    :
+        The result for each k. Each is what ``segment`` gives for that k, but for k-means, whose
+        fits share one sketch made for the largest k: its starts can differ.
+
+    Raises
+    ------
+    InputError
+        As for ``segment``; no k at all.
+
+    Examples
+    --------
+    >>> from clustem.samples import eds
+    >>> found = sweep(eds(shape=(20, 24)).signal, "eds", [2, 4])
+    >>> [result.n_clusters for result in found.values()]
+    [2, 4]
+    """
+    base = (recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)).with_settings(settings)
+    chosen = {k: base.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
+    if not chosen:
+        raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
+    before = sum(room not in {"cluster", "reproject"} for room, _ in base.steps)
+    total = before + (len(base.steps) - before) * len(chosen)
+    run = Run(read(source, kind=base.signal, lazy=lazy), total, progress)
+    run.do_all(base, ("prepare", "describe", "reduce"))
+    run.share(chosen[max(chosen)])
+    results = {}
+    for k, recipe_of_k in chosen.items():
+        one = run.fork()
+        one.do_all(recipe_of_k, ("cluster", "reproject"))
+        results[k] = one.result(recipe_of_k)
+    return results
