@@ -24,7 +24,7 @@ demo: .venv/.user  ## Run the EDS recipe on an embedded sample; the report is in
 	$(BIN)/clustem demo eds --output demo_eds --force
 
 test: .venv/.dev  ## Run all tests
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet -n auto
 
 lint: .venv/.dev  ## Check style
 	$(BIN)/ruff check src tests benchmarks

@@ -180,6 +180,16 @@ def test_info_and_recipes(files):
     assert "default 4" in clustem("recipes", "eds", "--parameters", cwd=files).stdout
 
 
+def test_sweep(files, tmp_path):
+    done = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2:3", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"k02", "k03", "maps.png", "sweep.csv"}
+    assert (tmp_path / "out/k03/report.html").is_file()
+    bad = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2-3", cwd=tmp_path)
+    assert bad.returncode == 2
+    assert "Write -k 2:10" in bad.stderr
+
+
 def test_help_imports_nothing_heavy(tmp_path):
     code = (
         "import sys\nfrom clustem.cli import main\nsys.argv = ['clustem', '--help']\n"

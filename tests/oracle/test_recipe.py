@@ -141,3 +141,25 @@ def test_the_input_stays():
     clustem.segment(signal, "eds", **{"cluster.n_clusters": 2})
     np.testing.assert_array_equal(signal.data, before)
     assert signal.axes_manager.as_dictionary() == axes
+
+
+def test_a_sweep_gives_what_single_runs_give():
+    signal, _ = scan()
+    signal.set_signal_type("EDS_SEM")
+    found = clustem.sweep(signal, "eds", [3, 2])
+    assert list(found) == [2, 3]
+    for k, result in found.items():
+        alone = clustem.segment(signal, "eds", **{"cluster.n_clusters": k})
+        np.testing.assert_array_equal(result.labels.data, alone.labels.data)
+        assert [step.label for step in result.history] == [step.label for step in alone.history]
+        assert result.recipe == alone.recipe
+    with pytest.raises(ParameterError, match="needs a k"):
+        clustem.sweep(signal, "eds", [])
+
+
+def test_a_k_means_sweep_shares_one_sketch():
+    signal, truth = scan()
+    text = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[reproject.project]\n"
+    found = clustem.sweep(signal, Recipe.from_toml(text), [2, 4])
+    assert clustem.compare(found[2], truth).ari == 1
+    assert found[4].scores["inertia"] < found[2].scores["inertia"]
