@@ -19,6 +19,7 @@ _SIGMA = 1 / np.sqrt(8 * np.log(2))
 _REACH = 6.0  # standard deviations to which a line is drawn
 _LARGEST = np.array([0.01, 0.03, 0.08])  # step of scale (relative), offset [keV], resolution
 _SOFT = 1.3  # below, the ratios of a shell's lines are not relied on [keV]
+_SOFTEST = 0.35  # below, nothing is [keV]
 _CLOSE = 1.0  # lines of a family nearer than this share of the width are one feature
 _FAINT = 0.1  # weight of a line that is no feature of its own
 
@@ -147,20 +148,21 @@ class LineModel:
         """Measure the position of each line on its own, all others modelled beside it."""
         columns = self.columns()
         heights = self._solve(columns)[0]
-        energy = self.axis.energy(np.arange(len(self.counts)))
-        parts, owners = [], []
+        parts, scales = [], []
         for height, (name, family) in zip(heights, self.families.items(), strict=False):
             if height > 0 and not name.endswith("l"):
-                for part in _separable(family, self.resolution * self.broadening):
-                    parts.append(height * self._profile(part, energy, self.broadening))
-                    owners.append(max(part, key=lambda line: line.weight))
+                own = _separable(family, self.resolution * self.broadening)
+                parts += own
+                scales += [height] * len(own)
         if not parts:
             return []
-        slopes = -np.gradient(np.array(parts), axis=1)  # of a shift by one channel
+        owners = [max(part, key=lambda line: line.weight) for part in parts]
+        drawn = np.array(scales)[:, np.newaxis] * self._drawn(parts, self.axis, self.broadening)
+        slopes = -np.gradient(drawn, axis=1)  # of a shift by one channel
         free = np.array([name.endswith("l") for name in self.families])
         free = np.append(free, np.ones(len(self.unknown), dtype=bool))  # not measured
         beside = columns[free & (heights > 0)]
-        design = np.vstack([self._filtered(slopes), self._filtered(np.array(parts)), beside])
+        design = np.vstack([self._filtered(slopes), self._filtered(drawn), beside])
         found, error = self._estimate(design)
         m = len(parts)
         strength = np.maximum(found[m : 2 * m], 1e-3)  # 1 where the family's ratios hold
@@ -184,25 +186,26 @@ class LineModel:
         return solver @ self.target, np.sqrt(error) + 1e-12
 
     def _columns(self, axis: Axis, broadening: float) -> F64:
-        energy = axis.energy(np.arange(len(self.counts)))
-        drawn = [self._profile(family, energy, broadening) for family in self.families.values()]
-        for position in self.unknown:
-            at = float(axis.energy(position))
-            drawn.append(self._profile([Line("", "", at, 1.0)], energy, broadening))
-        return self._filtered(np.array(drawn).reshape(-1, len(energy)))
+        peaks = [[Line("", "", float(at), 1.0)] for at in axis.energy(self.unknown)]
+        return self._filtered(self._drawn([*self.families.values(), *peaks], axis, broadening))
 
     def _filtered(self, values: F64) -> F64:
         return top_hat(values, self.width) * self.weight
 
-    def _profile(self, lines: list[Line], energy: F64, broadening: float) -> F64:
-        out = np.zeros(len(energy))
-        for line in lines:
-            sigma = float(fwhm(line.energy, self.resolution * broadening)) * _SIGMA
-            reach = (line.energy - _REACH * sigma, line.energy + _REACH * sigma)
-            first, last = np.searchsorted(energy, reach)
-            away = (energy[first:last] - line.energy) / sigma
-            out[first:last] += line.weight / sigma * np.exp(-0.5 * away**2)
-        return out
+    def _drawn(self, groups: list[list[Line]], axis: Axis, broadening: float) -> F64:
+        """Spectrum of each group of lines with unit height (m, n)."""
+        n = len(self.counts)
+        lines = np.array([(i, x.energy, x.weight) for i, own in enumerate(groups) for x in own])
+        owner, energy, weight = lines.reshape(-1, 3).T[:, :, np.newaxis]
+        sigma = fwhm(energy, self.resolution * broadening) * _SIGMA / axis.scale
+        center = axis.channel(energy)
+        reach = int(_REACH * sigma.max(initial=1.0)) + 1
+        channel = np.floor(center) + np.arange(-reach, reach + 1)
+        height = weight / sigma * np.exp(-0.5 * ((channel - center) / sigma) ** 2)
+        inside = (channel >= 0) & (channel < n)
+        place = (owner * n + channel)[inside].astype(np.intp)
+        flat = np.bincount(place, height[inside], minlength=len(groups) * n)
+        return flat.astype(np.float64, copy=False).reshape(len(groups), n)
 
     def _solve(self, columns: F64) -> tuple[F64, float]:
         from scipy.optimize import nnls  # noqa: PLC0415  # 0.1 s
@@ -223,7 +226,7 @@ def group(lines: Iterable[Line]) -> dict[str, list[Line]]:
 
 def is_soft(line: Line) -> bool:
     """Whether bonding and absorption shift the line and change its shell's ratios."""
-    return line.energy < _SOFT and line.name[0] != "K"
+    return line.energy < (_SOFTEST if line.name[0] == "K" else _SOFT)
 
 
 def _separable(family: list[Line], resolution: float) -> list[list[Line]]:

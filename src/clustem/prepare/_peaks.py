@@ -64,14 +64,13 @@ def _windows(values: F64, width: int) -> tuple[F64, F64]:
     n, half, side = values.shape[-1], width // 2, width // 2
     sums = np.zeros((*values.shape[:-1], n + 1))
     np.cumsum(values, axis=-1, out=sums[..., 1:])
-    at = np.arange(n)
+    first = np.arange(n) - half
 
-    def between(first: int, last: int) -> F64:
-        return sums[..., np.clip(at + last, 0, n)] - sums[..., np.clip(at + first, 0, n)]
+    def between(start: NDArray[np.intp], length: int) -> F64:
+        return sums[..., np.clip(start + length, 0, n)] - sums[..., np.clip(start, 0, n)]
 
-    outer = between(-half - side, half + 1 + side)
-    middle = between(-half, half + 1)
-    return middle, outer - middle
+    middle = between(first, width)
+    return middle, between(first - side, width + 2 * side) - middle
 
 
 def odd_widths(fwhm: F64) -> NDArray[np.intp]:

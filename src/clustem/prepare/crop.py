@@ -119,8 +119,8 @@ def _edges(axis: Any) -> tuple[float, float]:
 
 def _index(axis: Any, value: float) -> int:
     """Pixel in which the value lies; the outer edge of the last one lies in the next."""
-    rounded = floor((value - axis.offset) / axis.scale + 0.5 + _ROUNDING)
-    return min(max(rounded, 0), int(axis.size))
+    rounded: int = floor((value - axis.offset) / axis.scale + 0.5 + _ROUNDING)
+    return min(max(rounded, 0), axis.size)
 
 
 def _ends(name: str, span: Span, low: float, high: float) -> tuple[float, float]:
