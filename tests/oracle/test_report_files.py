@@ -117,6 +117,23 @@ def test_units_of_the_label_map_survive(tmp_path, units, seen):
     assert back.axes_manager[-1].units == seen
 
 
+@pytest.mark.parametrize(
+    ("scales", "units", "seen", "factor"),
+    [((223.3, 176.0), "nm", "µm", 1e-3), ((9e7, 8e7), "nm", "m", 1e-9)],
+)
+def test_large_pixels_are_in_larger_units(tmp_path, scales, units, seen, factor):
+    path = write_labels(projection(scales=scales, units=units), tmp_path / "labels.tif")
+    found = hs.load(path).axes_manager
+    assert found[0].units == seen
+    assert [found[1].scale, found[0].scale] == pytest.approx([s * factor for s in scales], rel=1e-5)
+
+
+def test_large_pixels_of_unknown_units_lose_their_size_but_not_the_map(tmp_path):
+    given = projection(scales=(80.0, 70.0), units="steps")
+    path = write_labels(given, tmp_path / "labels.tif")
+    np.testing.assert_array_equal(tifffile.imread(path), given.labels.data)
+
+
 def test_memberships_are_pages_of_32_bit(tmp_path):
     given = projection()
     path = write_memberships(given, tmp_path / "memberships.tif")

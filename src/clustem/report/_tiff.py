@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from clustem.report._scan import Axis
 
+_MOST = 42.0
+_LARGER = {"pm": "nm", "nm": "µm", "um": "mm", "µm": "mm", "mm": "m"}
+
 
 def write_tiff(path: Path, pages: NDArray[Any], axes: Sequence[Axis], *, title: str) -> Path:
     """Write an image or a stack of images with RosettaSciIO.
@@ -33,7 +36,7 @@ def write_tiff(path: Path, pages: NDArray[Any], axes: Sequence[Axis], *, title: 
     if len(axes) == 1:
         row = Axis("", axes[0].units, np.zeros(1), axes[0].scale)
         axes, pages = (row, axes[0]), np.expand_dims(pages, -2)
-    described = [_described(axis) for axis in axes]
+    described = _within_reach([_described(axis) for axis in axes])
     if pages.ndim == 3:
         described.insert(0, {"name": "cluster", "units": "", "scale": 1.0, "offset": 0.0})
     for i, (axis, size) in enumerate(zip(described, pages.shape, strict=True)):
@@ -46,6 +49,17 @@ def write_tiff(path: Path, pages: NDArray[Any], axes: Sequence[Axis], *, title: 
     }
     file_writer(str(path), signal, resolutionunit=1)  # the unit stands in the description
     return path
+
+
+def _within_reach(axes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Use larger units where RosettaSciIO 0.15 would write fractions beyond 32 bits."""
+    while max(axis["scale"] for axis in axes) > _MOST:
+        if not all(axis["units"] in _LARGER for axis in axes):
+            return [{**axis, "units": "", "scale": 1.0, "offset": 0.0} for axis in axes]
+        for axis in axes:
+            axis["units"] = _LARGER[axis["units"]]
+            axis["scale"], axis["offset"] = axis["scale"] / 1000, axis["offset"] / 1000
+    return axes
 
 
 def _described(axis: Axis) -> dict[str, Any]:
