@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clustem.compute import fuzzy_kernels as kernels
-from clustem.compute.rows import _cores
+from clustem.compute._threads import cores
 
 F64 = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def readable(X: NDArray[Any]) -> NDArray[Any]:
 @contextmanager
 def threads() -> Iterator[tuple[Executor, int]]:
     """Give a pool of threads and their number, one per usable core."""
-    count = _cores()
+    count = cores()
     # Products of small matrices inside the threads: more threads there only get in the way, and
     # their number would show in the last bits.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:

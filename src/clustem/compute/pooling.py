@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.rows import _cores
+from clustem.compute._threads import cores
 
 F64 = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -136,7 +136,7 @@ def window_mean(
             span = (r0, r1, k, min(k + step, channels))
             _weighted(flat, keep, inverse, along_rows, along_columns, span, out)
 
-    _spread(one, flat.shape[0], range(0, flat.shape[2], step), threads or _cores())
+    _spread(one, flat.shape[0], range(0, flat.shape[2], step), threads or cores())
     return out.reshape(x.shape)
 
 

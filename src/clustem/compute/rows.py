@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.compute._storage import BLOCK_BYTES, as_array, is_dask, release
-from clustem.compute._threads import cores as _cores
-from clustem.compute._threads import one_blas_thread
+from clustem.compute._threads import cores, one_blas_thread
 from clustem.model import InputError
 
 T = TypeVar("T")
@@ -213,7 +212,7 @@ class Rows:
         total = len(self) if subset is None else len(subset)
         run = self._map_on_workers if _has_workers(self._data) else self._map_in_threads
         done = 0
-        for where, result in run(function, blocks, threads or _cores()):
+        for where, result in run(function, blocks, threads or cores()):
             done += len(where)
             yield where, result
             if progress is not None:
