@@ -332,7 +332,7 @@ def _numbering(solution: Solution, weights: F64, *, fixed: bool) -> NDArray[np.i
     if fixed:
         return np.arange(k)
     counts = np.bincount(solution.labels, weights=weights, minlength=k)
-    return np.lexsort((-solution.centers.sum(axis=1), -counts))
+    return np.lexsort((-np.sum(solution.centers**2, axis=1), -counts))
 
 
 def _nearest_label(squares: F64, dots: F64, norms: F64) -> NDArray[np.int32]:

@@ -1,6 +1,5 @@
 """Lloyd iterations of several starts at once, as products of small tiles."""
 
-# numba knows no keyword-only arguments
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ A block comes as :func:`clustem.compute.transform.plain` returns it; a row x cou
 the block it comes in.
 """
 
-# numba knows no keyword-only arguments
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations

@@ -107,6 +107,7 @@ class Polish:
         certified, n_iter, deeper = False, 0, _DEEPER
         while True:
             n_iter += 1
+            known = bool((self.labels >= 0).all())
             read, changed = self._assign()
             if progress is not None:
                 progress(1.0 - read / len(self.labels))
@@ -120,7 +121,7 @@ class Polish:
             means = self._means()
             if tol > 0.0 and np.sum((means - self.centers) ** 2) <= tol * scatter:
                 break  # labels fit the centers as they are
-            if read == len(self.labels) and self.sketch.basis is not None and deeper:
+            if read == len(self.labels) and self.sketch.basis is not None and deeper and known:
                 deeper -= 1
                 n_iter += self._deepen(max_iter - n_iter)
                 means = self._means()

@@ -1,6 +1,5 @@
 """k-means++ starts and Lloyd iterations on a small matrix that is in memory: the sketch."""
 
-# numba knows no keyword-only arguments
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 from __future__ import annotations

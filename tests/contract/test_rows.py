@@ -1,0 +1,195 @@
+"""Laws of reading rows: the same numbers from any storage, each row once, in bounded memory."""
+
+import os
+from pathlib import Path
+
+import dask.array as da
+import h5py
+import numpy as np
+import pytest
+import zarr
+from numpy.testing import assert_array_equal
+
+from clustem.compute import Rows
+from clustem.compute._storage import release
+from clustem.model import InputError
+
+SHAPE = (7, 5, 6, 4)
+STORAGES = [
+    "memory",
+    "fortran",
+    "strided",
+    "swapped",
+    "mapped",
+    "hdf5",
+    "hdf5 whole",
+    "zarr",
+    "dask",
+]
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return np.random.default_rng(0).integers(0, 60000, SHAPE).astype(np.uint16)
+
+
+def in_memory(scan, storage):
+    if storage == "fortran":
+        return np.asfortranarray(scan)
+    if storage == "strided":
+        return np.concatenate([scan, scan], axis=2)[:, :, ::2]
+    if storage == "swapped":
+        return scan.astype(">u2")
+    if storage == "dask":
+        return da.from_array(scan, chunks=(3, 2, 5, 2))
+    return scan
+
+
+def stored(scan, storage, folder):
+    if storage == "mapped":
+        np.save(folder / "scan.npy", scan)
+        return np.load(folder / "scan.npy", mmap_mode="r")
+    if storage.startswith("hdf5"):
+        file = h5py.File(folder / "scan.h5", "w")
+        chunks = None if storage.endswith("whole") else (3, 2, 4, 4)
+        return file.create_dataset("scan", data=scan, chunks=chunks)
+    if storage == "zarr":
+        path, chunks = str(folder / "scan.zarr"), (2, 5, 3, 4)
+        array = zarr.open(path, mode="w", shape=SHAPE, chunks=chunks, dtype="u2")
+        array[:] = scan
+        return array
+    return in_memory(scan, storage)
+
+
+def expected(scan, storage):
+    if storage == "strided":
+        return np.concatenate([scan, scan], axis=2)[:, :, ::2].reshape(35, 24)
+    return scan.reshape(35, 24)
+
+
+@pytest.fixture(params=STORAGES)
+def storage(request):
+    return request.param
+
+
+@pytest.fixture
+def opened(scan, storage, tmp_path):
+    return stored(scan, storage, tmp_path), expected(scan, storage)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 24 * 4 * 4, 2**24])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_row_comes_once_and_as_it_is(opened, block_bytes, threads):
+    data, truth = opened
+    rows = Rows(data, row_ndim=2, block_bytes=block_bytes)
+    assert rows.shape == truth.shape
+    assert rows.dtype.itemsize == 2
+    seen = np.zeros(35, int)
+    for where, block in rows.map(lambda block, _: block.copy(), threads=threads):
+        assert_array_equal(block, truth[where])
+        seen[where] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_some_rows_are_the_same_rows(opened, masked):
+    data, truth = opened
+    mask = np.random.default_rng(1).random(SHAPE[:2]) < 0.4
+    rows = Rows(data, row_ndim=2, mask=mask if masked else None, block_bytes=24 * 4 * 3)
+    if masked:
+        truth = truth[~mask.ravel()]
+    assert_array_equal(np.asarray(rows), truth)
+    numbers = np.array([3, 0, len(rows) - 1, 3, 8])
+    assert_array_equal(rows.take(numbers), truth[numbers])
+    subset = np.array([0, 1, 4, 11, len(rows) - 2])
+    seen = []
+    for where, block in rows.map(lambda block, _: block.copy(), subset=subset):
+        assert_array_equal(block, truth[where])
+        seen.extend(where)
+    assert sorted(seen) == subset.tolist()
+    assert rows.take(np.array([], int)).shape == (0, 24)
+    assert list(rows.map(lambda block, _: 0, subset=np.array([], int))) == []
+
+
+def test_blocks_come_in_the_same_order_whatever_the_threads(scan):
+    rows = Rows(scan, row_ndim=2, block_bytes=24 * 4 * 2)
+    one = [where.tolist() for where, _ in rows.map(lambda *_: None, threads=1)]
+    assert one == [where.tolist() for where, _ in rows.map(lambda *_: None, threads=4)]
+    assert one == sorted(one)
+
+
+def test_a_fault_in_a_block_reaches_the_caller(scan):
+    def fault(block, where):
+        raise ZeroDivisionError(where[0])
+
+    with pytest.raises(ZeroDivisionError):
+        list(Rows(scan, row_ndim=2, block_bytes=1).map(fault))
+
+
+def test_progress_ends_at_one(scan):
+    shares = []
+    list(Rows(scan, block_bytes=1).map(lambda *_: None, progress=shares.append))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "words"),
+    [
+        (np.ones(5), {}, "at least 2 axes"),
+        (np.ones((5, 4)), {"row_ndim": 2}, "at least 3 axes"),
+        (np.ones((0, 4)), {}, "At least one row"),
+        (np.ones((4, 0)), {}, "At least one row"),
+        (np.ones((4, 2), complex), {}, "real numbers"),
+        (np.array([["a", "b"]]), {}, "real numbers"),
+        (np.ones((4, 2)), {"mask": np.ones(4, bool)}, "At least one row"),
+        (np.ones((4, 2)), {"mask": np.ones(3, bool)}, r"shape \(4,\)"),
+        (np.ones((4, 2)), {"mask": np.ones(4)}, "must be boolean"),
+    ],
+)
+def test_what_is_no_rows_is_refused(data, settings, words):
+    with pytest.raises(InputError, match=words) as refusal:
+        Rows(data, **settings)
+    assert refusal.value.cure
+
+
+def mapped_bytes():
+    """Resident bytes of mapped files in this process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssFile"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux counts mapped pages")
+def test_a_pass_over_a_mapped_file_leaves_nothing_of_it_in_memory(tmp_path):
+    np.save(tmp_path / "scan.npy", np.ones((96, 2**20), np.uint8))
+    data = np.load(tmp_path / "scan.npy", mmap_mode="r")
+    before = mapped_bytes()
+    assert sum(total for _, total in Rows(data).map(lambda block, _: int(block.sum()))) == data.size
+    assert mapped_bytes() - before < 32 * 2**20
+    assert int(np.asarray(data).sum()) == data.size  # the control: read without Rows it stays
+    assert mapped_bytes() - before > 64 * 2**20
+
+
+def test_changes_to_a_private_map_survive_a_pass(tmp_path):
+    np.save(tmp_path / "scan.npy", np.zeros((64, 4096), np.uint8))
+    data = np.load(tmp_path / "scan.npy", mmap_mode="c")
+    data[5] = 7
+    for _ in range(2):
+        assert (
+            sum(total for _, total in Rows(data).map(lambda block, _: int(block.sum()))) == 7 * 4096
+        )
+    release(data)
+    assert data[5, 0] == 7
+
+
+def test_rows_of_a_writable_map_stay_written(tmp_path):
+    np.save(tmp_path / "scan.npy", np.zeros((64, 4096), np.uint8))
+    data = np.load(tmp_path / "scan.npy", mmap_mode="r+")
+    data[5] = 7
+    list(Rows(data).map(lambda block, _: int(block.sum())))
+    assert data[5, 0] == 7
+    del data
+    os.sync()
+    assert np.load(tmp_path / "scan.npy")[5, 0] == 7
