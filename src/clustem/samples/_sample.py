@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,32 @@ class Sample:
     def n_clusters(self) -> int:
         """Number of phases."""
         return len(self.names)
+
+    def labels_at(self, positions: ArrayLike) -> NDArray[np.int16]:
+        """Return the label of the pixel nearest to each position.
+
+        Parameters
+        ----------
+        positions
+            Row and column [px], (n, 2), inside the image.
+        """
+        where = np.rint(np.asarray(positions)).astype(np.intp)
+        return self.labels[where[:, 0], where[:, 1]]
+
+    def truth_for(self, result: Any) -> NDArray[np.int16]:
+        """Return the labels at the places that a result has labels for.
+
+        Parameters
+        ----------
+        result
+            Segmentation or projection; one of patches knows their ``positions`` in the image.
+
+        Returns
+        -------
+        :
+            Labels of the shape of the result's map.
+        """
+        positions = result.details.get("positions")
+        if positions is None:
+            return self.labels
+        return self.labels_at(positions).reshape(result.mask.shape)
