@@ -250,14 +250,15 @@ def test_sums_refuse_what_is_not_finite_unless_it_is_excluded():
     ).all()
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_the_kernel_compiled_and_not(whole):
-    block = np.arange(24, dtype=np.uint8).reshape(2, 12)
-    order, ends = np.array([3, 1, 11, 0, 2]), np.array([2, 2, 5])
-    found = np.empty((2, 3, 2))
-    _sum_groups(block, whole, order, ends, found[..., 0])
-    _sum_groups.py_func(block, whole, order, ends, found[..., 1])
-    assert found[..., 0].tolist() == found[..., 1].tolist() == [[4, 0, 13], [28, 0, 49]]
+@pytest.mark.parametrize("zero", [np.uint64(0), 0.0])
+def test_the_kernel_compiled_and_not(zero):
+    block = np.arange(72, dtype=np.uint8).reshape(6, 12)
+    order, ends = np.array([3, 1, 11, 0, 2], dtype=np.int32), np.array([2, 2, 5])
+    found = np.empty((2, 6, 3))
+    _sum_groups(block, zero, order, ends, found[0])
+    _sum_groups.py_func(block, zero, order, ends, found[1])
+    expected = [[4 + 24 * i, 0, 13 + 36 * i] for i in range(6)]
+    assert found[0].tolist() == found[1].tolist() == expected
 
 
 def test_sums_do_not_depend_on_the_block():

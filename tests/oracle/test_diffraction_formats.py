@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from clustem.compute import Rows
+from clustem.compute.chunks import scan_chunks
 from clustem.compute.detector import pixel_pitch
 from clustem.model import InputError
-from clustem.recipes._formats import _chunks, open_file
+from clustem.recipes._formats import open_file
 from clustem.samples import diffraction
 from clustem.samples._blockfile import write_blo
 
@@ -130,11 +131,11 @@ def test_a_lazy_scan_travels_as_a_path(tmp_path):
 
 def test_chunks_are_pieces_of_the_file():
     u1, u2 = np.dtype("u1"), np.dtype("u2")
-    assert _chunks((181, 172, 144, 144), u1) == (9, 172, 144, 144)
-    assert _chunks((181, 172, 512, 512), u2) == (1, 64, 512, 512)
-    assert _chunks((4000, 512, 512), u2) == (64, 512, 512)
-    assert _chunks((5, 7, 24, 24), u1) == (5, 7, 24, 24)
-    assert _chunks((1, 1, 9000, 9000), u2) == (1, 1, 9000, 9000)
+    assert scan_chunks((181, 172, 144, 144), u1) == (9, 172, 144, 144)
+    assert scan_chunks((181, 172, 512, 512), u2) == (1, 64, 512, 512)
+    assert scan_chunks((4000, 512, 512), u2) == (64, 512, 512)
+    assert scan_chunks((5, 7, 24, 24), u1) == (5, 7, 24, 24)
+    assert scan_chunks((1, 1, 9000, 9000), u2) == (1, 1, 9000, 9000)
 
 
 def test_a_written_blockfile_keeps_counts_scan_and_angles(tmp_path):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
 from clustem.compute.beam import Beam
+from clustem.compute.chunks import scan_chunks
+from clustem.compute.rows import Rows, release
 from clustem.model import Geometry, InputError, SignalMask, checked
 from clustem.prepare._patterns import beam_of, require_patterns
 from clustem.prepare._signal import fitting_mask, with_data
@@ -102,14 +104,11 @@ def _positions(signal: Any, beam: Beam, window: float | None, ignored: NDArray[n
     """Find the beam (row, column) of each pattern, (n, 2)."""
     rows = Rows(signal.data, row_ndim=2)
     reach = 2 * beam.radius + 4 if window is None else window
-    spans = [
+    spans = tuple(
         slice(max(0, int(at - reach)), min(size, int(at + reach) + 2))
         for at, size in zip(beam.center, rows.row_shape, strict=True)
-    ]
-    area = np.zeros(rows.row_shape, dtype=bool)
-    area[tuple(spans)] = True
-    places = np.argwhere(area).astype(np.float64)
-    look = partial(_centers, np.flatnonzero(area), places, ~ignored[area], beam)
+    )
+    look = partial(_centers, rows.row_shape, spans, ~ignored[spans], beam)
     out = np.empty((len(rows), 2))
     for where, centers in rows.map(look):
         out[where] = centers
@@ -117,23 +116,26 @@ def _positions(signal: Any, beam: Beam, window: float | None, ignored: NDArray[n
 
 
 def _centers(
-    pixels: NDArray[np.intp],
-    places: F64,
+    shape: tuple[int, ...],
+    spans: tuple[slice, ...],
     trusted: NDArray[np.bool_],
     beam: Beam,
     block: NDArray[Any],
     _: NDArray[np.intp],
 ) -> F64:
-    x = np.nan_to_num(block[:, pixels].astype(np.float64), posinf=0, neginf=0)
-    x = np.maximum(x - np.median(x, axis=1, keepdims=True), 0) * trusted
+    x = block.reshape(-1, *shape)[:, *spans].astype(np.float32)
+    x = np.nan_to_num(x, posinf=0, neginf=0)
+    x = np.maximum(x - np.median(x, axis=(1, 2), keepdims=True), 0) * trusted
+    grids = [np.arange(span.start, span.stop, dtype=np.float64) for span in spans]
     center = np.tile(beam.center, (len(x), 1))
-    row, column = places.T
     for radius in (np.inf, *np.geomspace(2, 1, _ROUNDS - 1) * beam.radius):
-        away = (row - center[:, :1]) ** 2 + (column - center[:, 1:]) ** 2
-        near = x * (away <= radius**2)
-        total = near.sum(axis=1)
+        down, right = ((grid - center[:, i, None]) ** 2 for i, grid in enumerate(grids))
+        near = x * (down[:, :, None] + right[:, None, :] <= radius**2)
+        sums = near.sum(axis=2, dtype=np.float64), near.sum(axis=1, dtype=np.float64)
+        total = sums[0].sum(axis=1)
         seen = total > 0
-        center[seen] = near[seen] @ places / total[seen, None]
+        for i, grid in enumerate(grids):
+            center[seen, i] = sums[i][seen] @ grid / total[seen]
     return center
 
 
@@ -169,8 +171,9 @@ def _shifted(data: Any, moves: F64, *, whole: bool) -> Any:
 def _lazily(data: Any, moves: F64, dtype: np.dtype[Any]) -> Any:
     import dask.array as da  # noqa: PLC0415  # lazy scans only
 
-    if isinstance(data, np.ndarray):
-        data = da.from_array(data, chunks=("auto",) * (data.ndim - 2) + (-1, -1))
+    if isinstance(data, np.ndarray):  # dask would read it all to name it by its content
+        chunks = scan_chunks(data.shape, data.dtype)
+        data = da.from_array(data, chunks=chunks, name=f"mapped-{uuid4()}", asarray=False)
     data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
     chunks = (*data.chunks[:-2], (1,), (1,))
     steps = [da.from_array(moves[..., i, None, None], chunks=chunks) for i in (0, 1)]
@@ -178,7 +181,9 @@ def _lazily(data: Any, moves: F64, dtype: np.dtype[Any]) -> Any:
     def one(block: NDArray[Any], down: F64, right: F64) -> NDArray[Any]:
         moves = np.stack([down.ravel(), right.ravel()], axis=1)
         flat = block.reshape(-1, *block.shape[-2:])
-        return _moved(flat, moves, dtype).reshape(block.shape)
+        out = _moved(flat, moves, dtype).reshape(block.shape)
+        release(block)
+        return out
 
     meta = np.empty((0,) * data.ndim, dtype=dtype)
     return da.map_blocks(one, data, *steps, dtype=dtype, meta=meta)

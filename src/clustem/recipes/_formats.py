@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.compute.chunks import scan_chunks
 from clustem.model import InputError
 
 _LARGE = 2e9  # files beyond this are left on disk [bytes]
-_CHUNK = 32 * 2**20  # of data left on disk [bytes]
 _TAKE_CHUNKS = {".mib", ".dm3", ".dm4", ".mrc"}  # readers that can be told how to cut
 
 
@@ -58,7 +58,7 @@ def open_file(path: Path, lazy: bool | None, *, signal_axes: int | None = None) 
         ndim = max(s.data.ndim for s in signals)
         if all(s.data.ndim == ndim for s in signals):
             shape, dtype = signals[0].data.shape, signals[0].data.dtype
-            signals = _as_list(hs.load(path, lazy=True, chunks=_chunks(shape, dtype)))
+            signals = _as_list(hs.load(path, lazy=True, chunks=scan_chunks(shape, dtype)))
     return [_whole_patterns(_with_scan(signal, signal_axes)) for signal in signals]
 
 
@@ -77,7 +77,8 @@ class _OnDisk:
         """Return it as a dask array in chunks of whole patterns."""
         import dask.array as da  # noqa: PLC0415  # lazy scans only
 
-        chunks = _chunks(self.shape, self.dtype)
+        inner = min(2, self.ndim - 1)
+        chunks = scan_chunks(self.shape, self.dtype, inner)
         return da.from_array(self, chunks=chunks, name=f"clustem-{token}", asarray=False)
 
 
@@ -147,17 +148,6 @@ def _cuts_patterns(signal: Any) -> bool:
     if not hasattr(signal.data, "dask") or signal.axes_manager.signal_dimension != 2:
         return False
     return any(len(sizes) > 1 for sizes in signal.data.chunks[-2:])
-
-
-def _chunks(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
-    """Cut along the leading axes only, into pieces that lie together in the file."""
-    inner = min(2, len(shape) - 1)
-    left = max(1, _CHUNK // (int(np.prod(shape[len(shape) - inner :])) * dtype.itemsize))
-    sizes = []
-    for size in shape[: len(shape) - inner][::-1]:
-        sizes.append(min(size, left))
-        left = max(1, left // size)
-    return (*sizes[::-1], *shape[len(shape) - inner :])
 
 
 def _token(path: Path) -> str:
