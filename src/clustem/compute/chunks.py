@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 CHUNK_BYTES = 32 * 2**20
 
@@ -39,3 +41,43 @@ def scan_chunks(shape: tuple[int, ...], dtype: np.dtype[Any], inner: int = 2) ->
         sizes.append(min(size, left))
         left = max(1, left // size)
     return (*sizes[::-1], *shape[lead:])
+
+
+class OnDisk:
+    """An array that is opened anew for each piece: small to send, and no piece stays mapped.
+
+    Parameters
+    ----------
+    open_array
+        Returns the whole array, mapped, whenever it is called.
+
+    Examples
+    --------
+    >>> lazy = OnDisk(lambda: np.arange(6).reshape(2, 3)).lazily("example", inner=1)
+    >>> lazy.chunks, int(lazy.sum().compute())
+    (((2,), (3,)), 15)
+    """
+
+    def __init__(self, open_array: Callable[[], NDArray[Any]]) -> None:
+        self._open = open_array
+        found = open_array()
+        self.shape, self.dtype, self.ndim = found.shape, found.dtype, found.ndim
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Open the array and take a piece of it."""
+        return np.asarray(self._open()[index])
+
+    def lazily(self, name: str, *, inner: int = 2) -> Any:
+        """Return it as a dask array.
+
+        Parameters
+        ----------
+        name
+            Unique to its content: dask takes arrays of the same name to be equal.
+        inner
+            Number of trailing axes that are never cut.
+        """
+        import dask.array as da  # noqa: PLC0415  # lazy scans only
+
+        chunks = scan_chunks(self.shape, self.dtype, inner)
+        return da.from_array(self, chunks=chunks, name=name, asarray=False)  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 
 from clustem.compute.beam import Beam
-from clustem.compute.chunks import scan_chunks
+from clustem.compute.chunks import OnDisk
 from clustem.compute.rows import Rows, release
 from clustem.model import Geometry, InputError, SignalMask, checked
 from clustem.prepare._patterns import beam_of, require_patterns
@@ -125,7 +125,8 @@ def _centers(
 ) -> F64:
     x = block.reshape(-1, *shape)[:, *spans].astype(np.float32)
     x = np.nan_to_num(x, posinf=0, neginf=0)
-    x = np.maximum(x - np.median(x, axis=(1, 2), keepdims=True), 0) * trusted
+    background = np.median(x[:, ::2, ::2], axis=(1, 2), keepdims=True)
+    x = np.maximum(x - background, 0) * trusted
     grids = [np.arange(span.start, span.stop, dtype=np.float64) for span in spans]
     center = np.tile(beam.center, (len(x), 1))
     for radius in (np.inf, *np.geomspace(2, 1, _ROUNDS - 1) * beam.radius):
@@ -171,9 +172,9 @@ def _shifted(data: Any, moves: F64, *, whole: bool) -> Any:
 def _lazily(data: Any, moves: F64, dtype: np.dtype[Any]) -> Any:
     import dask.array as da  # noqa: PLC0415  # lazy scans only
 
-    if isinstance(data, np.ndarray):  # dask would read it all to name it by its content
-        chunks = scan_chunks(data.shape, data.dtype)
-        data = da.from_array(data, chunks=chunks, name=f"mapped-{uuid4()}", asarray=False)
+    if isinstance(data, np.ndarray):  # as it is, dask would copy it and name it by its content
+        mapped = data
+        data = OnDisk(lambda: mapped).lazily(f"mapped-{uuid4()}")
     data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
     chunks = (*data.chunks[:-2], (1,), (1,))
     steps = [da.from_array(moves[..., i, None, None], chunks=chunks) for i in (0, 1)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.chunks import scan_chunks
+from clustem.compute.chunks import OnDisk, scan_chunks
 from clustem.model import InputError
 
 _LARGE = 2e9  # files beyond this are left on disk [bytes]
@@ -62,26 +62,6 @@ def open_file(path: Path, lazy: bool | None, *, signal_axes: int | None = None) 
     return [_whole_patterns(_with_scan(signal, signal_axes)) for signal in signals]
 
 
-class _OnDisk:
-    """An array that opens its file anew for each piece: small to send, and nothing stays mapped."""
-
-    def __init__(self, open_array: Any) -> None:
-        self._open = open_array
-        found = open_array()
-        self.shape, self.dtype, self.ndim = found.shape, found.dtype, found.ndim
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        return np.asarray(self._open()[index])
-
-    def lazily(self, token: str) -> Any:
-        """Return it as a dask array in chunks of whole patterns."""
-        import dask.array as da  # noqa: PLC0415  # lazy scans only
-
-        inner = min(2, self.ndim - 1)
-        chunks = scan_chunks(self.shape, self.dtype, inner)
-        return da.from_array(self, chunks=chunks, name=f"clustem-{token}", asarray=False)
-
-
 def _blockfile(path: Path, *, on_disk: bool) -> Any:
     import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
 
@@ -99,7 +79,7 @@ def _blockfile(path: Path, *, on_disk: bool) -> Any:
         )
     open_array = partial(_frames, str(path), frame, offset, shape[:2])
     if on_disk:
-        signal.data = _OnDisk(open_array).lazily(_token(path))
+        signal.data = OnDisk(open_array).lazily(_token(path))
     else:
         signal = _in_memory(signal, open_array())
     return signal.squeeze() if 1 in shape[:2] else signal
@@ -115,7 +95,7 @@ def _npy(path: Path, *, on_disk: bool) -> Any:
     open_array = partial(np.load, str(path), mmap_mode="r")
     title = {"General": {"title": path.stem, "original_filename": path.name}}
     if on_disk:
-        data = _OnDisk(open_array).lazily(_token(path))
+        data = OnDisk(open_array).lazily(_token(path))
         return hs.signals.BaseSignal(data, metadata=title).as_lazy()
     return hs.signals.BaseSignal(open_array(), metadata=title)
 
@@ -155,7 +135,7 @@ def _token(path: Path) -> str:
     from dask.base import tokenize  # noqa: PLC0415  # lazy scans only
 
     status = path.stat()
-    return str(tokenize(str(path.resolve()), status.st_mtime_ns, status.st_size))
+    return f"file-{tokenize(str(path.resolve()), status.st_mtime_ns, status.st_size)}"
 
 
 def _size(path: Path) -> int:
