@@ -1,0 +1,214 @@
+"""Lattice fringes around each pixel of an image."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from math import prod
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt, MinLen
+from numpy.typing import NDArray
+
+from clustem.compute import Rows
+from clustem.describe._fringes import fringe_wavelengths
+from clustem.describe._gabor_bank import Bank
+from clustem.describe._scan import fitting_mask
+from clustem.model import InputError, ParameterError, ScanMask, Table, checked
+
+_IN_MEMORY = 2**30  # features beyond this lie in a temporary file [bytes]
+_GRAY = (0.299, 0.587, 0.114)
+
+
+@checked
+def gabor(
+    signal: Any,
+    *,
+    mask: ScanMask | None = None,
+    orientations: Annotated[int, Ge(2)] = 36,
+    wavelengths: Annotated[list[float], MinLen(1)] | None = None,
+    n_wavelengths: Annotated[int, Ge(1)] = 3,
+    envelope: Annotated[float, Gt(0)] = 1.3,
+    smooth: Annotated[float, Ge(0)] = 0.7,
+    normalize: bool = True,
+    threads: Annotated[int, Ge(1)] | None = None,
+) -> Table:
+    """Take the strength of lattice fringes around each pixel, by direction and spacing.
+
+    Parameters
+    ----------
+    signal
+        Image (row, column): grey, or red, green and blue, which are joined to grey.
+    mask
+        Boolean, shape of the image, True = excluded from the table. The image is filtered whole.
+    orientations
+        Number of directions, evenly spaced over 180°.
+    wavelengths
+        Fringe spacings [px]; None finds them in the power spectrum.
+    n_wavelengths
+        How many spacings are looked for at most, where they are not given.
+    envelope
+        Standard deviation of each filter's Gaussian envelope [wavelengths].
+    smooth
+        Standard deviation over which squared responses are averaged [wavelengths]; 0 for none.
+    normalize
+        Whether what all directions share (noise, film) is subtracted, and the rest divided by
+        the strength of the surroundings, so that thin and thick parts, dark and bright ones count
+        alike. If not, features are the plain magnitudes.
+    threads
+        Number of threads; one per usable core if None.
+
+    Returns
+    -------
+    :
+        Table with one row per pixel and one column per filter, spacing by spacing, float32. Its
+        source is the signal of responses (image | wavelength, orientation). Its details hold
+        ``wavelengths`` [px], ``orientations`` [°] of the wave vector, counted from the columns'
+        axis toward the rows', ``pixel_size`` and ``envelope``, the radius that a filter sees [px].
+
+    Raises
+    ------
+    InputError
+        If the signal is no single image, is constant, shows no fringes, or the mask does not fit.
+    ParameterError
+        If a wavelength is below 2 px or too long for the image.
+
+    Notes
+    -----
+    ``g = exp(-(x² + y²) / (2 s²)) exp(2 pi i x' / wavelength)`` with ``s`` of ``envelope``
+    wavelengths, applied as its analytic transform: one Fourier transform of the image, whose
+    borders are mirrored, and one back per filter. Features beyond 1 GiB lie in a temporary file
+    that goes with the table, and are made in bands of rows, with the same result.
+
+    The bank of the paper is ``orientations=36, wavelengths=[4, 4.5, 5, 5.5, 6, 6.5, 7],
+    smooth=0, normalize=False``.
+
+    References
+    ----------
+    G. Bárcena-González et al., Small Methods 7 (2023) 2201175.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> image = np.sin(2 * np.pi * np.arange(64) / 5) * np.ones((48, 1))
+    >>> table = gabor(hs.signals.Signal2D(image), orientations=4)
+    >>> table.rows.shape, [round(w) for w in table.details["wavelengths"]]
+    ((3072, 4), [5])
+    """
+    image, note = _image(signal)
+    excluded = fitting_mask(mask, image.shape, "scan")
+    found = wavelengths or fringe_wavelengths(image, most=n_wavelengths)
+    _check(found, image.shape)
+    angles = np.arange(orientations) * 180 / orientations
+    bank = Bank(tuple(found), tuple(angles.tolist()), envelope, smooth, normalize)
+    features = _room((*image.shape, len(found), orientations))
+    bank.features(image, features, threads=threads)
+    pixel, units = _pixel(signal)
+    spacings = ", ".join(f"{w:.2f} px" + (f" = {w * pixel:.4g} {units}" if units else "") for w in found)
+    details = {
+        "wavelengths": np.array(found),
+        "orientations": angles,
+        "pixel_size": pixel,
+        "pixel_units": units,
+        "envelope": float(max(found) * np.hypot(envelope, smooth)),
+        "image": image,
+        "note": f"{note}fringes of {spacings}",
+    }
+    rows = Rows(features, row_ndim=2, mask=excluded if excluded.any() else None)
+    names = tuple(f"{w:.2f} px, {a:g}°" for w in found for a in angles)
+    source = _responses(features, signal, found, angles)
+    return Table(rows, source, excluded, features=names, details=details)
+
+
+def _image(signal: Any) -> tuple[NDArray[np.float32], str]:
+    """Pixels as float32, and what was done to get them."""
+    data, note = signal.data, ""
+    if data.dtype.names:  # HyperSpy's rgb8 and the like
+        data = np.stack([data[name] for name in data.dtype.names[:3]], axis=-1)
+    if data.ndim == 3 and data.shape[-1] in (3, 4) and min(data.shape[:2]) > 4:
+        data = np.asarray(data[..., :3], dtype=np.float32) @ np.array(_GRAY, dtype=np.float32)
+        note = "colors joined to grey; "
+        warnings.warn("A color image was given: its colors are joined to grey.", stacklevel=4)
+    if data.ndim != 2:
+        raise InputError(
+            "Gabor features need one image (row, column)",
+            got=f"an array of shape {data.shape}",
+            cure="Take one image of the stack: signal.inav[i].",
+        )
+    if hasattr(data, "compute"):
+        data = data.compute()
+    if data.dtype.kind not in "buif":
+        raise InputError(
+            "An image must hold real numbers", got=f"{data.dtype}", cure="Take its magnitude first."
+        )
+    image = np.ascontiguousarray(data, dtype=np.float32)
+    if not np.isfinite(image).all():
+        raise InputError(
+            "An image must hold finite numbers",
+            got=f"{np.count_nonzero(~np.isfinite(image))} pixels that are not",
+            cure="Replace them, for example by the median of their neighbours.",
+        )
+    if image.min() == image.max():
+        raise InputError(
+            "An image must show something",
+            got=f"the value {image.flat[0]:g} everywhere",
+            cure="Check the file.",
+        )
+    return image, note
+
+
+def _check(wavelengths: list[float], shape: tuple[int, ...]) -> None:
+    for wavelength in wavelengths:
+        if not 2 <= wavelength <= min(shape) / 2:
+            raise ParameterError(
+                f"wavelengths must be 2 px to half the image, {min(shape) / 2:g} px",
+                got=f"{wavelength:g}",
+                cure="Nothing faster than 2 px is in an image; leave them out to have them found.",
+            )
+
+
+def _room(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Make an array, in a nameless temporary file if it is large."""
+    if 4 * prod(shape) <= _IN_MEMORY:
+        return np.empty(shape, dtype=np.float32)
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the map keeps it open
+    return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+
+
+def _pixel(signal: Any) -> tuple[float, str]:
+    """Pixel size and its units, 1 and "" where they are unknown or unlike."""
+    from clustem.describe._scan import image_axes  # noqa: PLC0415
+
+    rows, columns = image_axes(signal)
+    alike = rows.units == columns.units and abs(rows.scale / columns.scale - 1) < 1e-3
+    known = isinstance(columns.units, str) and columns.units not in ("", "px", "<undefined>")
+    return (float(abs(columns.scale)), columns.units) if alike and known else (1.0, "")
+
+
+def _responses(
+    features: NDArray[np.float32], signal: Any, wavelengths: list[float], angles: NDArray[Any]
+) -> Any:
+    """Wrap the features as a signal that has the image as its scan."""
+    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+
+    from clustem.describe._scan import image_axes  # noqa: PLC0415
+
+    axes = [{**axis.get_axis_dictionary(), "navigate": True} for axis in image_axes(signal)]
+    step = float(angles[1] - angles[0])
+    pixel, units = _pixel(signal)
+    lengths = np.array(wavelengths) * pixel
+    even = len(lengths) == 1 or np.allclose(np.diff(lengths), lengths[1] - lengths[0])
+    first = {"name": "wavelength", "units": units or "px", "navigate": False}
+    if even:
+        gap = float(lengths[1] - lengths[0]) if len(lengths) > 1 else 1.0
+        first |= {"size": len(lengths), "offset": float(lengths[0]), "scale": gap}
+    else:
+        first |= {"axis": lengths}
+    second = {"name": "orientation", "size": len(angles), "scale": step, "units": "°"}
+    title = signal.metadata.get_item("General.title", "")
+    return hs.signals.Signal2D(
+        features,
+        axes=[*axes, first, {**second, "navigate": False}],
+        metadata={"General": {"title": title}, "Signal": {"quantity": "Fringe strength"}},
+    )
