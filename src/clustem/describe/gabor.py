@@ -105,7 +105,9 @@ def gabor(
     features = _room((*image.shape, len(found), orientations))
     bank.features(image, features, threads=threads)
     pixel, units = _pixel(signal)
-    spacings = ", ".join(f"{w:.2f} px" + (f" = {w * pixel:.4g} {units}" if units else "") for w in found)
+    spacings = ", ".join(
+        f"{w:.2f} px" + (f" = {w * pixel:.4g} {units}" if units else "") for w in found
+    )
     details = {
         "wavelengths": np.array(found),
         "orientations": angles,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustem.compute import Rows
 from clustem.model import InputError, Partition, Projection, checked, falling_order
+from clustem.reproject.orientations import orientations
 from clustem.reproject.project import project
 
 _ROUNDS = 3  # of averaging and assigning, after clusters were dropped
@@ -37,7 +38,8 @@ def facets(
     Returns
     -------
     :
-        As ``project`` gives; clusters are again numbered by falling size. Fuzzy partitions and
+        As ``project`` gives, clusters named background or by their lattice's direction, and again
+        numbered by falling size. Fuzzy partitions and
         partitions without an envelope come out as ``project`` draws them.
 
     Raises
@@ -71,7 +73,7 @@ def facets(
         )
     envelope = float(table.details.get("envelope", 0))
     if partition.memberships is not None or not width * envelope:
-        return project(partition, threshold=threshold)
+        return _named(project(partition, threshold=threshold))
     labels = _resolved(partition, width * envelope)
     sizes = np.bincount(labels)
     order = falling_order(sizes)
@@ -81,7 +83,23 @@ def facets(
     found = project(kept, threshold=threshold)
     dropped = partition.n_clusters - kept.n_clusters
     scores = {**found.scores, "clusters asked for": float(partition.n_clusters)} if dropped else {}
-    return replace(found, scores=scores or found.scores)
+    return _named(replace(found, scores=scores or found.scores))
+
+
+def _named(found: Projection) -> Projection:
+    """Name clusters by their lattice's direction, the others background; add the image."""
+    if "orientations" not in found.details:
+        return found
+    details = dict(found.details)
+    context = found.context
+    if "image" in details:  # to be shown beside the map
+        import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+
+        axes = [axis.get_axis_dictionary() for axis in found.labels.axes_manager._axes]
+        image = hs.signals.Signal2D(details.pop("image"), axes=axes)
+        image.metadata.General.title = found.labels.metadata.get_item("General.title", "")
+        context = (image, *context)
+    return replace(found, names=orientations(found).names(), context=context, details=details)
 
 
 def _resolved(partition: Partition, radius: float) -> NDArray[np.intp]:

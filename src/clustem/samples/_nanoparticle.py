@@ -37,7 +37,7 @@ class Atoms:
     def moved(self, row: float, column: float, *, first: int = 0) -> Atoms:
         """Move in the image plane [nm] and count grains from ``first``."""
         grains = np.where(self.grains == SHARED, SHARED, self.grains + first)
-        return Atoms(self.positions + (row, column, 0.0), grains, self.n_grains)
+        return Atoms(self.positions + np.array([row, column, 0.0]), grains, self.n_grains)
 
 
 def joined(parts: list[Atoms]) -> Atoms:

@@ -79,7 +79,7 @@ class _Grid:
         for i in (0, 1):
             for j in (0, 1):
                 share = np.abs(1 - i - rest[:, 0]) * np.abs(1 - j - rest[:, 1]) * weights
-                where = (first + (i, j)) % self.shape
+                where = (first + np.array([i, j])) % self.shape
                 np.add.at(out, (where[:, 0], where[:, 1]), share)
         return out
 

@@ -93,7 +93,7 @@ def particles(
             cure="Use a larger shape or pixel_size, or a smaller diameter.",
         )
     rng = np.random.default_rng(random_state)
-    atoms = _placed(kind, diameter, field, angle, tilt, rng)
+    atoms = _placed(kind, diameter, field, (angle, tilt), rng)
     film = rng.uniform(size=(int(_CARBON * carbon * field.prod()), 3)) * (*field, max(carbon, 1e-6))
     film[:, 2] += atoms.positions[:, 2].max()  # the film lies below
     draw = dark_field if contrast == "haadf" else bright_field
@@ -109,11 +109,11 @@ def _placed(
     kind: str,
     diameter: float,
     field: NDArray[np.float64],
-    angle: float,
-    tilt: tuple[float, float],
+    pose: tuple[float, tuple[float, float]],
     rng: np.random.Generator,
 ) -> Atoms:
     """Make the particles and put them where they do not touch."""
+    angle, tilt = pose
     build = {"decahedron": decahedron, "icosahedron": icosahedron, "crystal": crystal}
     if kind != "several":
         return build[kind](diameter).turned(angle, tilt).moved(*field / 2)
@@ -134,7 +134,7 @@ def _placed(
                 cure="Use a smaller diameter.",
             )
         taken.append((spot, width))
-        turn = angle + 37.0 * number
+        turn = angle + 48.0 * number  # no lattice like another
         placed.append(make(width).turned(turn, tilt).moved(float(spot[0]), float(spot[1])))
     return joined(placed)
 

@@ -1,0 +1,51 @@
+"""The particles recipe on simulated images whose truth comes from the atoms."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import clustem
+from clustem import samples
+from clustem.reproject import orientations
+
+
+@pytest.mark.parametrize(
+    ("contrast", "accuracy", "f1", "angle", "dose"),
+    [("haadf", 0.98, 0.97, 31.0, 150.0), ("bf", 0.97, 0.95, 57.0, 300.0)],
+)
+def test_a_decahedron_beats_the_published_figures(contrast, accuracy, f1, angle, dose):
+    sample = samples.particles(contrast=contrast, angle=angle, dose=dose, random_state=5)
+    found = clustem.segment(sample.signal, "particles")
+    score = clustem.compare(found, sample.labels)
+    assert score.accuracy > accuracy
+    assert score.macro_f1 > f1
+    assert score.matching[0] == 0
+    turned = orientations(found.projection)
+    assert turned.background.tolist() == [True] + [False] * 5
+    assert len(turned.twins) == 5
+    np.testing.assert_allclose(list(turned.twins.values()), 72, atol=2)
+    assert max(f.spacing for f in turned.fringes[1]) == pytest.approx(0.2354, rel=0.04)
+    many = clustem.segment(sample.signal, "particles", **{"cluster.n_clusters": 16})
+    facets = sample.labels > 0
+    kept = adjusted_rand_score(found.labels.data[facets], many.labels.data[facets])
+    assert kept > 0.95
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["deca_hrtem", "deca_linear"])
+def test_small_decahedra(data_dir, name):
+    file = np.load(data_dir / "simulated" / f"{name}.npz")
+    found = clustem.segment(hs.signals.Signal2D(file["image"]), "particles")
+    truth = file["labels"].astype(int)
+    assert clustem.compare(found, truth).accuracy > 0.97
+    inside = np.where(truth > 0, truth, -1)
+    assert clustem.compare(found, inside).accuracy > 0.97
+
+
+@pytest.mark.data
+def test_two_grains_of_graphene(data_dir):
+    file = np.load(data_dir / "simulated" / "img_graphene.npz")
+    signal = hs.signals.Signal2D(file["image"])
+    found = clustem.segment(signal, "particles", **{"cluster.n_clusters": 2})
+    assert clustem.compare(found, file["labels"].astype(int)).ari > 0.985
