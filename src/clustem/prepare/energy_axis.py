@@ -89,7 +89,8 @@ def energy_axis(
     lines are fitted to the spectrum at once, together with axis and resolution, so lines may
     overlap, and peaks of other elements are free. The position of each line is then measured
     beside its modelled neighbours, and a straight line fitted to positions and energies by
-    weighted least squares, in which the table's energies are trusted to 3 eV.
+    weighted least squares, in which the table's energies are trusted to 3 eV, those of soft lines
+    to 8 eV. The table lists Kα1; a detector sees the doublet's mean, 4 eV lower at iron.
 
     Examples
     --------
