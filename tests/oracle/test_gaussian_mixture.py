@@ -87,7 +87,7 @@ def test_single_precision_agrees_in_many_dimensions(wide, kind):
         peer = peer_of(found, wide, kind, **course)
     assert found.lower_bound_ == pytest.approx(peer.score(wide), rel=1e-4)
     assert_array_equal(found.labels_, peer.predict(wide))
-    assert_allclose(found.means_, peer.means_, atol=1e-4 * wide.std())
+    assert_allclose(found.means_, peer.means_, atol=1e-3 * wide.std())
     assert_allclose(found.memberships_, peer.predict_proba(wide), atol=0.01)
     scale = np.abs(peer.covariances_).max()
     assert_allclose(found.covariances_, peer.covariances_, atol=1e-4 * scale)

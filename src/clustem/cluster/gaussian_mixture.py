@@ -51,8 +51,9 @@ class GaussianMixture(Estimator):
     shrinkage
         How far each full covariance is drawn towards the one that is common to all components
         (``"tied"``), 0 ... 1. ``"auto"`` leaves them as they are, but for components with no more
-        members than dimensions, which have no covariance of their own: D / (members + D), with a
-        warning.
+        members than dimensions, which have no covariance of their own: D / (members + D). With no
+        more rows than dimensions, the common one is drawn towards a sphere by D / (n + D). A
+        warning says so.
     n_init
         Number of starts; the one of largest likelihood is kept. The first is the best of ten
         k-means, others are single k-means; equal ones run once.
@@ -210,10 +211,10 @@ class GaussianMixture(Estimator):
         D = self.n_features_in_
         if params["shrinkage"] == "auto" and self.shrinkage_.any():
             _warn_of_few(self.shrinkage_, n * self.weights_, D)
-        elif kind == "tied" and n <= D:
+        if params["shrinkage"] == "auto" and kind in ("full", "tied") and n <= D:
             warnings.warn(
-                f"{n} rows in {D} dimensions: only the ridge (reg_covar) keeps the covariance from "
-                "being singular. Use reduce.pca first.",
+                f"{n} rows in {D} dimensions: their common covariance is drawn by "
+                f"{D / (n + D):.0%} towards a sphere. Use reduce.pca first.",
                 stacklevel=3,
             )
 

@@ -35,6 +35,8 @@ class Coordinates:
         What is added to each variance here, (D,).
     scatter
         Variance of all rows along each coordinate, without the ridge, (D,).
+    unit
+        Variance along each coordinate of what varies by 1 in all directions of the data, (D,).
     log_volume
         Logarithm of the volume in data units of the unit cube here.
     """
@@ -44,6 +46,7 @@ class Coordinates:
     back: F64 | None
     ridge: F64
     scatter: F64
+    unit: F64
     log_volume: float
 
     @classmethod
@@ -65,7 +68,7 @@ class Coordinates:
         floor = share * (float(variance.mean()) or 1.0)
         D = len(mean)
         if not turned:
-            return cls(mean, None, None, np.full(D, floor), square, 0.0)
+            return cls(mean, None, None, np.full(D, floor), square, np.ones(D), 0.0)
         from scipy.linalg import eigh  # noqa: PLC0415  # 0.1 s
 
         with one_blas_thread():
@@ -73,9 +76,10 @@ class Coordinates:
         values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
         least = np.finfo(np.float64).eps * D * (values[0] or 1.0)
         spread = np.sqrt(np.maximum(values + floor, least))
-        scatter, ridge = values / spread**2, floor / spread**2
-        log_volume = float(np.log(spread).sum())
-        return cls(mean, vectors / spread, vectors * spread, ridge, scatter, log_volume)
+        unit = 1 / spread**2
+        volume = float(np.log(spread).sum())
+        axes = vectors / spread, vectors * spread
+        return cls(mean, *axes, floor * unit, values * unit, unit, volume)
 
     def enter(self, rows: Rows) -> NDArray[Any]:
         """Return rows in these coordinates, (n, D): float32 from 129 dimensions on."""
@@ -135,7 +139,6 @@ def workers() -> Iterator[Workers]:
 def _moments(rows: Rows, *, products: bool) -> tuple[F64, F64]:
     """Mean (D,), and covariance (D, D) or variances (D,), centered before squares are taken."""
     D, shift = rows.shape[1], rows.pilot_mean()
-    narrow = D >= SINGLE_FROM
     total, square = np.zeros(D), np.zeros((D, D) if products else D)
 
     def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[F64, NDArray[Any]]:
@@ -144,9 +147,7 @@ def _moments(rows: Rows, *, products: bool) -> tuple[F64, F64]:
         part = x.sum(axis=0)
         if not products:
             return part, np.einsum("ij,ij->j", x, x)
-        if narrow:
-            x = x.astype(np.float32)
-        return part, x.T @ x
+        return part, x.T @ x  # float64: the least variances are a millionth of the largest
 
     for _, (part, part_square) in rows.map(one):
         total += part

@@ -66,7 +66,8 @@ class Steps:
         Shape of the covariances.
     shrinkage
         How far every full covariance is drawn towards the common one within components; ``"auto"``:
-        only those of components with no more members than dimensions, by ``D / (members + D)``.
+        only those of components with no more members than dimensions, by ``D / (members + D)``;
+        with no more rows than dimensions the common one is drawn towards a sphere in the same way.
     """
 
     def __init__(
@@ -160,10 +161,17 @@ class Steps:
             small |= before.drawn > 0
         return np.where(small, D / (size + D), 0.0)
 
-    def _within(self, size: F64, means: F64) -> F64:
+    def _common(self, size: F64, means: F64) -> F64:
         """Scatter (D, D) of all rows around the means of their components: no pass is needed."""
+        n, D = self.x.shape
         between: F64 = (means.T * (size / size.sum())) @ means
-        return np.diag(self.space.scatter) - between
+        common = np.diag(self.space.scatter) - between
+        if self.shrinkage == "auto" and n <= D:  # singular: towards a sphere in data units
+            drawn, unit = D / (n + D), self.space.unit
+            mean = float((common.diagonal() / unit).mean())
+            common *= 1 - drawn
+            common[np.diag_indices(D)] += drawn * mean * unit
+        return common
 
     def _full(
         self, pool: Workers, memberships: F64, size: F64, means: F64, drawn: F64
@@ -185,7 +193,7 @@ class Steps:
 
         covariances, factors = np.empty((2, k, D, D), dtype=kind)
         jobs, total = [], np.zeros((D, D))
-        common = self._within(size, means) if drawn.any() else None
+        common = self._common(size, means) if drawn.any() else None
         for (j, i), product in pool.map(one, tasks):
             total += product
             if i + self._per_block >= len(active[j]):
@@ -202,7 +210,7 @@ class Steps:
     def _tied(self, size: F64, means: F64) -> tuple[NDArray[Any], NDArray[Any], F64]:
         D = means.shape[1]
         covariance, factor = np.empty((2, D, D), dtype=self.x.dtype)
-        log_det = _finish(self._within(size, means), self.space.ridge, covariance, factor)
+        log_det = _finish(self._common(size, means), self.space.ridge, covariance, factor)
         log_norm = -0.5 * (D * np.log(2 * np.pi) + log_det)
         return covariance, factor, np.full(len(size), log_norm)
 

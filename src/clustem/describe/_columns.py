@@ -13,7 +13,7 @@ F64 = NDArray[np.float64]
 _REFINEMENTS = 3
 _AROUND = 4
 """Neighbours that a column is compared with."""
-_HEAVY = 0.65
+_HEAVY = 0.6
 """Height of a heavy column at least, as a share of its highest neighbour's."""
 _WIDTHS = (12, 36, 108)
 """Parts of the image's shorter side beyond which brightness is background, tried in turn."""
@@ -54,7 +54,7 @@ def find_columns(
     Notes
     -----
     Maxima of the smoothed image without its background, at least 0.3 spacings apart and higher
-    than half its standard deviation; the stronger of two kinds are those with more than 0.65 of
+    than half its standard deviation; the stronger of two kinds are those with more than 0.6 of
     the height of each of their four neighbours. Each then moves to the center of mass of what lies
     above the lowest value within 0.4 spacings.
     """
@@ -73,13 +73,14 @@ def find_columns(
     if heavy and len(peaks) > _AROUND:
         _, near = KDTree(peaks).query(peaks, _AROUND + 1)
         peaks = peaks[heights > _HEAVY * heights[near[:, 1:]].max(axis=1)]
-    if len(peaks) == 0:
+    positions = _refined(smooth, peaks.astype(np.float64), 0.4 * found)
+    if len(positions) == 0:
         raise InputError(
             "At least one atom column must stand out",
             got="none",
             cure="Give the spacing [px], try contrast='dark', or take at='grid'.",
         )
-    return _refined(smooth, peaks.astype(np.float64), 0.4 * found), found
+    return positions, found
 
 
 def lattice_spacing(image: F64) -> float:

@@ -81,9 +81,10 @@ def patches(
 
     Notes
     -----
-    Patches on the grid are views of the image: each pass copies one block of them at a time.
-    Those at positions are moved by cubic splines so that the position is their very middle, and
-    take n size² numbers.
+    On a grid, patches of a lattice also differ by where in the unit cell they begin: take columns
+    unless features are larger than the lattice. Patches on the grid are views of the image: each
+    pass copies one block of them at a time. Those at positions are moved by cubic splines so that
+    the position is their very middle, and take n size² numbers.
 
     Examples
     --------

@@ -1,0 +1,113 @@
+"""The clusters in the plane of the first two features, with the ellipse of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.model import InputError, Projection, checked
+from clustem.report._maps import STRIPE
+from clustem.report._sheet import MUTED, SINGLE, SIZE, styled
+from clustem.report._spectra import ink
+from clustem.report.colors import colors
+from clustem.report.scatter import _axis_labels, _limits, _with_key
+
+_LEFT, _EDGE, _TOP, _BELOW = 14.0, 2.0, 4.5, 11.0
+_RADII = tuple(float(np.sqrt(-2 * np.log(1 - share))) for share in (0.5, 0.95))
+
+
+@checked
+@styled
+def ellipses(projection: Projection) -> Any:
+    """Draw the first two features of all positions, with an ellipse of each cluster.
+
+    Parameters
+    ----------
+    projection
+        With ``points`` of at least two columns.
+
+    Returns
+    -------
+    :
+        A ``matplotlib.figure.Figure``, 89 mm wide.
+
+    Raises
+    ------
+    InputError
+        If the projection has fewer than two features.
+
+    Notes
+    -----
+    Ellipses are of the normal distribution with mean and covariance of a cluster's members: they
+    hold 50 % and 95 % of it. A cluster of fewer than three members has none.
+
+    Examples
+    --------
+    >>> from clustem.report._example import example
+    >>> len(ellipses(example()).axes[0].patches)  # two clusters, two ellipses each
+    4
+    """
+    from matplotlib.colors import to_rgba  # noqa: PLC0415  # 0.3 s
+
+    if projection.points.shape[1] < 2:
+        raise InputError(
+            "Ellipses need points with at least two features",
+            got=projection.points.shape[1],
+            cure="Put a reduction such as pca before the clustering.",
+        )
+    side = SINGLE - _LEFT - _EDGE
+    sheet = _with_key(projection, SINGLE, _TOP + side + _BELOW)
+    ax = sheet.axes(_LEFT, _TOP, side, side)
+    note = "ellipses: 50 % and 95 %"
+    sheet.text(SINGLE - _EDGE, 2.0, note, ha="right", size=SIZE - 1, color=MUTED)
+    labels = projection.labels.data[~projection.mask]
+    points = projection.points[:, :2]
+    palette = colors(projection.n_clusters)
+    shades = np.vstack([palette, to_rgba(STRIPE)])[labels]
+    order = np.random.default_rng(0).permutation(len(points))  # none hides another
+    size = float(np.clip(4000 / len(points), 0.4, 7.0))
+    ax.scatter(*points[order].T, s=size, c=shades[order], linewidths=0, alpha=0.75)
+    reach = [_limits(points[:, 0]), _limits(points[:, 1])]
+    for i, color in enumerate(palette):
+        members = points[labels == i].astype(np.float64)
+        if len(members) > 2:
+            half = _ellipse(ax, members, ink(color))
+            reach += list(
+                zip(members.mean(axis=0) - half, members.mean(axis=0) + half, strict=True)
+            )
+    for (low, high), set_limits in zip(
+        ((min(r[0] for r in reach[i::2]), max(r[1] for r in reach[i::2])) for i in (0, 1)),
+        (ax.set_xlim, ax.set_ylim),
+        strict=True,
+    ):
+        set_limits(low, high)
+    names = _axis_labels(projection)
+    ax.set_xlabel(names[0], parse_math=False)
+    ax.set_ylabel(names[1], parse_math=False)
+    ax.locator_params(nbins=5)
+    ax.spines[["top", "right"]].set_visible(False)
+    return sheet.figure
+
+
+def _ellipse(ax: Any, members: NDArray[np.float64], color: Any) -> NDArray[np.float64]:
+    """Draw both ellipses and the center; return half the size (2,) of the larger one."""
+    from matplotlib.patches import Ellipse  # noqa: PLC0415  # 0.3 s
+
+    center = members.mean(axis=0)
+    covariance = np.cov(members.T)
+    values, vectors = np.linalg.eigh(covariance)
+    axes = 2 * np.sqrt(np.maximum(values, 0))[::-1]
+    angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
+    for radius, style in zip(_RADII, ("-", "--"), strict=True):
+        width, height = radius * axes
+        ax.add_patch(
+            Ellipse(
+                center, width, height, angle=angle, fill=False, edgecolor=color, linewidth=1.0,
+                linestyle=style,
+            )
+        )  # fmt: skip
+    ax.plot(*center, marker="+", color=color, ms=5, mew=1.0)
+    half: NDArray[np.float64] = 1.05 * _RADII[-1] * np.sqrt(covariance.diagonal())
+    return half
