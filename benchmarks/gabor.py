@@ -1,7 +1,7 @@
 """Gabor features and k-means of an image against scikit-image, SciPy and scikit-learn.
 
-Run: ``python benchmarks/gabor.py [--size 256] [--starts 10] [--large]``. Both sides make the bank of
-the source (36 orientations, 7 wavelengths) and cluster its magnitudes into six.
+Run: ``python benchmarks/gabor.py [--size 256] [--starts 10] [--large]``. Both sides make the bank
+of the source (36 orientations, 7 wavelengths) and cluster its magnitudes into six.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from clustem.model import Projection, checked
 from clustem.report._maps import BAR, context_images, draw_map, grey_limits, scale_bar
 from clustem.report._scan import axes_of, frame_of
 from clustem.report._sheet import INK, MUTED, SIZE, Sheet, styled
-from clustem.reproject.orientations import Orientations, orientations
+from clustem.reproject.orientations import LatticeDirections, orientations
 
 _EDGE, _GAP, _TITLE, _MAP, _WHEEL = 1.5, 4.0, 4.5, 66.0, 24.0
 _FILM = 0.93  # grey of background without an image
@@ -68,16 +68,16 @@ def orientation_map(projection: Projection) -> Any:
     sheet = Sheet(key + 44.0, paper)
     labels = np.asarray(projection.labels.data)
     if images:
-        title, image, its = images[0]
+        _, image, its = images[0]
         low, high = grey_limits(image)
         ax = sheet.axes(_EDGE, top, width, height)
         draw_map(ax, image, its, cmap="gray", vmin=low, vmax=high)
-        _outlines(ax, labels, found, frame, "#ffd84d")
+        _outlines(ax, found, frame, "#ffd84d")
         sheet.text(_EDGE, top - 2.7, "Image and facet outlines")
         scale_bar(sheet, _EDGE, top + height, width, its)
     ax = sheet.axes(second, top, width, height)
     draw_map(ax, _painted(labels, found), frame)
-    _outlines(ax, labels, found, frame, INK)
+    _outlines(ax, found, frame, INK)
     _bars(ax, found, frame)
     sheet.text(second, top - 2.7, "Lattice direction")
     if not images:
@@ -94,16 +94,14 @@ def direction_color(direction: float) -> tuple[float, float, float]:
     return colorsys.hls_to_rgb(direction % 180 / 180, 0.56, 0.72)
 
 
-def _painted(labels: NDArray[np.int16], found: Orientations) -> NDArray[np.float64]:
+def _painted(labels: NDArray[np.int16], found: LatticeDirections) -> NDArray[np.float64]:
     palette = np.full((len(found.background) + 1, 3), _FILM)  # the last is for -1
     for i in np.flatnonzero(~found.background):
         palette[i] = direction_color(float(found.directions[i]))
     return palette[labels]
 
 
-def _outlines(
-    ax: Any, labels: NDArray[np.int16], found: Orientations, frame: Any, color: str
-) -> None:
+def _outlines(ax: Any, found: LatticeDirections, frame: Any, color: str) -> None:
     rows = (np.arange(frame.shape[0]) + 0.5) * frame.height
     columns = (np.arange(frame.shape[1]) + 0.5) * frame.width
     for number in range(len(found.regions)):
@@ -111,7 +109,7 @@ def _outlines(
         ax.contour(columns, rows, here, levels=[0.5], colors=[color], linewidths=0.7)
 
 
-def _bars(ax: Any, found: Orientations, frame: Any) -> None:
+def _bars(ax: Any, found: LatticeDirections, frame: Any) -> None:
     """Draw a bar along the direction on each facet that has room for it."""
     for region in found.regions:
         length = 0.22 * np.sqrt(region.pixels)
@@ -146,7 +144,7 @@ def _wheel(sheet: Sheet, left: float, top: float) -> None:
         )  # fmt: skip
 
 
-def _text(projection: Projection, found: Orientations) -> list[str]:
+def _text(projection: Projection, found: LatticeDirections) -> list[str]:
     spacings = sorted({f.spacing for several in found.fringes for f in several}, reverse=True)
     lines = [f"Spacings: {', '.join(f'{s:.3g}' for s in spacings)} {found.units}"]
     lines += [

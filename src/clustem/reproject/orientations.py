@@ -36,7 +36,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Orientations:
+class LatticeDirections:
     """What the mean responses say about each cluster.
 
     Attributes
@@ -89,7 +89,7 @@ def orientations(
     faintest: Annotated[float, Gt(0), Lt(1)] = 0.4,
     min_size: Annotated[int, Ge(1)] = 50,
     min_border: Annotated[int, Ge(1)] = 10,
-) -> Orientations:
+) -> LatticeDirections:
     """Read lattice directions, spacings and twin angles from the clusters' mean responses.
 
     Parameters
@@ -165,7 +165,7 @@ def orientations(
             twins[i, j] = min(turn, 180 - turn)
     regions, region_map = _regions(labels, background, min_size, pixel)
     units = str(details.get("pixel_units", "")) or "px"
-    return Orientations(
+    return LatticeDirections(
         background, directions, strength, fringes, twins, regions, region_map, units
     )
 
