@@ -1,6 +1,6 @@
 """Gaussian mixture with full covariances in 1600 dimensions, against scikit-learn.
 
-Run: ``python benchmarks/gaussian_mixture.py [--rows 14161]``. Both get the same
+Run: ``python benchmarks/gaussian_mixture.py [--rows 14161] [--side 40]``. Both get the same
 start and do the same number of steps; each runs in a process of its own.
 """
 
@@ -15,17 +15,17 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-SIDE, K = 40, 5
+K = 5
 _LONG = 3
 """Steps of the longer of two courses: their difference is the time of a step."""
 
 
-def simulated_rows(n: int) -> np.ndarray:
-    """Patches of 40 x 40 pixels: a lattice with five kinds of displaced columns and noise."""
+def simulated_rows(n: int, side: int) -> np.ndarray:
+    """Square patches: a lattice with five kinds of displaced columns and noise."""
     rng = np.random.default_rng(0)
     kind = rng.choice(K, n, p=(0.3, 0.22, 0.18, 0.16, 0.14))
-    row, column = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
-    out = np.empty((n, SIDE * SIDE), dtype=np.float32)
+    row, column = np.mgrid[:side, :side] - (side - 1) / 2
+    out = np.empty((n, side * side), dtype=np.float32)
     for i in range(n):
         y, x = rng.normal(0, 0.4, 2)
         angle = 2 * np.pi * kind[i] / K
@@ -61,9 +61,9 @@ def theirs(X: np.ndarray, iterations: int):
     return Peer(K, tol=0.0, max_iter=iterations, reg_covar=ridge).fit(X)
 
 
-def one(who: str, kind: str, n: int) -> None:
+def one(who: str, kind: str, n: int, side: int) -> None:
     """Time some lengths of the same course, so that a step can be told from the start."""
-    X = simulated_rows(n).astype(kind)
+    X = simulated_rows(n, side).astype(kind)
     fit = {"clustem": ours, "scikit-learn": theirs}[who]
     fit(X[:2000, :200], 1)  # compiled, loaded
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -95,16 +95,18 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=14161)
+    parser.add_argument("--side", type=int, default=40, help="rows and columns of a patch")
     parser.add_argument("--one", nargs=2, metavar=("WHO", "DTYPE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        one(*options.one, options.rows)
+        one(*options.one, options.rows, options.side)
         return
-    print(f"{options.rows:,} x {SIDE * SIDE}, full covariances, k = {K}, {_LONG} steps")
+    print(f"{options.rows:,} x {options.side**2}, full covariances, k = {K}, {_LONG} steps")
     found = {}
     runs = [("clustem", "float32"), ("scikit-learn", "float64"), ("scikit-learn", "float32")]
     for who, kind in runs:
-        command = [sys.executable, __file__, "--rows", str(options.rows), "--one", who, kind]
+        command = [sys.executable, __file__, "--rows", str(options.rows)]
+        command += ["--side", str(options.side), "--one", who, kind]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found[who, kind] = result = json.loads(text.splitlines()[-1])
         print(

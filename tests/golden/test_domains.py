@@ -1,0 +1,71 @@
+"""The recipe for domains on a simulated ferroelectric film with known truth."""
+
+import numpy as np
+import pytest
+
+import clustem
+from clustem import samples
+from clustem.recipes.views import views
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_variants_and_substrate_are_found(seed):
+    sample = samples.domains(shape=(360, 440), random_state=seed)
+    found = clustem.segment(sample.signal, "domains")
+    scored = clustem.compare(found, sample.truth_for(found))
+    assert scored.ari > 0.93
+    assert scored.macro_f1 > 0.96
+    assert scored.compared > 0.8
+    assert found.details["positions"].shape == (found.mask.size, 2)
+
+
+def test_mean_patches_show_the_displacement():
+    """The light columns of each variant lie where its polarisation moves them."""
+    sample = samples.domains(shape=(360, 440), dose=400)
+    found = clustem.segment(sample.signal, "domains")
+    scored = clustem.compare(found, sample.truth_for(found))
+    expected = {0: (0, 1), 1: (-1, 0), 2: (0, -1), 3: (1, 0), 4: (0, 0)}
+    row, column = np.mgrid[-4:5, -4:5]
+    for number, variant in scored.matching.items():
+        middle = found.centers.data[number][15:24, 15:24]  # 8 px below and right of the middle
+        weight = np.clip(middle - np.quantile(middle, 0.6), 0, None)
+        at = np.array([(weight * row).sum(), (weight * column).sum()]) / weight.sum() + 19 - 19.5
+        assert np.abs(at - 1.2 * np.array(expected[variant])).max() < 0.5, (variant, at)
+
+
+def test_columns_of_the_sample_are_found():
+    sample = samples.domains(shape=(240, 300))
+    found = clustem.segment(sample.signal, "domains").details["positions"]
+    known = sample.details["columns"]
+    inside = ((known > 21) & (known < np.array([218, 278]))).all(axis=1)
+    distance = np.linalg.norm(known[inside][:, None] - found, axis=-1).min(axis=1)
+    assert np.mean(distance < 1.0) > 0.97
+
+
+def test_truth_is_sampled_at_the_patches():
+    sample = samples.domains(shape=(120, 150))
+    assert sample.labels_at([[3.4, 7.6], [110.0, 20.0]]).tolist() == [
+        sample.labels[3, 8],
+        sample.labels[110, 20],
+    ]
+
+
+def test_both_views_and_how_one_splits():
+    sample = samples.domains(shape=(200, 240))
+    settings = {"describe.size": 20, "cluster.covariance_type": "spherical", "cluster.n_init": 1}
+    found = views(sample.signal, **settings)
+    assert found.full.labels.data.shape == found.plane.labels.data.shape
+    assert found.plane.points.shape[1] == 2
+    assert found.split.counts.sum() > 0.8 * found.full.mask.size
+    assert len(found.plot().axes) == 3
+
+
+def test_report_shows_columns_on_the_image(tmp_path):
+    sample = samples.domains(shape=(160, 200))
+    found = clustem.segment(sample.signal, "domains")
+    folder = found.save(tmp_path / "result")
+    names = {file.stem for file in (folder / "figures").iterdir()}
+    assert {"image_map", "ellipses", "centers", "scree"} <= names
+    assert "phase_map" not in names
+    again = clustem.Segmentation.load(folder)
+    np.testing.assert_array_equal(again.details["positions"], found.details["positions"])
