@@ -2,12 +2,15 @@
 
 from clustem.report.center_plot import center_plot
 from clustem.report.colors import colors
+from clustem.report.ellipses import ellipses
+from clustem.report.image_map import image_map
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
 from clustem.report.phase_map import phase_map
 from clustem.report.scatter import scatter
 from clustem.report.scree import scree
 from clustem.report.side_by_side import side_by_side
+from clustem.report.split_views import split_views
 from clustem.report.unassigned_map import unassigned_map
 from clustem.report.write_centers import write_centers
 from clustem.report.write_labels import write_labels
@@ -19,12 +22,15 @@ from clustem.report.write_scores import write_scores
 __all__ = [
     "center_plot",
     "colors",
+    "ellipses",
+    "image_map",
     "margin_maps",
     "membership_maps",
     "phase_map",
     "scatter",
     "scree",
     "side_by_side",
+    "split_views",
     "unassigned_map",
     "write_centers",
     "write_labels",

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from clustem.model import OutputError, Projection
 from clustem.report._findings import default_title
 from clustem.report._html import Plate, page
+from clustem.report._placed import is_placed
 from clustem.report._sheet import styled
 from clustem.report.center_plot import center_plot
+from clustem.report.ellipses import ellipses
+from clustem.report.image_map import image_map
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
 from clustem.report.phase_map import phase_map
@@ -147,6 +150,25 @@ def _png(pixels: NDArray[np.uint8], dpi: int) -> bytes:
 def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[..., Any]]]:
     """Name, heading, caption and function of each figure that the projection can fill."""
     soft = projection.memberships is not None
+    placed = is_placed(projection)
+    if placed:
+        yield (
+            "image_map",
+            "Clusters on the image",
+            "Each patch in the color of its cluster, where its middle lies in the image.",
+            image_map,
+        )
+    if placed and projection.points.shape[1] > 1:
+        yield (
+            "ellipses",
+            "Plane of the first two features",
+            "Every patch is a dot; ellipses hold 50 % and 95 % of a normal distribution each.",
+            ellipses,
+        )
+    if placed and projection.mask.ndim == 1:  # a strip of atom columns in a row tells nothing
+        yield "centers", "What the clusters are made of", _center_caption(projection), center_plot
+        yield from _data_space(projection)
+        return
     yield (
         "phase_map",
         "Map of the clusters",
@@ -174,6 +196,19 @@ def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[...,
             ),
             margin_maps,
         )
+    yield from _data_space(projection)
+    if soft or projection.unassigned.any():
+        yield (
+            "unassigned",
+            "Unassigned positions",
+            "Positions that no cluster claims"
+            + (", and the largest membership of each position." if soft else "."),
+            unassigned_map,
+        )
+
+
+def _data_space(projection: Projection) -> Iterator[tuple[str, str, str, Callable[..., Any]]]:
+    """Figures of the features that were clustered."""
     if projection.points.shape[1]:
         yield (
             "scatter",
@@ -190,14 +225,6 @@ def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[...,
             "Components",
             "Share of the variance that each component explains. Filled: kept for the clustering.",
             scree,
-        )
-    if soft or projection.unassigned.any():
-        yield (
-            "unassigned",
-            "Unassigned positions",
-            "Positions that no cluster claims"
-            + (", and the largest membership of each position." if soft else "."),
-            unassigned_map,
         )
 
 
