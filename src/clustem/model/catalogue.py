@@ -76,8 +76,10 @@ class Catalogue(Mapping[str, Entry]):
 
     def _public(self, file: str) -> tuple[str, Callable[..., Any]]:
         module = importlib.import_module(f"{self._package}.{file}")
-        for name, thing in vars(module).items():
-            if _fold(name) == _fold(file) and getattr(thing, "__module__", "") == module.__name__:
+        named = [name for name in vars(module) if _fold(name) == _fold(file)]
+        for name in sorted(named, key=lambda name: name != file):  # `pca` goes before `PCA`
+            thing = getattr(module, name)
+            if getattr(thing, "__module__", "") == module.__name__:
                 return name, thing
         raise UnknownNameError.among(
             f"public thing in {module.__name__} named like", file, vars(module)
