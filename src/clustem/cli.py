@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,19 +85,24 @@ def demo(
     from clustem import compare, samples  # noqa: PLC0415  # --help stays fast
     from clustem._result_folder import check_output  # noqa: PLC0415
     from clustem.recipes import Recipe  # noqa: PLC0415
+    from clustem.samples._blockfile import write_blo  # noqa: PLC0415
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
     folder = output or Path(f"demo_{chosen.name}")
     check_output(folder, force=force)
     sample = samples.catalogue[chosen.name].step()
-    result = _segmented(sample.signal, chosen, None)
     beside = {}
-    if ("prepare", "beam_mask") in chosen.steps:
-        plain = chosen.with_settings({"prepare.beam_mask": False})
-        beside["without the beam mask"] = _segmented(sample.signal, plain, None)
-    _save(result, folder, force=force, beside=beside)
+    with tempfile.TemporaryDirectory() as temporary:
+        source = sample.signal
+        if chosen.data == "patterns":  # start from a real file format
+            source = write_blo(source, Path(temporary) / f"{chosen.name}.blo")
+        result = _segmented(source, chosen, None)
+        if ("prepare", "beam_mask") in chosen.steps:
+            plain = chosen.with_settings({"prepare.beam_mask": False})
+            beside["without the beam mask"] = _segmented(source, plain, None)
+        _save(result, folder, force=force, beside=beside)
     for title, found in {chosen.name: result, **beside}.items():
-        typer.echo(f"{title}, against the truth: {compare(found, sample.labels)}")
+        typer.echo(f"{title}, against the truth: {compare(found, sample.truth_for(found))}")
 
 
 @app.command()

@@ -119,11 +119,26 @@ def test_crop_moves_the_raw_signal_too():
     assert found.members(0).data.shape[1:] == (20,)
 
 
-def test_geometry_after_values_is_refused():
-    signal, _ = scan()
-    text = "[prepare.normalize]\n[prepare.rebin]\nscan=2\n[describe.spectra]\n[cluster.KMeans]\n"
-    with pytest.raises(InputError, match="must come before steps that change values"):
-        clustem.segment(signal, Recipe.from_toml(text + "[reproject.project]"))
+def test_what_moves_pixels_goes_before_masks_and_values():
+    text = "[prepare.normalize]\n[prepare.vacuum]\n[prepare.rebin]\nscan=2\n[prepare.pool]\n"
+    names = [step for _, step in Recipe.from_toml(text).steps]
+    assert names == ["rebin", "normalize", "vacuum", "pool"]
+    added = Recipe.from_toml(text).with_settings({"prepare.crop.rows": "2:7"})
+    assert [step for _, step in added.steps][:2] == ["rebin", "crop"]
+
+
+def test_none_can_be_said_in_a_recipe():
+    recipe = Recipe.named("diffraction").with_settings({"describe.patterns.normalize": "none"})
+    assert recipe.steps["describe", "patterns"]["normalize"] is None
+
+
+def test_the_recipes_that_fit():
+    assert Recipe.fitting(scan()[0]) == []
+    eds = scan()[0]
+    eds.set_signal_type("EDS_TEM")
+    assert Recipe.fitting(eds) == ["eds"]
+    assert Recipe.fitting(hs.signals.Signal2D(np.ones((3, 4, 5, 6)))) == ["diffraction"]
+    assert set(Recipe.fitting(hs.signals.Signal2D(np.ones((5, 6))))) == {"domains", "particles"}
 
 
 def test_a_recipe_without_an_end_is_refused():

@@ -71,7 +71,8 @@ class Parameter:
             if not ambiguous:
                 return _adapter(self.hint).validate_python(plain)
         except ValidationError:
-            pass
+            if plain == "none" and type(None) in _leaves(self.hint):  # TOML has no word for it
+                return None
         raise ParameterError(
             f"{self.name} must be {self.description}",
             got=_short(value),

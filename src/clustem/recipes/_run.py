@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
@@ -15,12 +13,18 @@ import numpy as np
 
 from clustem import __version__
 from clustem.model import Entry, InputError, Partition, Projection, Step, Table
-from clustem.recipes.reading import Scan
-from clustem.recipes.recipe import Recipe
+from clustem.recipes.reading import Scan, read
+from clustem.recipes.recipe import Recipe, kind_of
 from clustem.segmentation import Segmentation
 
 Progress = Callable[[str, float], None]
 _LOG = logging.getLogger(__name__)
+
+
+def read_for(recipe: Recipe, source: Any, lazy: bool | None) -> Scan:  # noqa: FBT001  # private
+    """Open what a recipe takes."""
+    axes = {"spectra": 1, "patterns": 2, "image": 2}.get(recipe.data)
+    return read(source, kind=recipe.signal, lazy=lazy, signal_axes=axes)
 
 
 class Run:
@@ -100,25 +104,12 @@ class Run:
         return {k: v for k, v in known.items() if v is not None and k in entry.parameters}
 
     def _prepare(self, entry: Entry, params: dict[str, Any]) -> str:
-        kind = _kind_of(entry)
+        kind = kind_of(entry)
         given = {**self._masks(entry), **params}
-        if kind == "geometry" and self.working is not self.raw:
-            raise InputError(
-                f"{entry.label} must come before steps that change values",
-                got="it after one",
-                cure="Put crop, rebin and calibration first in the recipe.",
-            )
         found = entry.step(self.working, **given)
         if kind.endswith("mask"):
             return self._add_mask(kind, found)
         signal = getattr(found, "signal", found)
-        before = self.scan_mask
-        if before is not None and signal.data.shape[: before.ndim] != before.shape:
-            raise InputError(
-                f"{entry.label} must come before a mask of the scan is made",
-                got="it after one",
-                cure="Put crop and rebin before the mask in the recipe.",
-            )
         self.working = signal
         if kind == "geometry":
             self.raw = signal
@@ -164,19 +155,12 @@ class Run:
         return self.table
 
     def _note(self) -> str:
-        return str(self._needed().details.get("note", ""))
-
-
-def _kind_of(entry: Entry) -> str:
-    hint = typing.get_type_hints(inspect.unwrap(entry.step), include_extras=True).get("return")
-    kind = (getattr(hint, "__metadata__", None) or ("",))[0]
-    if kind not in {"geometry", "values", "scan mask", "signal mask"}:
-        raise InputError(
-            f"{entry.label} must return a signal or a mask to be a step of a recipe",
-            got=f"{hint}",
-            cure="Call it from Python instead.",
-        )
-    return str(kind)
+        """Move the note of the last step out of the table: it belongs to that step only."""
+        table = self._needed()
+        details = dict(table.details)
+        note = str(details.pop("note", ""))
+        self.table = replace(table, details=details)
+        return note
 
 
 def _is_plain(value: Any) -> bool:

@@ -54,7 +54,9 @@ class Scan:
         return "sha256:" + hashlib.sha256(data.view(np.uint8).data).hexdigest()
 
 
-def read(source: Any, *, kind: str = "", lazy: bool | None = None) -> Scan:
+def read(
+    source: Any, *, kind: str = "", lazy: bool | None = None, signal_axes: int | None = None
+) -> Scan:
     """Open a scan with HyperSpy.
 
     Parameters
@@ -66,6 +68,8 @@ def read(source: Any, *, kind: str = "", lazy: bool | None = None) -> Scan:
         empty.
     lazy
         Whether to leave the data on disk; if None, files beyond 2 GB are.
+    signal_axes
+        Number of signal axes, for formats that do not say (``.npy``).
 
     Returns
     -------
@@ -94,14 +98,14 @@ def read(source: Any, *, kind: str = "", lazy: bool | None = None) -> Scan:
             cure="Wrap an array: hyperspy.api.signals.Signal1D(array).",
         )
     path = Path(source).expanduser()
-    signals = _load(path, lazy)
+    signals = _load(path, lazy, signal_axes)
     chosen = _of_kind(signals, kind, path.name)
     scan_shape = chosen.data.shape[: chosen.axes_manager.navigation_dimension]
     context = tuple(s for s in signals if s is not chosen and s.data.shape == scan_shape)
     return Scan(chosen, context, path)
 
 
-def _load(path: Path, lazy: bool | None) -> list[Any]:  # noqa: FBT001  # private
+def _load(path: Path, lazy: bool | None, signal_axes: int | None) -> list[Any]:  # noqa: FBT001  # private
     if not path.exists():
         raise InputError("The input must exist", got=path, cure="Check the path.")
     if path.is_dir() and path.suffix != ".zspy":
@@ -116,7 +120,7 @@ def _load(path: Path, lazy: bool | None) -> list[Any]:  # noqa: FBT001  # privat
     try:
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")  # of the readers; what matters is checked below
-            return open_file(path, lazy)
+            return open_file(path, lazy, signal_axes=signal_axes)
     except InputError:
         raise
     except PermissionError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import tomllib
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -30,6 +32,8 @@ class Recipe:
         What it is for, one line.
     signal
         Start of the signal type that it takes, for example ``"EDS"``; any if empty.
+    data
+        What it takes: ``"spectra"`` or ``"patterns"`` on a scan, or an ``"image"``; any if empty.
     steps
         Parameters by ``(room, step)``, in the order of the rooms.
 
@@ -43,6 +47,7 @@ class Recipe:
     name: str
     title: str
     signal: str
+    data: str
     steps: Mapping[tuple[str, str], Mapping[str, Any]]
 
     @classmethod
@@ -99,7 +104,7 @@ class Recipe:
                 )
             for step, params in found.items():
                 steps[room, step] = _checked(_entry(room, step), params)
-        known = {"name", "title", "signal"}
+        known = {"name", "title", "signal", "data"}
         for key in head:
             if key not in known:
                 raise UnknownNameError.among("key of [recipe]", key, known)
@@ -107,14 +112,22 @@ class Recipe:
             str(head.get("name", where)),
             str(head.get("title", "")),
             str(head.get("signal", "")),
+            str(head.get("data", "")),
             _ordered(steps),
         )
 
     @classmethod
     def fitting(cls, signal: Any) -> list[str]:
-        """List the built-in recipes for a signal's type, the most specific first."""
+        """List the built-in recipes for a signal's type and axes, the most specific first."""
         kind = str(signal.metadata.get_item("Signal.signal_type", ""))
-        found = [recipe for recipe in map(cls.named, cls.names()) if kind.startswith(recipe.signal)]
+        manager = signal.axes_manager
+        dimensions = manager.signal_dimension, manager.navigation_dimension > 0
+        data = {(1, True): "spectra", (2, True): "patterns", (2, False): "image"}.get(dimensions)
+        found = [
+            recipe
+            for recipe in map(cls.named, cls.names())
+            if kind.startswith(recipe.signal) and recipe.data in {"", data}
+        ]
         return [recipe.name for recipe in sorted(found, key=lambda recipe: -len(recipe.signal))]
 
     def entries(self) -> list[Entry]:
@@ -123,7 +136,7 @@ class Recipe:
 
     def to_toml(self) -> str:
         """Write the recipe as TOML; :meth:`from_toml` reads it back the same."""
-        head = {"name": self.name, "title": self.title, "signal": self.signal}
+        head = {"name": self.name, "title": self.title, "signal": self.signal, "data": self.data}
         tables = [("recipe", head)]
         tables += [(f"{room}.{step}", params) for (room, step), params in self.steps.items()]
         return "\n".join(_table(name, values) for name, values in tables)
@@ -185,7 +198,7 @@ def _checked(entry: Entry, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ordered(steps: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
-    """Put steps in the order of the rooms; within a room their own order stays."""
+    """Put steps in the order of the rooms, and in prepare what moves pixels first."""
     for room in _ONE_EACH:
         names = [step for r, step in steps if r == room]
         if len(names) > 1:
@@ -194,7 +207,31 @@ def _ordered(steps: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[s
                 got=" and ".join(names),
                 cure=f"Replace it: {room}={names[-1]}.",
             )
-    return {key: dict(steps[key]) for key in sorted(steps, key=lambda key: ROOMS.index(key[0]))}
+
+    def place(key: tuple[str, str]) -> tuple[int, bool]:
+        moves = key[0] == "prepare" and kind_of(_entry(*key)) == "geometry"
+        return ROOMS.index(key[0]), not moves
+
+    return {key: dict(steps[key]) for key in sorted(steps, key=place)}
+
+
+def kind_of(entry: Entry) -> str:
+    """Return what a preparation makes: see ``clustem.model.kinds``.
+
+    Raises
+    ------
+    InputError
+        If it makes neither a signal nor a mask.
+    """
+    hint = typing.get_type_hints(inspect.unwrap(entry.step), include_extras=True).get("return")
+    kind = (getattr(hint, "__metadata__", None) or ("",))[0]
+    if kind not in {"geometry", "values", "scan mask", "signal mask"}:
+        raise InputError(
+            f"{entry.label} must return a signal or a mask to be a step of a recipe",
+            got=f"{hint}",
+            cure="Call it from Python instead.",
+        )
+    return str(kind)
 
 
 def _owner(steps: Mapping[tuple[str, str], Any], room: str, param: str) -> tuple[str, str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clustem.recipes._run import Progress, Run
-from clustem.recipes.reading import read
+from clustem.recipes._run import Progress, Run, read_for
 from clustem.recipes.recipe import ROOMS, Recipe
 from clustem.segmentation import Segmentation
 
@@ -54,6 +53,6 @@ def segment(
     """
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
     chosen = chosen.with_settings(settings)
-    run = Run(read(source, kind=chosen.signal, lazy=lazy), len(chosen.steps), progress)
+    run = Run(read_for(chosen, source, lazy), len(chosen.steps), progress)
     run.do_all(chosen, ROOMS)
     return run.result(chosen)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clustem.model import ParameterError
-from clustem.recipes._run import Progress, Run
-from clustem.recipes.reading import read
+from clustem.recipes._run import Progress, Run, read_for
 from clustem.recipes.recipe import Recipe
 from clustem.segmentation import Segmentation
 
@@ -64,7 +63,7 @@ def sweep(
         raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
     before = sum(room not in {"cluster", "reproject"} for room, _ in base.steps)
     total = before + (len(base.steps) - before) * len(chosen)
-    run = Run(read(source, kind=base.signal, lazy=lazy), total, progress)
+    run = Run(read_for(base, source, lazy), total, progress)
     run.do_all(base, ("prepare", "describe", "reduce"))
     run.share(chosen[max(chosen)])
     results = {}

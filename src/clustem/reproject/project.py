@@ -106,15 +106,15 @@ def _sums(table: Table, labels: NDArray[np.int16], k: int) -> _Sums:
     shift = rows.pilot_mean()
     left_out = _left_out(table, rows.row_shape)
 
-    def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[NDArray[np.float64], ...]:
-        here = labels[where]
-        total, square = np.zeros((k + 1, rows.shape[1])), np.zeros((k, rows.shape[1]))
-        for i in np.unique(here):  # the unassigned, -1, go last
-            members = np.subtract(block[here == i], shift, dtype=np.float64)
-            total[i] = members.sum(axis=0)
-            if i >= 0:
-                square[i] = np.einsum("ij,ij->j", members, members)
-        return total, square, block[:, left_out].sum(axis=1, dtype=np.float64)
+    narrow = rows.dtype.itemsize <= 2  # then float32 holds a shifted value to all its digits
+    working = np.float32 if narrow else np.float64
+
+    def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[NDArray[Any], ...]:
+        x = np.subtract(block, shift, dtype=working)
+        member = np.zeros((k + 1, len(x)), dtype=working)
+        member[labels[where], np.arange(len(x))] = 1  # the unassigned, -1, go last
+        hidden = np.nansum(block[:, left_out], axis=1, dtype=np.float64)
+        return member @ x, member[:k] @ np.square(x, out=x), hidden
 
     total, square = np.zeros((k + 1, rows.shape[1])), np.zeros((k, rows.shape[1]))
     hidden = np.zeros(len(rows), dtype=np.float32)
