@@ -42,8 +42,8 @@ def split_views(
     Returns
     -------
     :
-        A ``matplotlib.figure.Figure``, 183 mm wide. Rows of the table are clusters of the first, and
-        add up to 100 % over the clusters of the second, whose colors and order are matched.
+        A ``matplotlib.figure.Figure``, 183 mm wide. Rows of the table are clusters of the first,
+        and add up to 100 % over the clusters of the second, whose colors and order are matched.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def split_views(
         else:
             draw_map(ax, painted(projection), frame)
         scale_bar(sheet, left, _EDGE + _TITLE + height, width, frame)
-    _table(sheet, first, second, table_top, titles, hue)
+    _table(sheet, first, second, top=table_top, titles=titles, hue=hue)
     return sheet.figure
 
 
@@ -114,6 +114,7 @@ def _table(
     sheet: Sheet,
     first: Projection,
     second: Projection,
+    *,
     top: float,
     titles: tuple[str, str],
     hue: NDArray[np.intp],
