@@ -48,6 +48,9 @@ def main() -> None:
     parser.add_argument("--peers", default="fast", help="fast, all, none, or names with commas")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each; the median is shown")
     parser.add_argument("--file", type=Path, help="keep the simulated scan there and use it again")
+    parser.add_argument(
+        "--peer-python", default=sys.executable, help="interpreter that has faiss and sklearnex"
+    )
     parser.add_argument("--run", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
@@ -60,7 +63,7 @@ def main() -> None:
             started = time.perf_counter()
             simulate(path, args.scan)
             print(f"simulated {path.name} in {time.perf_counter() - started:.0f} s")
-        compare(names, path, args.scan, args.repeat)
+        compare(names, path, args)
 
 
 # ---------------------------------------------------------------------------- contenders
@@ -186,13 +189,15 @@ def faiss(path: Path):
 # ---------------------------------------------------------------------------- the table
 
 
-def compare(names: list[str], path: Path, scan: str, repeat: int) -> None:
+def compare(names: list[str], path: Path, args: argparse.Namespace) -> None:
+    scan, repeat = args.scan, args.repeat
     results: dict[str, list[dict[str, float]]] = {}
     for turn in range(repeat):
         for name in names:
             if turn and name in {"sklearn", "faiss", "intelex"}:
                 continue  # minutes each: once
-            command = [sys.executable, __file__, "--run", name, "--file", str(path), "--scan", scan]
+            python = args.peer_python if name in {"intelex", "faiss"} else sys.executable
+            command = [python, __file__, "--run", name, "--file", str(path), "--scan", scan]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 if not turn:

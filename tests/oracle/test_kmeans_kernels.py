@@ -256,13 +256,13 @@ def test_starts_side_by_side_go_as_each_alone():
     sketch = Sketch(np.tile(rows, (50, 1))[:25000])
     weights = random.integers(1, 3, 25000).astype(float)
     centers = np.stack([sketch.z[random.choice(500, 7, replace=False)] for _ in range(5)])
-    together = kmeans_batch.settle(sketch, weights, centers.astype(float), max_iter=200)
+    together = kmeans_batch.settle(sketch.z, weights, centers.astype(float), max_iter=200)
     for start, alone in zip(centers, together, strict=True):
         slow = kmeans_starts.lloyd(sketch.z, weights, start.astype(float), max_iter=200)
         assert alone.settled
         assert (alone.labels == slow.labels).mean() > 0.999
         assert alone.inertia == pytest.approx(slow.inertia, rel=1e-5)
-        one = kmeans_batch.settle(sketch, weights, start[None].astype(float), max_iter=200)[0]
+        one = kmeans_batch.settle(sketch.z, weights, start[None].astype(float), max_iter=200)[0]
         assert_array_equal(one.labels, alone.labels)
 
 

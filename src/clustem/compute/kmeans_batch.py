@@ -9,21 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.compute._simd import TILE_COLUMNS, TILE_ROWS, multiply_tile
-from clustem.compute.kmeans_sketch import Sketch
 from clustem.compute.kmeans_starts import Start, add_row, distance, reseed
 
 F64 = NDArray[np.float64]
 
 
 def settle(
-    sketch: Sketch, weights: F64, centers: F64, *, max_iter: int, rest: int = 0
+    z: NDArray[np.float32], weights: F64, centers: F64, *, max_iter: int, rest: int = 0
 ) -> list[Start]:
     """Iterate starts in a sketch, side by side.
 
     Parameters
     ----------
-    sketch
-        With float32 coordinates.
+    z
+        Coordinates (n, r).
     weights
         Weight of each row (n,).
     centers
@@ -33,11 +32,11 @@ def settle(
     rest
         A start ends when at most so many labels change.
     """
-    n, count = len(sketch), len(centers)
+    n, count = len(z), len(centers)
     labels = np.empty((count, -(-n // TILE_COLUMNS) * TILE_COLUMNS), dtype=np.int32)
     centers, inertia = centers.copy(), np.zeros(count)
     n_iter, settled = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
-    iterate_batch(sketch.z, weights, centers, labels, (max_iter, rest), inertia, n_iter, settled)
+    iterate_batch(z, weights, centers, labels, (max_iter, rest), inertia, n_iter, settled)
     return [
         Start(labels[s, :n], centers[s], float(inertia[s]), int(n_iter[s]), bool(settled[s]))
         for s in range(count)

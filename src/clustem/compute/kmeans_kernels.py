@@ -15,6 +15,9 @@ import numpy as np
 from clustem.compute._simd import TILE_COLUMNS, TILE_ROWS, multiply_tile
 from clustem.compute.transform import CHUNK, FASTMATH
 
+_STAGGER = 16
+"""Rows of a buffer lie this far off a power of two, lest they share the same lines of the cache."""
+
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
 def center_narrow(row, scale, shift, origin, out):
@@ -80,7 +83,7 @@ def sketch_block(block, narrow, scale, shift, origin, layout, panels, z, squares
         Output (m,), float64.
     """
     n, width = block.shape[0], z.shape[1]
-    buffer = np.zeros((TILE_ROWS, CHUNK), np.float32)
+    buffer = np.zeros((TILE_ROWS, CHUNK + _STAGGER), np.float32)
     scale32, shift32 = scale.astype(np.float32), shift.astype(np.float32)
     for c in range(len(layout.ptr) - 1):
         low = c * CHUNK
@@ -103,7 +106,7 @@ def sketch_block(block, narrow, scale, shift, origin, layout, panels, z, squares
                 multiply_tile(  # type: ignore[call-arg]  # numba gives its context
                     buffer,
                     0,
-                    CHUNK,
+                    CHUNK + _STAGGER,
                     panels,
                     (p * panels.shape[1] + low) * TILE_COLUMNS,
                     z,
@@ -128,16 +131,52 @@ def add_sums(block, scale, shift, layout, cells, weights, sums):
     sums
         Output (cells, K), float64.
     """
+    order = np.argsort(cells, kind="mergesort")
+    a, b = scale * weights, shift * weights
+    first_of_all = np.searchsorted(cells[order], 0)
     for c in range(len(layout.ptr) - 1):
-        for i in range(block.shape[0]):
-            if cells[i] < 0:
-                continue
-            a, b = scale[i] * weights[i], shift[i] * weights[i]
+        first = first_of_all
+        while first < len(order):
+            cell, count = cells[order[first]], 1
+            while count < 4 and first + count < len(order) and cells[order[first + count]] == cell:
+                count += 1
+            one, two, three, four = order[first], order[first], order[first], order[first]
+            if count == 4:
+                two, three, four = order[first + 1], order[first + 2], order[first + 3]
             for s in range(layout.ptr[c], layout.ptr[c + 1]):
                 start, to, size = layout.source[s], layout.target[s], layout.length[s]
-                row, total = block[i, start : start + size], sums[cells[i], to : to + size]
-                for k in range(size):
-                    total[k] += np.float64(row[k]) * a + b
+                stop, total = start + size, sums[cell, to : to + size]
+                if count == 4:
+                    add_four(
+                        block[one, start:stop],
+                        block[two, start:stop],
+                        block[three, start:stop],
+                        block[four, start:stop],
+                        (a[one], a[two], a[three], a[four]),
+                        b[one] + b[two] + b[three] + b[four],
+                        total,
+                    )
+                else:
+                    for m in range(first, first + count):
+                        add_one(block[order[m], start:stop], a[order[m]], b[order[m]], total)
+            first += count
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def add_one(row, scale, shift, total):
+    """Add a row to a sum."""
+    for k in range(len(row)):
+        total[k] += np.float64(row[k]) * scale + shift
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
+def add_four(one, two, three, four, scales, shift, total):
+    """Add four rows to a sum that is loaded and stored once."""
+    s1, s2, s3, s4 = scales
+    for k in range(len(one)):
+        near = np.float64(one[k]) * s1 + np.float64(two[k]) * s2
+        far = np.float64(three[k]) * s3 + np.float64(four[k]) * s4
+        total[k] += near + far + shift
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
@@ -158,7 +197,7 @@ def dots_block(block, narrow, scale, shift, origin, layout, centers, dots, squar
         Output (m,), float64: squared norms of the centered rows.
     """
     n, k = block.shape[0], centers.shape[0]
-    buffer = np.empty((2, CHUNK), centers.dtype)
+    buffer = np.empty((2, CHUNK + _STAGGER), centers.dtype)
     scale32, shift32 = scale.astype(np.float32), shift.astype(np.float32)
     for c in range(len(layout.ptr) - 1):
         low = c * CHUNK

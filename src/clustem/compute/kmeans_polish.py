@@ -142,7 +142,7 @@ class Polish:
         self._known[:], self._epoch[:] = 0.0, 0
         self._rest, self._moved = np.zeros_like(self._rest), [np.zeros_like(self._moved[0])]
         self._place(self.centers)
-        start = settle(self.sketch, self.weights, self._near[None], max_iter=max(1, max_iter))[0]
+        start = settle(self.sketch.z, self.weights, self._near[None], max_iter=max(1, max_iter))[0]
         self._move_to(start.labels)
         return start.n_iter
 
@@ -154,7 +154,7 @@ class Polish:
         if len(moved):
             work = partial(change_of_sums, self.sketch.reader, self.weights, old, labels)
             for _, (touched, change) in self.sketch.visit(work, subset=moved):
-                self.sums[touched] += change
+                _add(self.sums, touched, change)
 
     def _counts(self) -> F64:
         placed = np.maximum(self.labels, 0)
@@ -195,7 +195,7 @@ class Polish:
             self._remember(where, labels, dots)
             if len(touched):
                 changed = True
-                self.sums[touched] += change
+                _add(self.sums, touched, change)
         return len(doubtful), changed
 
     def _judge(self) -> NDArray[np.uint8]:
@@ -270,6 +270,12 @@ class Polish:
         return float(sum(self.weights[where] @ own for where, own in sketch.visit(work)))
 
 
+def _add(sums: F64, touched: NDArray[np.intp], part: F64) -> None:
+    """Add to some rows in place; an indexed sum would copy them twice."""
+    for row, more in zip(touched, part, strict=True):
+        sums[row] += more
+
+
 def _gaps(vectors: F64) -> F64:
     """Return the distances between all rows, rounded up."""
     gram = vectors @ vectors.T
@@ -282,5 +288,5 @@ def cell_sums(sketch: Sketch, cells: NDArray[np.int32], weights: F64, n_cells: i
     """Return the weighted sums (n_cells, K), not centered, of the rows of each cell."""
     sums = np.zeros((n_cells, sketch.transform.n_kept))
     for _, (touched, part) in sketch.visit(partial(sums_of_cells, sketch.reader, cells, weights)):
-        sums[touched] += part
+        _add(sums, touched, part)
     return sums

@@ -20,8 +20,10 @@ from clustem.compute.kmeans_starts import Start, lloyd, plus_plus, swap
 F64 = NDArray[np.float64]
 SEEDING_ROWS = 4096
 """k-means++ draws its centers from so many rows, each start from others."""
+ROUGH_ROWS = 8192
+"""Where there are more than twice as many rows, starts iterate on so many first."""
 _CANDIDATES = 3
-_RESTING = 500
+_RESTING = 200
 _SWAPS_PER_CLUSTER = 6
 _CHEAP = 10**7
 _CLOSE = 0.005
@@ -156,9 +158,8 @@ def _starts(
         centers = np.stack(list(pool.map(seed, seeds)))
         if sketch.z.dtype == np.float64:
             return list(pool.map(lambda c: lloyd(sketch.z, weights, c, max_iter=max_iter), centers))
-        groups = np.array_split(centers, min(n_init, sketch.threads))
-        rest = len(sketch) // _RESTING
-        rough = partial(settle, sketch, weights, max_iter=max_iter, rest=rest)
+        groups = np.array_split(np.arange(n_init), min(n_init, sketch.threads))
+        rough = partial(_rough, sketch, weights, centers, max_iter, random_state)
         starts = [start for group in pool.map(rough, groups) for start in group]
         # The last few changes take most of the iterations: only the best go on to the end.
         few = sorted(range(n_init), key=lambda s: starts[s].inertia)[:_CANDIDATES]
@@ -180,11 +181,32 @@ def _improve(
         starts[best] = swap(sketch.z, weights, starts[best], draws, max_iter=max_iter)
 
 
+def _rough(
+    sketch: Sketch,
+    weights: F64,
+    centers: F64,
+    max_iter: int,
+    random_state: int,
+    group: NDArray[np.intp],
+) -> list[Start]:
+    """Iterate some starts until little changes: on some rows first where there are many."""
+    n, centers = len(sketch), centers[group]
+    limits = {"max_iter": max_iter}
+    if n > 2 * ROUGH_ROWS:
+        some = np.random.default_rng([random_state, 2]).choice(n, ROUGH_ROWS, replace=False)
+        some.sort()
+        rest = ROUGH_ROWS // _RESTING
+        found = settle(sketch.z[some], weights[some], centers, rest=rest, **limits)
+        centers = np.stack([start.centers for start in found])
+    return settle(sketch.z, weights, centers, rest=n // _RESTING, **limits)
+
+
 def _go_on(sketch: Sketch, weights: F64, start: Start, max_iter: int) -> Start:
+    """Iterate one start to its end. Little moves now: bounds spare most rows."""
     if start.settled or start.n_iter >= max_iter:
         return start
     left = max_iter - start.n_iter
-    end = settle(sketch, weights, start.centers[None], max_iter=left)[0]
+    end = lloyd(sketch.z, weights, start.centers, max_iter=left)
     return replace(end, n_iter=start.n_iter + end.n_iter)
 
 
