@@ -322,6 +322,24 @@ def test_rows_that_are_no_numbers_are_named():
         KMeans(3).fit(rows)
 
 
+@pytest.mark.parametrize(("n", "width"), [(50, 3), (3000, 900)])
+@pytest.mark.parametrize("value", [1e300, -1e200])
+def test_values_beyond_all_measure_are_refused_not_turned_into_nan(n, width, value):
+    rows = np.random.default_rng(0).normal(size=(n, width))
+    rows[n // 2, 1] = value
+    with pytest.raises(InputError, match="farther from the mean") as refusal:
+        KMeans(3).fit(rows)
+    assert refusal.value.cure
+
+
+def test_a_sketch_of_scaled_rows_serves_estimators_that_do_not_scale():
+    rows, k = PROBLEMS["counts"]
+    scaled = ScaledRows(Rows(rows), RowTransform(900, normalize="l2"))
+    shared, own = KMeans(k).fit(Sketch(scaled)), KMeans(k).fit(scaled)
+    assert_array_equal(shared.labels_, own.labels_)
+    assert_array_equal(shared.cluster_centers_, own.cluster_centers_)
+
+
 def test_progress_rises_to_one():
     shares = []
     KMeans(4, progress=shares.append).fit(PROBLEMS["low contrast, many rows"][0])

@@ -12,6 +12,8 @@ from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
 BLOCK_BYTES = 16 * 2**20
+_AROUND = 2 * 2**20
+_AT_A_TIME = 16
 
 
 def as_array(data: Any) -> Any:
@@ -46,6 +48,21 @@ def is_dask(data: Any) -> bool:
     return hasattr(data, "dask") and hasattr(data, "compute")
 
 
+def pick(data: NDArray[Any], numbers: NDArray[np.intp]) -> NDArray[Any]:
+    """Copy single rows (along the first axis).
+
+    Of a mapped file, a few at a time: each may bring some MiB of its surroundings with it.
+    """
+    if not _is_memmap_view(data):
+        return np.asarray(data[numbers])
+    out = np.empty((len(numbers), *data.shape[1:]), dtype=data.dtype)
+    for first in range(0, len(numbers), _AT_A_TIME):
+        part = slice(first, first + _AT_A_TIME)
+        out[part] = data[numbers[part]]
+        release(data)
+    return out
+
+
 def release(data: NDArray[Any]) -> None:
     """Let the pages of a mapped file go: they stay in the system's cache, not in the process.
 
@@ -65,7 +82,8 @@ def release(data: NDArray[Any]) -> None:
         return
     start = np.frombuffer(base, dtype=np.uint8).__array_interface__["data"][0]
     low, high = byte_bounds(data)
-    first = (low - start) // mmap.PAGESIZE * mmap.PAGESIZE
+    # Reading on from a neighbouring block may have brought pages back that lie before this one.
+    first = max(0, low - start - _AROUND) // mmap.PAGESIZE * mmap.PAGESIZE
     with contextlib.suppress(OSError, ValueError):
         base.madvise(mmap.MADV_DONTNEED, first, high - start - first)
 

@@ -101,16 +101,17 @@ class Polish:
             Stop when the centers' squared shift is at most this share of the mean square of the
             centered rows.
         progress
-            Called with the share of rows that were certain, after each iteration.
+            Called with the largest share of rows so far that were certain, after each iteration.
         """
         scatter = float(self.weights @ self.sketch.squares / self.weights.sum())
-        certified, n_iter, deeper = False, 0, _DEEPER
+        certified, n_iter, deeper, sure = False, 0, _DEEPER, 0.0
         while True:
             n_iter += 1
             known = bool((self.labels >= 0).all())
             read, changed = self._assign()
+            sure = max(sure, 1.0 - read / len(self.labels))
             if progress is not None:
-                progress(1.0 - read / len(self.labels))
+                progress(sure)
             empty = self._counts() <= 0.0
             if n_iter == max_iter:
                 certified = not changed and not empty.any()

@@ -18,6 +18,7 @@ from clustem.compute.kmeans_kernels import add_sums, center_block, dots_block, s
 from clustem.compute.rows import Rows
 from clustem.compute.scaled_rows import ScaledRows
 from clustem.compute.transform import RowTransform, plain
+from clustem.model import InputError
 
 T = TypeVar("T")
 Progress = Callable[[float], None]
@@ -26,6 +27,7 @@ SMALL_WIDTH = 64
 """Rows of up to so many kept columns are their own sketch."""
 SMALL_SIZE = 2**21
 """A matrix of up to so many values is its own sketch, in float64."""
+_FARTHEST = 1e18
 WIDTH = 32
 """Number of coordinates of a sketch, unless the clusters are many."""
 
@@ -265,6 +267,8 @@ class Sketch:
         self.reader = RowReader(self.centering, self.scale, self.shift)
         # Rounding: of a sum of K float32 products, and of the centered values themselves.
         norm = np.sqrt(self.squares)
+        if not norm.max() < (_FARTHEST if dtype == np.float32 else _FARTHEST**4):
+            raise _too_far(f"row {int(np.argmax(norm))}")
         unit = (2.0 + 0.05 * np.sqrt(kept)) * (norm + self._raw_norms(norm))
         self.error, self.error32 = (float(np.finfo(t).eps) * unit for t in (dtype, np.float32))
         held = np.einsum("ij,ij->i", self.z, self.z, dtype=np.float64)
@@ -287,7 +291,10 @@ def _center(sample: NDArray[Any], transform: RowTransform) -> tuple[Centering, N
     add_sums(sample, scale, shift, transform.layout, cells, np.full(count, 1.0 / count), mean)
     out = np.empty((count, kept), dtype=np.float32)
     squares = np.zeros(count)
-    gain = 1.0
+    largest = float(np.abs(mean).max())
+    if not largest < _FARTHEST**8:
+        raise _too_far("values whose squares overflow")
+    gain = 1.0 if largest < _FARTHEST else 2.0 ** -round(np.log2(largest))
     for _ in range(2):  # first to find the gain, then with it
         centering = Centering(transform, gain, (mean[0] * gain).astype(np.float32))
         squares[:] = 0.0
@@ -300,9 +307,19 @@ def _center(sample: NDArray[Any], transform: RowTransform) -> tuple[Centering, N
             out,
             squares,
         )
-        level = float(np.sqrt(squares.mean())) or float(np.abs(mean).max())
+        level = float(np.sqrt(squares.mean())) or largest * gain
+        if not np.isfinite(level):
+            raise _too_far("values whose squares overflow")
         gain *= 2.0 ** -round(np.log2(level)) if level > 0.0 else 1.0
     return centering, out
+
+
+def _too_far(found: str) -> InputError:
+    return InputError(
+        "Rows must not be 10^18 times farther from the mean row than others",
+        got=found,
+        cure="Look for a broken value; exclude that row or column with a mask.",
+    )
 
 
 def _panels(basis: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute._storage import BLOCK_BYTES, as_array, is_dask, release
+from clustem.compute._storage import BLOCK_BYTES, as_array, is_dask, pick, release
 from clustem.compute._threads import cores, one_blas_thread
 from clustem.model import InputError
 
@@ -353,7 +353,7 @@ def _as_rows(data: NDArray[Any], where: Where, keep: Any) -> NDArray[Any]:
     if keep.dtype == np.bool_:
         picked = data.reshape(len(keep), -1)[keep]
     else:
-        picked = data[keep].reshape(len(keep), -1)
+        picked = pick(data, keep).reshape(len(keep), -1)
     return picked
 
 
