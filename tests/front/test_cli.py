@@ -155,8 +155,12 @@ def test_a_full_disk_leaves_nothing(files, tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_leaves_nothing_and_exits_130(tmp_path):
+    code = (  # a runner in the background has SIGINT ignored, and children inherit that
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from clustem.cli import main; main()"
+    )
     process = subprocess.Popen(
-        [*COMMAND, "demo", "eds", "-o", "out"],
+        [sys.executable, "-c", code, "demo", "eds", "-o", "out"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

@@ -92,7 +92,7 @@ def gabor(
     --------
     >>> import hyperspy.api as hs
     >>> image = np.sin(2 * np.pi * np.arange(64) / 5) * np.ones((48, 1))
-    >>> table = gabor(hs.signals.Signal2D(image), orientations=4)
+    >>> table = gabor(hs.signals.Signal2D(image), orientations=4, wavelengths=[5.0])
     >>> table.rows.shape, [round(w) for w in table.details["wavelengths"]]
     ((3072, 4), [5])
     """

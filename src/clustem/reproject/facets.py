@@ -61,7 +61,7 @@ def facets(
     >>> from sklearn.cluster import KMeans
     >>> from clustem.describe import gabor
     >>> image = np.sin(2 * np.pi * np.arange(64) / 5) * np.ones((48, 1)); image[:, 30:] = 0
-    >>> table = gabor(hs.signals.Signal2D(image), orientations=4)
+    >>> table = gabor(hs.signals.Signal2D(image), orientations=4, wavelengths=[5.0])
     >>> found = KMeans(3, random_state=0).fit(np.asarray(table.rows))
     >>> facets(Partition.from_estimator(found, table)).n_clusters
     2
