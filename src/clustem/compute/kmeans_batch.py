@@ -15,7 +15,13 @@ F64 = NDArray[np.float64]
 
 
 def settle(
-    z: NDArray[np.float32], weights: F64, centers: F64, *, max_iter: int, rest: int = 0
+    z: NDArray[np.float32],
+    weights: F64,
+    centers: F64,
+    *,
+    max_iter: int,
+    rest: int = 0,
+    columns: NDArray[np.float32] | None = None,
 ) -> list[Start]:
     """Iterate starts in a sketch, side by side.
 
@@ -31,12 +37,15 @@ def settle(
         Iterations at most.
     rest
         A start ends when at most so many labels change.
+    columns
+        The same coordinates as :func:`columns_of` gives them, for whoever calls several times.
     """
+    columns = columns_of(z) if columns is None else columns
     n, count = len(z), len(centers)
     labels = np.empty((count, -(-n // TILE_COLUMNS) * TILE_COLUMNS), dtype=np.int32)
     centers, inertia = centers.copy(), np.zeros(count)
     n_iter, settled = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
-    iterate_batch(z, weights, centers, labels, (max_iter, rest), inertia, n_iter, settled)
+    iterate_batch(z, columns, weights, centers, labels, (max_iter, rest), inertia, n_iter, settled)
     return [
         Start(labels[s, :n], centers[s], float(inertia[s]), int(n_iter[s]), bool(settled[s]))
         for s in range(count)
@@ -44,13 +53,13 @@ def settle(
 
 
 @nb.njit(nogil=True, cache=True)
-def iterate_batch(z, weights, centers, labels, limits, inertia, n_iter, settled):
+def iterate_batch(z, columns, weights, centers, labels, limits, inertia, n_iter, settled):
     """Move the centers of all starts until no label changes.
 
     Parameters
     ----------
-    z
-        Array (n, r), float32.
+    z, columns
+        Coordinates (n, r), float32, and the same from :func:`columns_of`.
     weights
         Weight of each row (n,).
     centers
@@ -64,7 +73,6 @@ def iterate_batch(z, weights, centers, labels, limits, inertia, n_iter, settled)
     """
     starts, k, _ = centers.shape
     sums, counts = np.zeros(centers.shape), np.zeros((starts, k))
-    columns = _columns(z)
     active = np.arange(starts)
     labels[:] = -1
     while len(active):
@@ -90,7 +98,7 @@ def iterate_batch(z, weights, centers, labels, limits, inertia, n_iter, settled)
 
 
 @nb.njit(nogil=True, cache=True)
-def _columns(z):
+def columns_of(z):
     """Copy the rows to panels (tiles, r, TILE_COLUMNS): one column per row."""
     n, width = z.shape
     out = np.zeros(((n + TILE_COLUMNS - 1) // TILE_COLUMNS, width, TILE_COLUMNS), np.float32)

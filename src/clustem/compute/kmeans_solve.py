@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.compute._threads import one_blas_thread
-from clustem.compute.kmeans_batch import settle
+from clustem.compute.kmeans_batch import columns_of, settle
 from clustem.compute.kmeans_polish import Outcome, Polish, cell_sums
 from clustem.compute.kmeans_sketch import Sketch
 from clustem.compute.kmeans_starts import Start, lloyd, plus_plus, swap
@@ -159,7 +159,8 @@ def _starts(
         if sketch.z.dtype == np.float64:
             return list(pool.map(lambda c: lloyd(sketch.z, weights, c, max_iter=max_iter), centers))
         groups = np.array_split(np.arange(n_init), min(n_init, sketch.threads))
-        rough = partial(_rough, sketch, weights, centers, max_iter, random_state)
+        columns = columns_of(sketch.z)
+        rough = partial(_rough, sketch, columns, weights, centers, max_iter, random_state)
         starts = [start for group in pool.map(rough, groups) for start in group]
         # The last few changes take most of the iterations: only the best go on to the end.
         few = sorted(range(n_init), key=lambda s: starts[s].inertia)[:_CANDIDATES]
@@ -183,6 +184,7 @@ def _improve(
 
 def _rough(
     sketch: Sketch,
+    columns: NDArray[np.float32],
     weights: F64,
     centers: F64,
     max_iter: int,
@@ -191,14 +193,14 @@ def _rough(
 ) -> list[Start]:
     """Iterate some starts until little changes: on some rows first where there are many."""
     n, centers = len(sketch), centers[group]
-    limits = {"max_iter": max_iter}
     if n > 2 * ROUGH_ROWS:
         some = np.random.default_rng([random_state, 2]).choice(n, ROUGH_ROWS, replace=False)
         some.sort()
         rest = ROUGH_ROWS // _RESTING
-        found = settle(sketch.z[some], weights[some], centers, rest=rest, **limits)
+        found = settle(sketch.z[some], weights[some], centers, max_iter=max_iter, rest=rest)
         centers = np.stack([start.centers for start in found])
-    return settle(sketch.z, weights, centers, rest=n // _RESTING, **limits)
+    rest = n // _RESTING
+    return settle(sketch.z, weights, centers, max_iter=max_iter, rest=rest, columns=columns)
 
 
 def _go_on(sketch: Sketch, weights: F64, start: Start, max_iter: int) -> Start:
