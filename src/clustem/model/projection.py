@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.model.errors import InputError
 from clustem.model.step import Step
+from clustem.model.table import Table
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class Projection:
         The raw signal, None after loading from disk.
     context
         Other images of the same file (signals), for the report.
+    colors
+        Place in the palette of each cluster's color, (k,); by number if empty.
+    table
+        What was clustered, None after loading from disk.
+
+    Raises
+    ------
+    InputError
+        If there is not one color for each cluster.
     """
 
     labels: Any
@@ -63,6 +74,16 @@ class Projection:
     history: tuple[Step, ...] = ()
     source: Any | None = None
     context: tuple[Any, ...] = ()
+    colors: tuple[int, ...] = ()
+    table: Table | None = None
+
+    def __post_init__(self) -> None:
+        if self.colors and len(self.colors) != self.n_clusters:
+            raise InputError(
+                f"There must be one color for each of {self.n_clusters} clusters",
+                got=len(self.colors),
+                cure="Leave colors empty to color clusters by their numbers.",
+            )
 
     @property
     def n_clusters(self) -> int:
@@ -79,6 +100,11 @@ class Projection:
     def unassigned_fraction(self) -> float:
         """Share of unassigned positions among those not excluded."""
         return float(self.unassigned[~self.mask].mean())
+
+    @property
+    def hues(self) -> tuple[int, ...]:
+        """Place in the palette of each cluster's color, (k,)."""
+        return self.colors or tuple(range(self.n_clusters))
 
     def name_of(self, cluster: int) -> str:
         """Name of a cluster: the user's, or ``cluster 0``, ``cluster 1``, ..."""

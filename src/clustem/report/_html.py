@@ -10,9 +10,9 @@ import numpy as np
 
 from clustem.model import Projection
 from clustem.report._findings import provenance_of, summary, versions, warnings_of
+from clustem.report._palette import palette
 from clustem.report._scan import area_of, percent, sizes
 from clustem.report._sheet import DOUBLE
-from clustem.report.colors import colors
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def _rows(projection: Projection) -> list[dict[str, object]]:
             "area": "" if pixel is None else _number(count * pixel[0]),
         }
 
-    palette = np.rint(255 * colors(projection.n_clusters)[:, :3]).astype(np.uint8)
-    shades = [f"#{bytes(shade).hex()}" for shade in palette]
+    rgb = np.rint(255 * palette(projection)[:, :3]).astype(np.uint8)
+    shades = [f"#{bytes(shade).hex()}" for shade in rgb]
     rows = [line(s.name, s.count, s.fraction, shades[s.number]) for s in sizes(projection)]
     free, out = int(projection.unassigned.sum()), int(projection.mask.sum())
     if free:

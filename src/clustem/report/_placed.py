@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from clustem.model import Projection
 from clustem.report._maps import UNASSIGNED, draw_map, grey_limits
+from clustem.report._palette import palette
 from clustem.report._scan import Frame
 from clustem.report._units import pretty
-from clustem.report.colors import colors
 
 _OPACITY = 0.5
 _SHARE = 0.62
@@ -107,7 +107,7 @@ def _shades(projection: Projection, opacity: float) -> NDArray[np.float64]:
     """Colors of the label map with opacity; excluded ones are clear."""
     from matplotlib.colors import to_rgb  # noqa: PLC0415  # 0.3 s
 
-    lookup = np.vstack([colors(projection.n_clusters), (*to_rgb(UNASSIGNED), 1.0)])
+    lookup = np.vstack([palette(projection), (*to_rgb(UNASSIGNED), 1.0)])
     out = lookup[projection.labels.data]
     out[..., 3] = np.where(projection.mask, 0.0, opacity)
     return out

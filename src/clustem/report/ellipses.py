@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from clustem.model import InputError, Projection, checked
 from clustem.report._maps import STRIPE
+from clustem.report._palette import palette
 from clustem.report._sheet import MUTED, SINGLE, SIZE, styled
 from clustem.report._spectra import ink
-from clustem.report.colors import colors
 from clustem.report.scatter import _axis_labels, _limits, _with_key
 
 _LEFT, _EDGE, _TOP, _BELOW = 14.0, 2.0, 4.5, 11.0
@@ -64,13 +64,13 @@ def ellipses(projection: Projection) -> Any:
     sheet.text(SINGLE - _EDGE, 2.0, note, ha="right", size=SIZE - 1, color=MUTED)
     labels = projection.labels.data[~projection.mask]
     points = projection.points[:, :2]
-    palette = colors(projection.n_clusters)
-    shades = np.vstack([palette, to_rgba(STRIPE)])[labels]
+    inks = palette(projection)
+    shades = np.vstack([inks, to_rgba(STRIPE)])[labels]
     order = np.random.default_rng(0).permutation(len(points))  # none hides another
     size = float(np.clip(4000 / len(points), 0.4, 7.0))
     ax.scatter(*points[order].T, s=size, c=shades[order], linewidths=0, alpha=0.75)
     reach = [_limits(points[:, 0]), _limits(points[:, 1])]
-    for i, color in enumerate(palette):
+    for i, color in enumerate(inks):
         members = points[labels == i].astype(np.float64)
         if len(members) > 2:
             half = _ellipse(ax, members, ink(color))

@@ -8,10 +8,10 @@ import numpy as np
 
 from clustem.model import InputError, Projection, checked
 from clustem.report._maps import BAR, CMAP, STRIPE, color_bar, draw_map, scale_bar
+from clustem.report._palette import palette
 from clustem.report._scan import frame_of, scan_axes
 from clustem.report._sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, packed, styled
 from clustem.report._units import with_units
-from clustem.report.colors import colors
 
 _EDGE, _GAP, _TITLE, _BAR_ROOM, _TALLEST, _WIDEST = 1.5, 3.0, 5.0, 14.0, 140.0, 75.0
 
@@ -68,7 +68,7 @@ def membership_maps(projection: Projection) -> Any:
     sheet = Sheet(used + 2 * _EDGE + _BAR_ROOM, rows * (height + _TITLE) + BAR + 2 * _EDGE)
     maps = np.ma.array(projection.memberships.data)
     maps[:, projection.mask] = np.ma.masked
-    for i, color in enumerate(colors(k)):
+    for i, color in enumerate(palette(projection)):
         left = _EDGE + (i % columns) * (width + _GAP)
         top = _EDGE + (i // columns) * (height + _TITLE)
         sheet.box(left, top + 0.7, 3.0, 2.4, facecolor=color, edgecolor="none")
@@ -88,7 +88,7 @@ def _curves(projection: Projection) -> Any:
     ax = sheet.axes(14, 3, DOUBLE - 14 - 42, 47)
     maps = np.ma.array(projection.memberships.data)
     maps[:, projection.mask] = np.ma.masked
-    for i, color in enumerate(colors(k)):
+    for i, color in enumerate(palette(projection)):
         ax.plot(axis.values, maps[i], color=color, linewidth=1.2)
     labels = projection.unassigned
     if labels.any():
@@ -97,7 +97,7 @@ def _curves(projection: Projection) -> Any:
     ax.set_xlabel(with_units(axis.name or "Position", axis.units, fallback="px"))
     ax.spines[["top", "right"]].set_visible(False)
     step = min(4.4, 54 / (k + 1))
-    for i, color in enumerate(colors(k)):
+    for i, color in enumerate(palette(projection)):
         top = 5 + i * step
         sheet.line((DOUBLE - 39, DOUBLE - 34), (top, top), color=color, linewidth=2)
         sheet.text(DOUBLE - 32.5, top, fitted(projection.name_of(i), 31))

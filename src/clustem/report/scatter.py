@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from clustem.model import InputError, Projection, checked
 from clustem.report._maps import ROW, STRIPE, color_key, key_columns, key_entries
+from clustem.report._palette import palette
 from clustem.report._sheet import DOUBLE, SINGLE, Sheet, printable, styled
-from clustem.report.colors import colors
 
 _LEFT, _BELOW, _EDGE = 14.0, 11.0, 2.0
 _DOTS_PER_MM = 250 / 25.4
@@ -72,7 +72,7 @@ def scatter(projection: Projection, *, max_features: Annotated[int, Ge(2)] = 4) 
     side = (total - _EDGE) / columns - _LEFT
     bottom = -(-len(pairs) // columns) * (side + _BELOW) + _EDGE
     sheet = _with_key(projection, total, bottom)
-    shades = np.vstack([colors(projection.n_clusters)[:, :3], to_rgb(STRIPE)])[labels]
+    shades = np.vstack([palette(projection)[:, :3], to_rgb(STRIPE)])[labels]
     for i, (a, b) in enumerate(pairs):
         left = _LEFT + (i % columns) * (side + _LEFT)
         ax = sheet.axes(left, _EDGE + (i // columns) * (side + _BELOW), side, side)
@@ -92,7 +92,7 @@ def _histogram(projection: Projection, labels: NDArray[np.int16], name: str) -> 
     sheet = _with_key(projection, SINGLE, 62 + _EDGE)
     ax = sheet.axes(_LEFT, _EDGE, SINGLE - _LEFT - _EDGE, 62 - _BELOW)
     groups = [values[labels == i] for i in range(projection.n_clusters)]
-    shades = list(colors(projection.n_clusters))
+    shades = list(palette(projection))
     if (labels < 0).any():
         groups.append(values[labels < 0])
         shades.append(STRIPE)
