@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.model import Projection
+from clustem.report._palette import palette
 from clustem.report._scan import Frame, axes_of, frame_of, percent, sizes
 from clustem.report._sheet import FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
 from clustem.report._units import length_text, round_length
@@ -28,8 +29,8 @@ _SHORT_SIDE = 600
 
 def painted(projection: Projection) -> NDArray[np.uint8]:
     """Color the label map: image (rows, columns, 3), enlarged so that hatching can be seen."""
-    palette = np.rint(colors(projection.n_clusters)[:, :3] * 255).astype(np.uint8)
-    lookup = np.vstack([palette, _rgb(UNASSIGNED), _rgb(EXCLUDED), _rgb(STRIPE)])
+    shades = np.rint(palette(projection)[:, :3] * 255).astype(np.uint8)
+    lookup = np.vstack([shades, _rgb(UNASSIGNED), _rgb(EXCLUDED), _rgb(STRIPE)])
     k = projection.n_clusters
     index = projection.labels.data.astype(np.intp)
     index = np.where(projection.mask, k + 1, np.where(index < 0, k, index))
@@ -87,9 +88,9 @@ def color_bar(
 
 def key_entries(projection: Projection) -> list[tuple[Any, str, str, str]]:
     """List color, hatch, name and share of all that the map shows."""
-    palette = colors(projection.n_clusters)
+    shades = palette(projection)
     rows = [
-        (palette[size.number], "", size.name, percent(size.fraction)) for size in sizes(projection)
+        (shades[size.number], "", size.name, percent(size.fraction)) for size in sizes(projection)
     ]
     if projection.unassigned.any():
         rows.append((UNASSIGNED, "/////", "unassigned", percent(projection.unassigned_fraction)))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from clustem.model import Projection
 from clustem.report._maps import bare, color_bar
+from clustem.report._palette import palette
+from clustem.report._placed import is_placed
 from clustem.report._scan import Axis, axes_of
 from clustem.report._sheet import DOUBLE, Sheet, fitted, packed
 from clustem.report._spectra import ink, quantity
@@ -59,7 +61,7 @@ def pattern_grid(projection: Projection) -> Any:
     used = columns * (width + _GAP) - _GAP
     sheet = Sheet(_AXIS + used + _BAR + _EDGE, bands * band + _BELOW)
     hidden = projection.details.get("signal_mask")
-    for i, color in enumerate(colors(k)):
+    for i, color in enumerate(palette(projection)):
         left = _AXIS + (i % columns) * (width + _GAP)
         top = (i // columns) * band
         sheet.box(left, top + 1.5, 3.0, 2.4, facecolor=color, edgecolor="none")
