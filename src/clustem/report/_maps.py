@@ -12,7 +12,6 @@ from clustem.report._palette import palette
 from clustem.report._scan import Frame, axes_of, frame_of, percent, sizes
 from clustem.report._sheet import FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
 from clustem.report._units import length_text, round_length
-from clustem.report.colors import colors
 
 UNASSIGNED, STRIPE, EXCLUDED = "#e4e4e4", "#9a9a9a", "#ffffff"
 BAR = 5.5

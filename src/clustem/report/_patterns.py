@@ -17,9 +17,9 @@ from clustem.report._scan import Axis, axes_of
 from clustem.report._sheet import DOUBLE, Sheet, fitted, packed
 from clustem.report._spectra import ink, quantity
 from clustem.report._units import round_length, with_units
-from clustem.report.colors import colors
 
-_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 20.0
+_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 6.5
+_LINE = 4.2
 _MASK = "#ff9d00"
 _TALLEST, _WIDEST = 220.0, 42.0
 _CUT = 3.0

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
 from clustem.model import Projection
+from clustem.report._palette import palette
 from clustem.report._scan import axes_of, instrument, metadata
 from clustem.report._sheet import DOUBLE, FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
 from clustem.report._units import pretty, round_length, with_units
 from clustem.report._xray_lines import XrayLine, visible_lines
-from clustem.report.colors import colors
 
 _LEFT, _RIGHT, _BELOW, _TOP = 14.0, 2.0, 10.5, 2.0
 _LABELS = 14.0
@@ -72,7 +72,7 @@ def cascade_and_log(projection: Projection, scale: str) -> Any:
     _rows(sheet, projection, view, (_LEFT, _TOP, left_width, row), scale=scale, tops=tops)
     left = _LEFT + left_width + 17
     ax = sheet.axes(left, _TOP, DOUBLE - _RIGHT - left, height)
-    for mean, color in zip(view.means, colors(k), strict=True):
+    for mean, color in zip(view.means, palette(projection), strict=True):
         ax.plot(view.x, np.where(mean > 0, mean, np.nan), color=ink(color))
     positive = view.means[view.means > 0]
     if positive.size:
@@ -150,7 +150,7 @@ def _rows(
     left, top, width, row = box
     k = len(view.means)
     peaks = view.means.max(axis=1) if tops is None else tops
-    for i, color in enumerate(colors(k)):
+    for i, color in enumerate(palette(projection)):
         ax = sheet.axes(left, top + i * row, width, row)
         mean, error, dark = view.means[i], view.errors[i], ink(color)
         ax.patch.set_alpha(0)
@@ -179,7 +179,7 @@ def _name_row(
 ) -> None:
     """Write color, number of positions and name, up to the right end of a row."""
     right, y, room = place
-    shade = colors(i + 1)[i]
+    shade = palette(projection)[i]
     count = f"n = {int(projection.counts[i]):,}".replace(",", "\u2009")
     sheet.box(right - 4.2, y - 1.2, 3.2, 2.4, facecolor=shade, edgecolor="none")
     sheet.text(right - 5.4, y, count, ha="right", size=SIZE - 1, color=MUTED)

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from clustem.model import InputError, Projection, checked
+from clustem.report._fringe_curves import fringe_curves, has_fringes
+from clustem.report._palette import palette
 from clustem.report._patterns import pattern_grid
 from clustem.report._sheet import SINGLE, Sheet, fitted, styled
 from clustem.report._spectra import cascade, cascade_and_log, ink, is_eds, quantity
-from clustem.report.colors import colors
 
 
 @checked
@@ -74,7 +75,7 @@ def _values(projection: Projection) -> Any:
     sheet = Sheet(SINGLE, 14 + 6 * k)
     ax = sheet.axes(34, 2, SINGLE - 37, 6 * k)
     means, errors = np.ravel(projection.centers.data), np.ravel(projection.spread.data)
-    for i, color in enumerate(colors(k)):
+    for i, color in enumerate(palette(projection)):
         ax.errorbar(means[i], i, xerr=errors[i], fmt="o", color=ink(color), ms=5)
         sheet.text(31, 5 + 6 * i, fitted(projection.name_of(i), 29), ha="right")
     ax.locator_params(axis="x", nbins=4)
