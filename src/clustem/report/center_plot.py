@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 
 from clustem.model import InputError, Projection, checked
-from clustem.report._fringe_curves import fringe_curves, has_fringes
 from clustem.report._palette import palette
 from clustem.report._patterns import pattern_grid
 from clustem.report._sheet import SINGLE, Sheet, fitted, styled
