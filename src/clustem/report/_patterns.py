@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from clustem.model import Projection
 from clustem.report._maps import bare, color_bar
 from clustem.report._palette import palette
-from clustem.report._placed import is_placed
 from clustem.report._scan import Axis, axes_of
 from clustem.report._sheet import DOUBLE, Sheet, fitted, packed
 from clustem.report._spectra import ink, quantity
 from clustem.report._units import round_length, with_units
 
-_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 6.5
-_LINE = 4.2
+_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 20.0
 _MASK = "#ff9d00"
 _TALLEST, _WIDEST = 220.0, 42.0
 _CUT = 3.0
