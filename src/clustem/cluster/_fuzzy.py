@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from clustem.cluster._base import Estimator
 from clustem.compute.fuzzy_passes import F64, Frame, Space, State, Sums, readable, threads
+from clustem.compute.pulse import pulse
 
 _log = logging.getLogger(__name__)
 _ROUNDING = 1e-9  # share of its first value by which rounding can raise the objective
@@ -90,6 +91,7 @@ def alternate(
     converged = np.zeros(len(history), dtype=bool)
     active = np.arange(len(history))
     for _ in range(max_iter):
+        pulse()
         now = state[active]
         sums = frame.sums(now, moments=moments)
         value = sums.objective.sum(axis=1) + (0.0 if penalty is None else penalty(now))

@@ -18,6 +18,7 @@ from clustem.cluster._base import Estimator
 from clustem.cluster.k_means import KMeans
 from clustem.compute.mixture_frame import F64, Coordinates, Workers, workers
 from clustem.compute.mixture_steps import Components, SingularError, Steps
+from clustem.compute.pulse import pulse
 from clustem.compute.rows import Rows
 from clustem.model import InputError
 
@@ -305,6 +306,7 @@ def _run(steps: Steps, pool: Workers, labels: NDArray[np.int32], params: dict[st
     bound, guess, converged, n_iter = -np.inf, labels, False, 0
     while not converged and n_iter < params["max_iter"]:
         n_iter += 1
+        pulse()
         memberships, density = steps.expect(pool, parts, guess)
         before, bound = bound, float(density.mean())
         parts = steps.maximize(pool, memberships, parts)

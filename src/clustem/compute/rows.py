@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from clustem.compute._storage import BLOCK_BYTES, as_array, is_dask, pick, release
 from clustem.compute._threads import cores, one_blas_thread
+from clustem.compute.pulse import pulse
 from clustem.model import InputError
 
 T = TypeVar("T")
@@ -215,6 +216,7 @@ class Rows:
         for where, result in run(function, blocks, threads or cores()):
             done += len(where)
             yield where, result
+            pulse(done / total)
             if progress is not None:
                 progress(done / total)
 
