@@ -48,10 +48,12 @@ class Run:
             if entry.room in rooms:
                 self.do(entry, params)
 
-    def fork(self) -> Run:
-        """Return a copy that can go another way from here."""
+    def fork(self, *, n_steps: int = 0, progress: Progress | None = None) -> Run:
+        """Return a copy that can go another way from here, of its own length and progress."""
         other = copy(self)
         other.history = list(self.history)
+        other._n_steps = n_steps or self._n_steps
+        other._progress = progress or self._progress
         return other
 
     def share(self, recipe: Recipe) -> None:
