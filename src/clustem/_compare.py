@@ -3,67 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from clustem.judge import compare as compare_maps
 from clustem.judge.compare import Comparison
-from clustem.model import InputError
 from clustem.segmentation import Segmentation
 
 
-def compare(first: Any, second: Any) -> Comparison:
-    """Compare two results or label maps of the same scan.
+def compare(
+    first: Any, second: Any, *, binning: Literal["majority", "nearest"] = "majority"
+) -> Comparison:
+    """Compare two results or label maps of the same scan, also at different k and binning.
 
     Parameters
     ----------
     first, second
         Each a :class:`Segmentation`, a HyperSpy signal, an integer array, or the path of a result
-        folder, a ``.tif`` or a ``.npy`` file. The second counts as the truth.
+        folder, a ``.tif``, a ``.npy`` or a ``.hspy`` file. The second counts as the truth.
+    binning
+        How maps of different shape are brought together: by majority vote in each block of
+        the finer one, or by repeating each position of the coarser one (``"nearest"``).
 
     Returns
     -------
     :
-        Matching, confusion matrix, accuracy, F1, ARI, AMI and variation of information.
+        Matching, confusion matrix, accuracy, F1, ARI, AMI, variation of information, and the map of
+        where they differ; its ``note`` says what was binned.
 
     Raises
     ------
     InputError
-        If one cannot be read, or the shapes differ.
+        If one cannot be read, or the shapes differ by no whole factors.
 
     Examples
     --------
+    >>> import numpy as np
     >>> found = compare(np.array([[0, 0], [1, 1]]), np.array([[1, 1], [0, 0]]))
     >>> found.ari, found.vi
     (1.0, 0.0)
     """
-    return compare_maps(_labels(first), _labels(second))
+    return compare_maps(_opened(first), _opened(second), binning=binning)
 
 
-def _labels(source: Any) -> NDArray[Any]:
-    if isinstance(source, Segmentation):
-        return np.asarray(source.labels.data)
-    if isinstance(source, str | Path):
-        return _labels_of_file(Path(source).expanduser())
-    return np.asarray(
-        getattr(source, "data", source) if hasattr(source, "axes_manager") else source
-    )
-
-
-def _labels_of_file(path: Path) -> NDArray[Any]:
-    if path.is_dir():
-        return np.asarray(Segmentation.load(path).labels.data)
-    try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        import tifffile  # noqa: PLC0415
-
-        return np.asarray(tifffile.imread(path))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "A label map must be a result folder, a .tif or a .npy file",
-            got=f"{path}: {str(error).partition(chr(10))[0]}",
-            cure="Check the path.",
-        ) from None
+def _opened(source: Any) -> Any:
+    """Load result folders; the rest is read as it is."""
+    if isinstance(source, str | Path) and Path(source).expanduser().is_dir():
+        path = Path(source).expanduser()
+        return source if path.suffix == ".zspy" else Segmentation.load(path)
+    return source

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.model import InputError
+from clustem.compute.label_maps import as_labels, binned, binning_between, matched, overlaps
+from clustem.model import InputError, checked
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,13 @@ class Comparison:
         Adjusted mutual information.
     vi
         Variation of information [bit]; 0 for the same partition.
+    labels, truth
+        Both maps as they were compared, int64, of one shape.
+    disagreement
+        Where the maps differ, int8: 1 = another cluster than the matched one, 0 = the
+        same, -1 = not compared.
+    note
+        What was done to bring both to one shape, "" if nothing.
     """
 
     rows: NDArray[np.int64]
@@ -42,6 +51,10 @@ class Comparison:
     ari: float
     ami: float
     vi: float
+    labels: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    disagreement: NDArray[np.int8]
+    note: str = ""
 
     @property
     def confusion(self) -> NDArray[np.float64]:
@@ -91,7 +104,8 @@ class Comparison:
         return (
             f"accuracy {100 * self.accuracy:.2f} %, macro F1 {100 * self.macro_f1:.2f} %, "
             f"ARI {self.ari:.4f}, AMI {self.ami:.4f}, VI {self.vi:.4f} bit "
-            f"({100 * self.compared:.1f} % of the positions compared)"
+            f"({100 * self.compared:.1f} % of the positions compared"
+            f"{'; ' if self.note else ''}{self.note})"
         )
 
     def _overlap(self) -> dict[int, int]:
@@ -102,29 +116,40 @@ class Comparison:
         }
 
 
-def compare(labels: NDArray[np.integer], truth: NDArray[np.integer]) -> Comparison:
-    """Compare two label maps of the same scan.
+@checked
+def compare(
+    labels: Any, truth: Any, *, binning: Literal["majority", "nearest"] = "majority"
+) -> Comparison:
+    """Compare two label maps of the same scan, also at different k and binning.
 
     Parameters
     ----------
     labels
         Integers, any shape; negative = unassigned.
     truth
-        Integers of the same shape; negative = not labelled.
+        Integers of the same shape, or of one that is binned by whole factors; negative = not
+        labelled.
+    binning
+        How maps of different shape are brought together. ``"majority"``: each block of the finer
+        one takes its most frequent label. ``"nearest"``: each position of the coarser one is
+        repeated.
 
     Returns
     -------
     :
-        Figures of agreement over the positions that carry a label in both.
+        Figures of agreement over the positions that carry a label in both, and the map of where
+        they differ.
 
     Raises
     ------
     InputError
-        If shapes differ, values are not integers, or no position is labelled in both.
+        If the shapes differ by no whole factors, values are not integers, or no position is
+        labelled in both.
 
     Notes
     -----
-    Numbers are matched by the largest total overlap (Hungarian algorithm).
+    Numbers are matched by the largest total overlap (Hungarian algorithm). Where shapes differ, the
+    finer scan's last rows and columns that fill no block are left out, as ``prepare.rebin`` does.
 
     References
     ----------
@@ -135,26 +160,18 @@ def compare(labels: NDArray[np.integer], truth: NDArray[np.integer]) -> Comparis
     >>> found = compare(np.array([[1, 1, 0], [0, 0, -1]]), np.array([[0, 0, 1], [1, 0, 1]]))
     >>> found.matching, round(found.accuracy, 2), round(found.compared, 2)
     ({0: 1, 1: 0}, 0.8, 0.83)
+    >>> found.disagreement
+    array([[ 0,  0,  0],
+           [ 0,  1, -1]], dtype=int8)
     """
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  # 0.1 s
     from sklearn.metrics import (  # noqa: PLC0415  # 0.5 s
         adjusted_mutual_info_score,
         adjusted_rand_score,
     )
 
-    first, second = np.asarray(labels), np.asarray(truth)
-    if first.shape != second.shape:
-        raise InputError(
-            "Both label maps must have the same shape",
-            got=f"{first.shape} and {second.shape}",
-            cure="Compare maps of the same scan, cropped and binned alike.",
-        )
-    if first.dtype.kind not in "bui" or second.dtype.kind not in "bui":
-        raise InputError(
-            "Label maps must hold integers",
-            got=f"{first.dtype} and {second.dtype}",
-            cure="Give label maps, not intensities.",
-        )
+    first, second, note = _together(
+        as_labels(labels, what="Label maps"), as_labels(truth, what="Label maps"), binning
+    )
     both = (first >= 0) & (second >= 0)
     if not both.any():
         raise InputError(
@@ -162,22 +179,63 @@ def compare(labels: NDArray[np.integer], truth: NDArray[np.integer]) -> Comparis
             got="none",
             cure="Lower the membership threshold, or check that the maps are of the same scan.",
         )
-    a, b = first[both].astype(np.int64), second[both].astype(np.int64)
+    a, b = first[both], second[both]
     rows, i = np.unique(a, return_inverse=True)
     columns, j = np.unique(b, return_inverse=True)
-    counts = np.zeros((len(rows), len(columns)), dtype=np.int64)
-    np.add.at(counts, (i, j), 1)
-    matched = zip(*linear_sum_assignment(counts, maximize=True), strict=True)
+    counts = overlaps(i, j, (len(rows), len(columns)))[:-1, :-1]
+    matching = {int(rows[p]): int(columns[q]) for p, q in matched(counts).items()}
+    disagreement = np.full(first.shape, -1, dtype=np.int8)
+    partner = np.array([matching.get(label, -1) for label in rows.tolist()])
+    disagreement[both] = partner[i] != b
     return Comparison(
         rows=rows,
         columns=columns,
         counts=counts,
-        matching={int(rows[p]): int(columns[q]) for p, q in matched},
+        matching=matching,
         compared=float(both.mean()),
         ari=float(adjusted_rand_score(b, a)),
         ami=float(adjusted_mutual_info_score(b, a)),
         vi=_variation_of_information(counts),
+        labels=first,
+        truth=second,
+        disagreement=disagreement,
+        note=note,
     )
+
+
+def _together(
+    first: NDArray[np.int64], second: NDArray[np.int64], how: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+    """Bring two maps to one shape; say what was done."""
+    if first.shape == second.shape:
+        return first, second, ""
+    if (factors := binning_between(first.shape, second.shape)) is not None:
+        return *_at_one_shape(first, second, factors, how), _told("first", factors, how)
+    if (factors := binning_between(second.shape, first.shape)) is not None:
+        finer, coarser = _at_one_shape(second, first, factors, how)
+        return coarser, finer, _told("second", factors, how)
+    raise InputError(
+        "Both label maps must have the same shape, or one binned by whole factors",
+        got=f"{first.shape} and {second.shape}",
+        cure="Compare maps of the same scan, cropped alike.",
+    )
+
+
+def _at_one_shape(
+    fine: NDArray[np.int64], coarse: NDArray[np.int64], factors: tuple[int, ...], how: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if how == "majority":
+        return binned(fine, factors), coarse
+    for axis, factor in enumerate(factors):
+        coarse = coarse.repeat(factor, axis=axis)
+    return fine[tuple(map(slice, coarse.shape))], coarse
+
+
+def _told(finer: str, factors: tuple[int, ...], how: str) -> str:
+    blocks = " × ".join(map(str, factors))
+    if how == "majority":
+        return f"{finer} map binned {blocks} by majority vote"
+    return f"the other map repeated {blocks} on the {finer} one"
 
 
 def _variation_of_information(counts: NDArray[np.int64]) -> float:
