@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clustem._compare import compare
-    from clustem.recipes import Recipe, segment, sweep
+    from clustem.recipes import Recipe, segment, sweep, views
     from clustem.segmentation import Segmentation
 
     __version__: str
 
-__all__ = ["Recipe", "Segmentation", "__version__", "compare", "segment", "sweep"]
+__all__ = ["Recipe", "Segmentation", "__version__", "compare", "segment", "sweep", "views"]
 
 _HOME = {
     "Recipe": "clustem.recipes",
@@ -23,6 +23,7 @@ _HOME = {
     "compare": "clustem._compare",
     "segment": "clustem.recipes",
     "sweep": "clustem.recipes",
+    "views": "clustem.recipes",
 }
 _ROOMS = ("cluster", "describe", "judge", "prepare", "recipes", "reduce", "report", "reproject")
 _ROOMS += ("samples",)

@@ -73,12 +73,12 @@ def save_result(
     recipe: str,
     origin: Mapping[str, str],
     force: bool,
-    beside: Mapping[str, Projection] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a result folder; see ``Segmentation.save``."""
+    """Write a result folder; see ``Segmentation.save``. ``more`` goes to the report."""
     target = check_output(folder, force=force)
     with _whole(target) as sibling:
-        _write(projection, sibling, recipe, origin, beside)
+        _write(projection, sibling, recipe, origin, more or {})
     return target
 
 
@@ -101,7 +101,7 @@ def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -
     with _whole(target) as sibling:
         for k, result in results.items():
             (sibling / f"k{k:02d}").mkdir()
-            _write(result.projection, sibling / f"k{k:02d}", result.recipe, result.origin, None)
+            _write(result.projection, sibling / f"k{k:02d}", result.recipe, result.origin, {})
         if all(projection.mask.ndim == 2 for projection in maps.values()):
             side_by_side(maps).savefig(sibling / "maps.png", dpi=200)
         names = sorted({name for result in results.values() for name in result.scores})
@@ -167,14 +167,14 @@ def _write(
     folder: Path,
     recipe: str,
     origin: Mapping[str, str],
-    beside: Mapping[str, Projection] | None,
+    more: Mapping[str, Any],
 ) -> None:
     from clustem.report import write_report  # noqa: PLC0415  # matplotlib, 0.5 s
 
     _check_room(folder, old.centers.data.nbytes + old.spread.data.nbytes)
     packages = {name: version(name) for name in _PACKAGES}
     known_input = {f"input {key}": value for key, value in origin.items() if value}
-    write_report(old, folder, provenance={**known_input, **packages}, beside=beside)
+    write_report(old, folder, provenance={**known_input, **packages}, **more)
     old.spread.save(folder / "spread.hspy")
     arrays = {key: value for key, value in old.details.items() if isinstance(value, np.ndarray)}
     plain = {k: v for k, v in old.details.items() if isinstance(v, str | int | float)}

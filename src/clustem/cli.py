@@ -82,7 +82,7 @@ def demo(
     force: Force = False,
 ) -> None:
     """Run a recipe on a simulated scan and score the map against the truth."""
-    from clustem import compare, samples  # noqa: PLC0415  # --help stays fast
+    from clustem import compare, samples, views  # noqa: PLC0415  # --help stays fast
     from clustem._result_folder import check_output  # noqa: PLC0415
     from clustem.recipes import Recipe  # noqa: PLC0415
     from clustem.samples._blockfile import write_blo  # noqa: PLC0415
@@ -91,7 +91,7 @@ def demo(
     folder = output or Path(f"demo_{chosen.name}")
     check_output(folder, force=force)
     sample = samples.catalogue[chosen.name].step()
-    beside = {}
+    beside: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         source = sample.signal
         if chosen.data == "patterns":  # start from a real file format
@@ -100,7 +100,11 @@ def demo(
         if ("prepare", "beam_mask") in chosen.steps:
             plain = chosen.with_settings({"prepare.beam_mask": False})
             beside["without the beam mask"] = _segmented(source, plain, None)
-        _save(result, folder, force=force, beside=beside)
+        if chosen.name == "domains":
+            both = views(source, chosen)
+            beside |= {"all dimensions": both.full, "two principal components": both.plane}
+        truth = {"truth": sample.truth_for(result), "truth_names": sample.names}
+        _save(result, folder, force=force, beside=beside, **truth)
     for title, found in {chosen.name: result, **beside}.items():
         typer.echo(f"{title}, against the truth: {compare(found, sample.truth_for(found))}")
 
@@ -138,6 +142,18 @@ def sweep(
 def compare_command(
     first: Annotated[Path, typer.Argument(help="Result folder, .tif or .npy label map.")],
     second: Annotated[Path, typer.Argument(help="The same; counts as the truth.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Draw the confusion matrix and a map of the differences into this folder, or "
+            "into FILE.png and FILE_map.png.",
+            metavar="DIR|FILE.png",
+        ),
+    ] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace earlier figures.")] = False,
 ) -> None:
     """Compare two label maps of the same scan after the best matching of their numbers."""
     from clustem import compare  # noqa: PLC0415  # --help stays fast
@@ -155,6 +171,11 @@ def compare_command(
             f"B {label}: precision {found.precision[label]:.4f}, "
             f"recall {found.recall[label]:.4f}, F1 {found.f1[label]:.4f}"
         )
+    if output is not None:
+        from clustem.report import write_comparison  # noqa: PLC0415  # matplotlib, 0.5 s
+
+        for file in write_comparison(_opened(first), _opened(second), output, force=force):
+            typer.echo(f"figure: {file}")
 
 
 @app.command()
@@ -294,13 +315,24 @@ def _segmented(source: Any, recipe: Any, lazy: bool | None) -> Any:  # noqa: FBT
         return segment(source, recipe, lazy=lazy, progress=progress)
 
 
-def _save(result: Any, folder: Path, *, force: bool, beside: Any = None) -> None:
-    result.save(folder, force=force, beside=beside)
+def _save(result: Any, folder: Path, *, force: bool, **more: Any) -> None:
+    result.save(folder, force=force, **more)
+    for step in result.history:
+        if step.note:
+            typer.echo(f"{step.room}.{step.name}: {step.note}")
     for i, count in enumerate(result.counts):
         share = 100 * count / max((~result.mask).sum(), 1)
         typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
     typer.echo(f"unassigned: {100 * result.unassigned_fraction:.2f} %")
     typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _opened(path: Path) -> Any:
+    """Load a result folder, or the label map in a file."""
+    from clustem.compute.label_maps import as_labels  # noqa: PLC0415  # --help stays fast
+    from clustem.segmentation import Segmentation  # noqa: PLC0415
+
+    return Segmentation.load(path).projection if path.is_dir() else as_labels(path)
 
 
 def _size(n_bytes: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustem._result_folder import load_result, save_result
 from clustem.model import InputError, Projection, Step, UnknownNameError, falling_order
@@ -207,6 +208,8 @@ class Segmentation:
         *,
         force: bool = False,
         beside: Mapping[str, Segmentation] | None = None,
+        truth: NDArray[np.integer] | None = None,
+        truth_names: Sequence[str] = (),
     ) -> Path:
         """Write the result folder with report, figures, maps, centers, recipe and provenance.
 
@@ -218,6 +221,9 @@ class Segmentation:
             Whether an earlier result there is replaced.
         beside
             Other results on the same scan, by title: the report shows their maps, too.
+        truth, truth_names
+            Labels that are known to be right, of the map's shape, negative where there are none,
+            and their names: the report shows the confusion matrix and where the map is wrong.
 
         Returns
         -------
@@ -240,7 +246,7 @@ class Segmentation:
             recipe=self.recipe,
             origin=self.origin,
             force=force,
-            beside=others,
+            more={"beside": others, "truth": truth, "truth_names": truth_names},
         )
 
     @classmethod

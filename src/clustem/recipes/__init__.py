@@ -4,5 +4,6 @@ from clustem.recipes.reading import Scan, read
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.segment import segment
 from clustem.recipes.sweep import sweep
+from clustem.recipes.views import Views, views
 
-__all__ = ["Recipe", "Scan", "read", "segment", "sweep"]
+__all__ = ["Recipe", "Scan", "Views", "read", "segment", "sweep", "views"]

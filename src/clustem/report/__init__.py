@@ -2,10 +2,13 @@
 
 from clustem.report.center_plot import center_plot
 from clustem.report.colors import colors
+from clustem.report.confusion import confusion
+from clustem.report.disagreement import disagreement
 from clustem.report.ellipses import ellipses
 from clustem.report.image_map import image_map
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
+from clustem.report.orientation_map import orientation_map
 from clustem.report.phase_map import phase_map
 from clustem.report.scatter import scatter
 from clustem.report.scree import scree
@@ -13,6 +16,7 @@ from clustem.report.side_by_side import side_by_side
 from clustem.report.split_views import split_views
 from clustem.report.unassigned_map import unassigned_map
 from clustem.report.write_centers import write_centers
+from clustem.report.write_comparison import write_comparison
 from clustem.report.write_labels import write_labels
 from clustem.report.write_memberships import write_memberships
 from clustem.report.write_points import write_points
@@ -22,10 +26,13 @@ from clustem.report.write_scores import write_scores
 __all__ = [
     "center_plot",
     "colors",
+    "confusion",
+    "disagreement",
     "ellipses",
     "image_map",
     "margin_maps",
     "membership_maps",
+    "orientation_map",
     "phase_map",
     "scatter",
     "scree",
@@ -33,6 +40,7 @@ __all__ = [
     "split_views",
     "unassigned_map",
     "write_centers",
+    "write_comparison",
     "write_labels",
     "write_memberships",
     "write_points",

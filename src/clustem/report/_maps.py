@@ -75,7 +75,7 @@ def color_bar(
     *,
     label: str = "Membership",
     clipped: bool = False,
-) -> None:
+) -> Any:
     """Draw a vertical color bar at left, top, of a height [mm]; an arrow says what lies above."""
     left, top, height = box
     cax = sheet.axes(left, top, 2.5, height)
@@ -83,6 +83,7 @@ def color_bar(
     bar.outline.set_linewidth(0.4)
     bar.ax.tick_params(labelsize=SIZE - 1, length=2, pad=1.5)
     bar.set_label(label, size=SIZE - 0.5, labelpad=2)
+    return bar
 
 
 def key_entries(projection: Projection) -> list[tuple[Any, str, str, str]]:

@@ -1,4 +1,4 @@
-"""Center patterns: linear and logarithmic, side by side in the colors of the map."""
+"""Center patterns and patches: grey scales and differences, framed in the colors of the map."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from clustem.model import Projection
 from clustem.report._maps import bare, color_bar
 from clustem.report._palette import palette
+from clustem.report._placed import is_placed
 from clustem.report._scan import Axis, axes_of
-from clustem.report._sheet import DOUBLE, Sheet, fitted, packed
+from clustem.report._sheet import DOUBLE, SIZE, Sheet, fitted, packed, width_of
 from clustem.report._spectra import ink, quantity
 from clustem.report._units import round_length, with_units
 
-_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 20.0
+_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 6.5
+_LINE = 4.2
 _MASK = "#ff9d00"
-_TALLEST, _WIDEST = 220.0, 42.0
+_TALLEST, _WIDEST, _WIDEST_PATCH = 220.0, 42.0, 36.0
 _CUT = 3.0
 """White of the linear scale, in units of what 99 % of the pixels stay below."""
 
@@ -37,27 +39,40 @@ class _Scale:
     def clipped(self) -> bool:
         return bool(self.norm.vmax < self.images.max())
 
+    @property
+    def ticks(self) -> dict[float, str]:
+        """Few values of the color bar, as they are written."""
+        low, high = float(self.norm.vmin), float(self.norm.vmax)
+        found = _decades(low, high) if self.label == "logarithmic" and low > 0 else []
+        if len(found) < 2:
+            step = round_length((high - low) / 3)
+            first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+            found = [step * i for i in range(first, last + 1)]
+        return {value: _written(value) for value in found}
+
 
 def pattern_grid(projection: Projection) -> Any:
-    """Draw each pattern on a linear and a logarithmic scale, and its difference from the mean."""
+    """Draw each pattern on its grey scales, and its difference from the mean of all rows."""
     rows_axis, columns_axis = axes_of(projection.centers)[-2:]
     scales = _scales(projection)
     extent = _extent(rows_axis, columns_axis)
     aspect = abs((extent[1] - extent[0]) / (extent[2] - extent[3]))
     k, high = projection.n_clusters, len(scales)
     group_gap = _TITLE + _GAP + 3.0
+    numbers = max(width_of(text, SIZE - 1) for scale in scales for text in scale.ticks.values())
+    beside = _BAR + numbers + 2 * _LINE
     columns, width = packed(
         aspect / high,  # images of one pattern, one above the other
         k,
-        width=DOUBLE - _AXIS - _EDGE - _BAR,
+        width=DOUBLE - _AXIS - _EDGE - beside,
         gap=(_GAP, group_gap),
         limit=_TALLEST - _BELOW,
-        most=_WIDEST * min(aspect, 1.5),
+        most=(_WIDEST_PATCH if is_placed(projection) else _WIDEST) * min(aspect, 1.5),
     )
     height, bands = width / aspect, -(-k // columns)
     band = high * height + (high - 2) * _GAP + group_gap
     used = columns * (width + _GAP) - _GAP
-    sheet = Sheet(_AXIS + used + _BAR + _EDGE, bands * band + _BELOW)
+    sheet = Sheet(_AXIS + used + beside + _EDGE, bands * band + _BELOW)
     hidden = projection.details.get("signal_mask")
     for i, color in enumerate(palette(projection)):
         left = _AXIS + (i % columns) * (width + _GAP)
@@ -71,26 +86,44 @@ def pattern_grid(projection: Projection) -> Any:
             )
             _outline(ax, hidden, extent)
             bare(ax, ink(color), 1.4)
-            last = j == high - 1 and i + columns >= k
-            _calibrate(ax, (rows_axis, columns_axis), rows=i % columns == 0, columns=last)
+            if i % columns == 0:
+                ax.set_yticks(_ticks(rows_axis, height, wide=False))
+                ax.set_ylabel(with_units(rows_axis.name or "row", rows_axis.units, fallback="px"))
+            if j == high - 1 and i + columns >= k:
+                ax.set_xticks(_ticks(columns_axis, width, wide=True))
+                name = columns_axis.name or "column"
+                ax.set_xlabel(with_units(name, columns_axis.units, fallback="px"))
             if i == min(columns, k) - 1:
-                place = left + width + 2.5, top + _TITLE + j * (height + _GAP), height
-                color_bar(sheet, drawn, place, label=scale.label, clipped=scale.clipped)
+                place = left + width + 2.0, top + _TITLE + j * (height + _GAP)
+                _bar(sheet, drawn, scale, (*place, height), numbers=numbers)
     values = fitted(quantity(projection.centers), high * height)
     middle = _TITLE + (high * height + (high - 1) * _GAP) / 2
     sheet.text(sheet.width - 2.5, middle, values, rotation=90, ha="center")
     return sheet.figure
 
 
+def _bar(
+    sheet: Sheet, drawn: Any, scale: _Scale, box: tuple[float, float, float], *, numbers: float
+) -> None:
+    """Draw the color bar of one scale; its name stands beyond the widest number of all bars."""
+    left, top, height = box
+    bar = color_bar(sheet, drawn, box, label="", clipped=scale.clipped)
+    bar.set_ticks(list(scale.ticks), labels=list(scale.ticks.values()))
+    bar.ax.minorticks_off()
+    x = left + _BAR - 2.0 + numbers + _LINE / 2
+    name = fitted(scale.label, height, SIZE - 0.5)
+    sheet.text(x, top + height / 2, name, rotation=90, ha="center", size=SIZE - 0.5)
+
+
 def _scales(projection: Projection) -> list[_Scale]:
+    """Linear, for diffraction also logarithmic, and minus the mean where that is known."""
     from matplotlib.colors import Normalize  # noqa: PLC0415  # 0.3 s
 
     data = np.nan_to_num(np.asarray(projection.centers.data, dtype=np.float64))
     linear, logarithmic = _norms(data)
-    scales = [
-        _Scale(data, linear, "gray", "linear"),
-        _Scale(data, logarithmic, "gray", "logarithmic"),
-    ]
+    scales = [_Scale(data, linear, "gray", "linear")]
+    if not is_placed(projection):  # what an image shows has no decades
+        scales.append(_Scale(data, logarithmic, "gray", "logarithmic"))
     mean = projection.details.get("mean")
     if mean is None or np.shape(mean) != data.shape[1:] or len(data) == 1:
         return scales
@@ -134,22 +167,52 @@ def _extent(rows: Axis, columns: Axis) -> tuple[float, float, float, float]:
     )
 
 
-def _calibrate(ax: Any, axes: tuple[Axis, Axis], *, rows: bool, columns: bool) -> None:
-    if rows:
-        ax.set_yticks(_ticks(axes[0]))
-        ax.set_ylabel(with_units(axes[0].name or "row", axes[0].units, fallback="px"))
-    if columns:
-        ax.set_xticks(_ticks(axes[1]))
-        ax.set_xlabel(with_units(axes[1].name or "column", axes[1].units, fallback="px"))
-
-
-def _ticks(axis: Axis) -> list[float]:
-    """Few ticks, away from the ends, where they would touch those of the next image."""
+def _ticks(axis: Axis, room: float, *, wide: bool) -> list[float]:
+    """Few ticks in ``room`` mm, of which neither those of one nor of two images touch."""
     low, high = sorted((float(axis.values[0]), float(axis.values[-1])))
+    span = high - low + axis.scale
     reach = min(-low, high)
+    choices = []
     if reach > 0.2 * (high - low):
-        tick = round_length(0.85 * reach)
-        return [-tick, 0.0, tick]
-    tick = round_length(0.45 * (high - low)) if high > low else 1.0
-    first, last = math.ceil(low / tick), math.floor((high - 0.1 * (high - low)) / tick)
-    return [tick * i for i in range(first, last + 1)]
+        for share in (0.85, 0.5):
+            tick = round_length(share * reach)
+            choices += [[-tick, 0.0, tick], [-tick, tick]]
+    else:
+        for share in (0.45, 0.9):
+            tick = round_length(share * (high - low)) if high > low else 1.0
+            first, last = math.ceil(low / tick), math.floor((high - 0.1 * (high - low)) / tick)
+            choices.append([tick * i for i in range(first, last + 1)])
+    for ticks in choices:
+        at = [(value - low) / span * room for value in ticks]
+        needs = [width_of(f"−{abs(v):g}" if v < 0 else f"{v:g}") if wide else 3.0 for v in ticks]
+        gaps = np.diff([*at, at[0] + room + _GAP]) if len(at) > 1 else [room]
+        after = [*needs[1:], needs[0]]
+        free = [gap - (a + b) / 2 for gap, a, b in zip(gaps, needs, after, strict=True)]
+        if min(free) > 1.0:
+            return ticks
+    return choices[-1][:1]
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten in a range, or fewer if they are many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = []
+    for factors in ((1, 2, 5), (1,)):
+        found = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
+        if len(found) <= 5:
+            return found
+    return found[-1::-2][::-1]
+
+
+def _written(value: float) -> str:
+    """Write a number briefly, very large or small ones as powers of ten."""
+    if value == 0:
+        return "0"
+    power = math.floor(math.log10(abs(value)) + 1e-9)
+    if -3 <= power <= 4:
+        return f"{value:.6g}".replace("-", "−")
+    factor = value / 10.0**power
+    sign = "−" if factor < 0 else ""
+    times = "" if math.isclose(abs(factor), 1) else f"{abs(factor):.3g}·"
+    raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{sign}{times}10{raised}"

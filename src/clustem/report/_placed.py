@@ -81,12 +81,12 @@ def _mark(ax: Any, projection: Projection, frame: Frame, width: float) -> None:
     """Draw a dot on each position, as large as the distances allow."""
     positions = projection.details["positions"]
     shown = ~projection.mask
-    place = (positions[shown] + 0.5) * (frame.height, frame.width)
+    place = (positions + 0.5) * (frame.height, frame.width)
     per_mm = frame.shape[1] * frame.width / width
     diameter = _SHARE * _spacing(place) / per_mm * 72 / 25.4
     ax.scatter(
-        place[:, 1],
-        place[:, 0],
+        place[shown, 1],
+        place[shown, 0],
         s=float(np.clip(diameter, 0.8, 9.0)) ** 2,
         c=_shades(projection, 1.0)[shown],
         edgecolors="#00000080",

@@ -117,7 +117,7 @@ def quantity(signal: Any) -> str:
     given = str(metadata(signal, "Signal.quantity", "") or "")
     name, _, units = given.partition("(")
     name = name.strip()
-    name = name.lower() if name[1:].islower() and name.isalpha() else name  # not of X-rays
+    name = name.lower() if name[1:].islower() and "-" not in name else name  # not of X-rays
     if not given and is_eds(signal):
         name, units = "X-rays", "Counts"
     if units.strip(") ").lower() == "counts":

@@ -42,6 +42,18 @@ def round_length(limit: float) -> float:
     return max(step for step in (1, 2, 5) if step * power <= limit * (1 + 1e-9)) * power
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits, zeros at the end included.
+
+    >>> significant(0.24), significant(23.456), significant(1234.5)
+    ('0.240', '23.5', '1234')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    power = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    return f"{value:.{max(digits - 1 - power, 0)}f}"
+
+
 def length_text(length: float, units: str) -> str:
     """Write a length with its units, in the units that need the fewest digits.
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from clustem.model import InputError, Projection, checked
+from clustem.report._fringe_curves import fringe_curves, has_fringes
 from clustem.report._palette import palette
 from clustem.report._patterns import pattern_grid
 from clustem.report._sheet import SINGLE, Sheet, fitted, styled
@@ -23,16 +24,17 @@ def center_plot(
     Parameters
     ----------
     projection
-        Its centers are single values, spectra or two-dimensional patterns.
+        Its centers are single values, spectra, two-dimensional patterns, or the responses of
+        ``describe.gabor``.
     scale
         Intensity axis of the cascade of spectra; "auto" is the square root for X-rays, which
-        gives all counts the same noise, and linear otherwise. Patterns always show both a linear
-        and a logarithmic grey scale.
+        gives all counts the same noise, and linear otherwise. Diffraction patterns always show both
+        a linear and a logarithmic grey scale, patches of an image only the linear one.
 
     Returns
     -------
     :
-        A ``matplotlib.figure.Figure``, 183 mm wide for spectra.
+        A ``matplotlib.figure.Figure``, 183 mm wide for spectra and lattice fringes.
 
     Raises
     ------
@@ -45,7 +47,8 @@ def center_plot(
     beam energy and rise by 5 standard errors above the spectrum beside them in at least one
     cluster. The axis ends after the last of them. Other spectra: a logarithmic view of all of them
     stands beside the cascade; a zero-loss peak is cut off in the linear one. Bands are standard
-    errors of the mean.
+    errors of the mean. Lattice fringes: strength against direction, one line per spacing. Dots are
+    maxima, the dashed line is the lattice's direction as ``reproject.orientations`` finds it.
 
     Examples
     --------
@@ -60,6 +63,8 @@ def center_plot(
         return cascade(projection, "sqrt" if scale == "auto" else scale)
     if ndim == 1:
         return cascade_and_log(projection, "linear" if scale == "auto" else scale)
+    if has_fringes(projection):
+        return fringe_curves(projection)
     if ndim == 2:
         return pattern_grid(projection)
     raise InputError(

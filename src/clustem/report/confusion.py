@@ -9,9 +9,12 @@ import numpy as np
 
 from clustem.judge.compare import Comparison
 from clustem.model import InputError, checked
-from clustem.report._sheet import INK, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report._sheet import INK, MUTED, SIZE, Sheet, fitted, styled, width_of
+from clustem.report.colors import colors
 
-_CELL, _LEFT, _TOP, _EDGE = 12.0, 28.0, 9.0, 3.0
+_CELL, _TOP, _EDGE, _BELOW, _SCORES = 12.0, 14.0, 3.0, 14.0, 34.0
+_NAMES = 40.0  # names longer than this are cut [mm]
+_MOST = 24
 
 
 @checked
@@ -30,7 +33,8 @@ def confusion(comparison: Comparison, *, names: Sequence[str] = ()) -> Any:
     -------
     :
         A ``matplotlib.figure.Figure``. Each row is a true label and adds up to 100 %; columns are
-        the found clusters in the order of their matches, unmatched ones last.
+        the found clusters, in the colors of their map and in the order of their matches,
+        unmatched ones last.
 
     Raises
     ------
@@ -45,9 +49,9 @@ def confusion(comparison: Comparison, *, names: Sequence[str] = ()) -> Any:
     ['100.0', '0.0']
     """
     found, true = comparison.rows.tolist(), comparison.columns.tolist()
-    if max(len(found), len(true)) > 24:
+    if max(len(found), len(true)) > _MOST:
         raise InputError(
-            "A confusion matrix has room for 24 labels",
+            f"A confusion matrix has room for {_MOST} labels",
             got=max(len(found), len(true)),
             cure="Merge clusters first.",
         )
@@ -55,33 +59,55 @@ def confusion(comparison: Comparison, *, names: Sequence[str] = ()) -> Any:
     order = [partner[label] for label in true if label in partner]
     order += [label for label in found if label not in order]
     shares = comparison.confusion.T[:, [found.index(label) for label in order]]
-    size = min(_CELL, 150 / len(order))
-    width, height = size * len(order), size * len(true)
-    sheet = Sheet(max(_LEFT + width + 34, 70), _TOP + height + 22)
-    ax = sheet.axes(_LEFT, _TOP, width, height)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=115, aspect="auto")
-    for i, row in enumerate(shares):
-        for j, share in enumerate(row):
-            color = "white" if share > 60 else INK if share >= 0.05 else MUTED
-            ax.text(j, i, f"{share:.1f}", ha="center", va="center", color=color, size=SIZE - 1)
     called = [names[i] if 0 <= i < len(names) else str(i) for i in true]
-    ax.set_yticks(range(len(true)), [fitted(name, _LEFT - 7) for name in called])
-    ax.set_xticks(range(len(order)), [str(label) for label in order])
+    title = (
+        f"Accuracy {100 * comparison.accuracy:.2f} %, macro F1 {100 * comparison.macro_f1:.2f} %"
+    )
+    left = _EDGE + min(max(map(width_of, (*called, "truth"))), _NAMES) + 2.5
+    size = min(_CELL, 118 / len(order))
+    width, height = size * len(order), max(size, 5.0) * len(true)
+    sheet = Sheet(max(left + width + _SCORES, width_of(title) + 2 * _EDGE), _TOP + height + _BELOW)
+    ax = sheet.axes(left, _TOP, width, height)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=115, aspect="auto")
+    digits = 1 if size > 8.5 else 0
+    for (i, j), share in np.ndenumerate(shares):
+        color = "white" if share > 60 else INK if share >= 0.05 else MUTED
+        ax.text(j, i, f"{share:.{digits}f}", ha="center", va="center", color=color, size=SIZE - 1)
+    ax.set(xticks=[], yticks=[])
     ax.set_xticks(np.arange(len(order) - 1) + 0.5, minor=True)
     ax.set_yticks(np.arange(len(true) - 1) + 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=0.8)
     ax.tick_params(which="both", length=0)
-    ax.set_xlabel("found cluster")
-    sheet.text(_EDGE, _TOP - 3, "truth, each row 100 %", color=MUTED, size=SIZE - 0.5)
-    for j, head in enumerate(("precision", "F1 [%]")):
-        place = _LEFT + width + 15 + 14 * j, _TOP - 3
-        sheet.text(*place, head, color=MUTED, size=SIZE - 0.5, ha="right")
-    precision, f1 = comparison.precision, comparison.f1
-    for i, label in enumerate(true):
-        for j, score in enumerate((precision[label], f1[label])):
-            place = _LEFT + width + 14 + 13 * j, _TOP + (i + 0.5) * size
-            sheet.text(*place, f"{100 * score:.1f}", size=SIZE - 0.5, ha="right")
-    summary = f"Accuracy {100 * comparison.accuracy:.2f} %, F1 {100 * comparison.macro_f1:.2f} %"
-    sheet.text(_EDGE, _TOP + height + 14, summary)
-    sheet.text(_EDGE, _TOP + height + 18.5, f"adjusted Rand index {comparison.ari:.4f}")
+    sheet.text(_EDGE, 3.2, title)
+    sheet.text(_EDGE, 7.4, f"adjusted Rand index {comparison.ari:.4f}", color=MUTED, size=SIZE - 1)
+    _edges(sheet, comparison, called, order, (left, width, height))
     return sheet.figure
+
+
+def _edges(
+    sheet: Sheet,
+    comparison: Comparison,
+    called: list[str],
+    order: list[int],
+    box: tuple[float, float, float],
+) -> None:
+    """Write what stands around the matrix: true names, found clusters, scores per row."""
+    left, width, height = box
+    step, line = width / len(order), height / len(called)
+    palette = colors(max(order, default=0) + 1)
+    sheet.text(_EDGE, _TOP - 2.5, "truth", color=MUTED, size=SIZE - 1)
+    for j, label in enumerate(order):
+        x = left + (j + 0.5) * step
+        sheet.box(x - 1.5, _TOP + height + 1.2, 3.0, 2.2, facecolor=palette[label])
+        sheet.text(x, _TOP + height + 5.6, str(label), ha="center", size=SIZE - 0.5)
+    text = "found cluster; each row adds up to 100 %"
+    sheet.text(left, _TOP + height + 10.4, text, color=MUTED, size=SIZE - 1)
+    for j, head in enumerate(("precision", "F1")):
+        place = left + width + 18 + 13 * j, _TOP - 2.5
+        sheet.text(*place, head, color=MUTED, size=SIZE - 1, ha="right")
+    for i, label in enumerate(comparison.columns.tolist()):
+        y = _TOP + (i + 0.5) * line
+        sheet.text(left - 1.5, y, fitted(called[i], _NAMES), ha="right", size=SIZE - 0.5)
+        for j, score in enumerate((comparison.precision[label], comparison.f1[label])):
+            place = left + width + 18 + 13 * j, y
+            sheet.text(*place, f"{100 * score:.1f}", size=SIZE - 1, ha="right")

@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from clustem.model import Projection, checked
 from clustem.report._maps import BAR, context_images, draw_map, grey_limits, scale_bar
-from clustem.report._scan import axes_of, frame_of
-from clustem.report._sheet import INK, MUTED, SIZE, Sheet, styled
-from clustem.reproject.orientations import LatticeDirections, orientations
+from clustem.report._scan import Frame, axes_of, frame_of
+from clustem.report._sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report._units import pretty, significant
+from clustem.report.colors import colors
+from clustem.reproject.orientations import LatticeDirections, Region, orientations
 
-_EDGE, _GAP, _TITLE, _MAP, _WHEEL = 1.5, 4.0, 4.5, 66.0, 24.0
+_EDGE, _GAP, _TITLE, _TALLEST, _WHEEL = 1.5, 4.0, 4.5, 110.0, 21.0
+_KEY = 33.0  # what the wheel and its degrees need
 _FILM = 0.93  # grey of background without an image
-_ROW = 4.2
-_LINES = 10  # facets that are listed
+_ROW = 4.4
+_LINES = 16  # facets and turns that are listed
+_TABLE, _TURNS = 122.0, 8.0  # where the list of turns begins, and its distance from the table
+_COLUMNS = {"Facet": 0.0, "Direction": 50.0, "Spacings": 55.0, "Strength": 104.0, "Area": 121.0}
 
 
 @checked
@@ -34,8 +39,9 @@ def orientation_map(projection: Projection) -> Any:
     Returns
     -------
     :
-        A ``matplotlib.figure.Figure``, at most 183 mm wide: the image with the facets' outlines,
-        the orientation map, the wheel, and spacings and twin angles.
+        A ``matplotlib.figure.Figure``, 183 mm wide: the image with the facets' outlines (where it
+        is known), the orientation map, the wheel, and a table of directions, spacings, strengths
+        and areas, beside it the turns between neighbours.
 
     Raises
     ------
@@ -44,8 +50,11 @@ def orientation_map(projection: Projection) -> Any:
 
     Notes
     -----
-    The wheel goes round once in 180°, after which a lattice looks the same. Bars on the facets
-    point along the lattice's direction.
+    Directions are those of the planes' normal, from the columns' axis (right) toward the rows'
+    (down). The wheel goes round once in 180°, after which a lattice looks the same. Bars on the
+    facets point along the lattice's direction. The table shows the color of each cluster beside
+    that of its direction. Strength is the length of the mean response,
+    relative to the strongest facet's.
 
     Examples
     --------
@@ -55,37 +64,38 @@ def orientation_map(projection: Projection) -> Any:
     3
     """
     found = orientations(projection)
-    axes = axes_of(projection.labels)[-2:]
-    frame = frame_of(axes)
+    frame = frame_of(axes_of(projection.labels)[-2:])
     images = context_images(projection, limit=1)
-    height = min(_MAP / frame.aspect, 110.0)
-    width = height * frame.aspect
-    top = _EDGE + _TITLE
-    second = _EDGE + (width + _GAP if images else 0)
-    key = second + width + _GAP
-    lines = _text(projection, found)
-    paper = max(top + height + BAR, top + _WHEEL + 6 + _ROW * len(lines)) + _EDGE
-    sheet = Sheet(key + 44.0, paper)
-    labels = np.asarray(projection.labels.data)
+    room = DOUBLE - 2 * _EDGE - _KEY - _GAP
+    room = (room - _GAP) / 2 if images else room
+    height = min(room / frame.aspect, _TALLEST)
+    width, top = height * frame.aspect, _EDGE + _TITLE
+    facets = np.flatnonzero(~found.background)
+    turns = list(found.twins.items())
+    longest = max(len(facets), len(turns))
+    lines = 1 + min(longest, _LINES) + (longest > _LINES)
+    table = max(top + height + BAR, top + _KEY) + 3
+    sheet = Sheet(DOUBLE, table + lines * _ROW + _EDGE)
+    left = _EDGE
     if images:
         _, image, its = images[0]
         low, high = grey_limits(image)
-        ax = sheet.axes(_EDGE, top, width, height)
+        ax = sheet.axes(left, top, width, height)
         draw_map(ax, image, its, cmap="gray", vmin=low, vmax=high)
-        _outlines(ax, found, frame, "#ffd84d")
-        sheet.text(_EDGE, top - 2.7, "Image and facet outlines")
-        scale_bar(sheet, _EDGE, top + height, width, its)
-    ax = sheet.axes(second, top, width, height)
-    draw_map(ax, _painted(labels, found), frame)
-    _outlines(ax, found, frame, INK)
+        outline(ax, found.region_map, frame, "#ffd84d")
+        sheet.text(left, top - 2.7, "Image and facet outlines")
+        scale_bar(sheet, left, top + height, width, its)
+        left += width + _GAP
+    ax = sheet.axes(left, top, width, height)
+    draw_map(ax, _painted(projection, found), frame)
+    outline(ax, found.region_map, frame, INK)
     _bars(ax, found, frame)
-    sheet.text(second, top - 2.7, "Lattice direction")
+    sheet.text(left, top - 2.7, "Lattice direction")
     if not images:
-        scale_bar(sheet, second, top + height, width, frame)
-    _wheel(sheet, key + 2, top)
-    for i, line in enumerate(lines):
-        color = INK if i in (0, len(lines) - 1 - len(found.twins)) else MUTED
-        sheet.text(key, top + _WHEEL + 7 + i * _ROW, line, size=SIZE - 0.5, color=color)
+        scale_bar(sheet, left, top + height, width, frame)
+    wheel(sheet, left + width + _GAP + (_KEY - _WHEEL) / 2, top + 5)
+    _table(sheet, projection, found, facets, table)
+    _turns(sheet, projection, turns, table)
     return sheet.figure
 
 
@@ -94,36 +104,18 @@ def direction_color(direction: float) -> tuple[float, float, float]:
     return colorsys.hls_to_rgb(direction % 180 / 180, 0.56, 0.72)
 
 
-def _painted(labels: NDArray[np.int16], found: LatticeDirections) -> NDArray[np.float64]:
-    palette = np.full((len(found.background) + 1, 3), _FILM)  # the last is for -1
-    for i in np.flatnonzero(~found.background):
-        palette[i] = direction_color(float(found.directions[i]))
-    return palette[labels]
-
-
-def _outlines(ax: Any, found: LatticeDirections, frame: Any, color: str) -> None:
+def outline(ax: Any, region_map: NDArray[np.int32], frame: Frame, color: str) -> None:
+    """Draw the outline of each region of a map."""
     rows = (np.arange(frame.shape[0]) + 0.5) * frame.height
     columns = (np.arange(frame.shape[1]) + 0.5) * frame.width
-    for number in range(len(found.regions)):
-        here = (found.region_map == number).astype(np.float32)
+    for number in range(int(region_map.max(initial=-1)) + 1):
+        here = (region_map == number).astype(np.float32)
         ax.contour(columns, rows, here, levels=[0.5], colors=[color], linewidths=0.7)
 
 
-def _bars(ax: Any, found: LatticeDirections, frame: Any) -> None:
-    """Draw a bar along the direction on each facet that has room for it."""
-    for region in found.regions:
-        length = 0.22 * np.sqrt(region.pixels)
-        if region.pixels < 0.004 * np.prod(frame.shape):
-            continue
-        turned = radians(float(found.directions[region.cluster]))
-        row, column = region.center
-        x = (column + 0.5 + length * cos(turned) * np.array([-1, 1])) * frame.width
-        y = (row + 0.5 + length * sin(turned) * np.array([-1, 1])) * frame.height
-        ax.plot(x, y, color="white", linewidth=1.6, solid_capstyle="round")
-
-
-def _wheel(sheet: Sheet, left: float, top: float) -> None:
-    ax = sheet.axes(left + 3, top + 2, _WHEEL, _WHEEL)
+def wheel(sheet: Sheet, left: float, top: float) -> None:
+    """Draw the color wheel of directions into a square of 21 mm, degrees around it."""
+    ax = sheet.axes(left, top, _WHEEL, _WHEEL)
     side = 240
     row, column = np.indices((side, side)) - (side - 1) / 2
     angle = np.degrees(np.arctan2(row, column)) % 180
@@ -134,29 +126,105 @@ def _wheel(sheet: Sheet, left: float, top: float) -> None:
     image[..., 3] = (radius <= 1) & (radius >= 0.5)
     ax.imshow(image)
     ax.axis("off")
-    for degrees in range(0, 180, 30):
+    for degrees in range(0, 180, 45):
         turned = degrees * pi / 180
-        x, y = cos(turned), sin(turned)
-        middle = side / 2
-        ax.text(
-            middle * (1 + 1.2 * x), middle * (1 + 1.2 * y), f"{degrees}°",
-            ha="center", va="center", size=SIZE - 1.5,
-        )  # fmt: skip
+        out = _WHEEL / 2 + 1.2
+        x, y = left + _WHEEL / 2 + out * cos(turned), top + _WHEEL / 2 + out * sin(turned)
+        ha = {0: "left", 90: "center"}.get(degrees, "left" if degrees < 90 else "right")
+        va = "center" if degrees == 0 else "top"
+        sheet.text(x, y, f"{degrees}°", ha=ha, va=va, size=SIZE - 1)
 
 
-def _text(projection: Projection, found: LatticeDirections) -> list[str]:
-    spacings = sorted({f.spacing for several in found.fringes for f in several}, reverse=True)
-    lines = [f"Spacings: {', '.join(f'{s:.3g}' for s in spacings)} {found.units}"]
-    lines += [
-        f"{projection.name_of(r.cluster)}: {r.area:.3g} {found.units}²"
-        for r in found.regions[:_LINES]
-    ]
-    if len(found.regions) > _LINES:
-        lines.append(f"and {len(found.regions) - _LINES} smaller regions")
-    if found.twins:
-        lines.append("Turn between neighbours:")
-        lines += [
-            f"{found.directions[i]:.0f}° / {found.directions[j]:.0f}°: {turn:.1f}°"
-            for (i, j), turn in found.twins.items()
-        ]
-    return lines
+def _painted(projection: Projection, found: LatticeDirections) -> NDArray[np.float64]:
+    palette = np.full((projection.n_clusters + 1, 3), _FILM)  # the last is for -1
+    for i in np.flatnonzero(~found.background):
+        palette[i] = direction_color(float(found.directions[i]))
+    return palette[np.asarray(projection.labels.data)]
+
+
+def _bars(ax: Any, found: LatticeDirections, frame: Frame) -> None:
+    """Draw a bar along the direction where each facet is widest, if it has room for it."""
+    for number, region in enumerate(found.regions):
+        if region.pixels < 0.004 * np.prod(frame.shape):
+            continue
+        row, column, reach = _widest(found.region_map == number, region)
+        length = 0.6 * min(reach, 0.4 * np.sqrt(region.pixels))
+        turned = radians(float(found.directions[region.cluster]))
+        x = (column + 0.5 + length * cos(turned) * np.array([-1, 1])) * frame.width
+        y = (row + 0.5 + length * sin(turned) * np.array([-1, 1])) * frame.height
+        ax.plot(x, y, color="white", linewidth=1.6, solid_capstyle="round")
+
+
+def _widest(here: NDArray[np.bool_], region: Region) -> tuple[float, float, float]:
+    """Return row and column of the point that is deepest inside a region, and how deep [px]."""
+    from scipy.ndimage import distance_transform_edt  # noqa: PLC0415  # 0.1 s
+
+    inside = distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
+    rows, columns = np.nonzero(inside >= 0.98 * inside.max())
+    nearest = np.hypot(rows - region.center[0], columns - region.center[1]).argmin()
+    return float(rows[nearest]), float(columns[nearest]), float(inside.max())
+
+
+def _table(
+    sheet: Sheet,
+    projection: Projection,
+    found: LatticeDirections,
+    facets: NDArray[np.intp],
+    top: float,
+) -> None:
+    """List what is known of each facet."""
+    areas = np.bincount(
+        [region.cluster for region in found.regions],
+        [region.area for region in found.regions],
+        minlength=projection.n_clusters,
+    )
+    units = pretty(found.units) or "px"
+    heads = {"Spacings": f"Spacings ({units})", "Strength": "Strength", "Area": f"Area ({units}²)"}
+    for head, x in _COLUMNS.items():
+        ha = "left" if head in ("Facet", "Spacings") else "right"
+        text = heads.get(head, head)
+        sheet.text(_EDGE + x, top + 1.5, text, ha=ha, color=MUTED, size=SIZE - 0.5)
+    strongest = float(found.strength.max())
+    palette = colors(projection.n_clusters)
+    for line, i in enumerate(facets[:_LINES], start=1):
+        y = top + 1.5 + line * _ROW
+        spacings = sorted({f.spacing for f in found.fringes[i]}, reverse=True)
+        texts = {
+            "Direction": f"{found.directions[i]:.1f}°",
+            "Spacings": fitted(", ".join(significant(s) for s in spacings), 35, SIZE - 0.5),
+            "Strength": f"{100 * found.strength[i] / strongest:.0f} %",
+            "Area": significant(areas[i]),
+        }
+        sheet.box(_EDGE, y - 1.2, 2.4, 2.4, facecolor=palette[i], edgecolor="none")
+        color = direction_color(float(found.directions[i]))
+        sheet.box(_EDGE + 2.8, y - 1.2, 2.4, 2.4, facecolor=color, edgecolor="none")
+        sheet.text(_EDGE + 6.4, y, fitted(projection.name_of(int(i)), 28), size=SIZE - 0.5)
+        for head, text in texts.items():
+            ha = "left" if head == "Spacings" else "right"
+            sheet.text(_EDGE + _COLUMNS[head], y, text, ha=ha, size=SIZE - 0.5)
+    _rest(sheet, len(facets), _EDGE, top)
+
+
+def _turns(
+    sheet: Sheet, projection: Projection, turns: list[tuple[tuple[int, int], float]], top: float
+) -> None:
+    """List the angles between neighbours, each as the colors of both."""
+    if not turns:
+        return
+    left = _TABLE + _TURNS
+    sheet.text(left, top + 1.5, "Turn between neighbours", color=MUTED, size=SIZE - 0.5)
+    palette = colors(projection.n_clusters)
+    for line, ((i, j), turn) in enumerate(turns[:_LINES], start=1):
+        y = top + 1.5 + line * _ROW
+        for step, cluster in enumerate((i, j)):
+            x = left + 3.0 * step
+            sheet.box(x, y - 1.2, 2.4, 2.4, facecolor=palette[cluster], edgecolor="none")
+        sheet.text(left + 18, y, f"{turn:.1f}°", ha="right", size=SIZE - 0.5)
+    _rest(sheet, len(turns), left, top)
+
+
+def _rest(sheet: Sheet, number: int, left: float, top: float) -> None:
+    """Say how many lines of a list are left out."""
+    if number > _LINES:
+        y = top + 1.5 + (_LINES + 1) * _ROW
+        sheet.text(left, y, f"and {number - _LINES} more", color=MUTED, size=SIZE - 0.5)

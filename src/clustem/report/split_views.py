@@ -82,6 +82,9 @@ def split_views(
         else:
             draw_map(ax, painted(projection), frame)
         scale_bar(sheet, left, _EDGE + _TITLE + height, width, frame)
+        if projection.unassigned.any():
+            below = left + width, _EDGE + _TITLE + height + 2.0
+            sheet.text(*below, "pale: unassigned", ha="right", color=MUTED, size=SIZE - 1)
     _table(sheet, first, second, top=table_top, titles=titles, hue=hue)
     return sheet.figure
 

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.judge.compare import compare
 from clustem.model import OutputError, Projection
 from clustem.report._findings import default_title
+from clustem.report._fringe_curves import has_fringes
 from clustem.report._html import Plate, page
 from clustem.report._placed import is_placed
 from clustem.report._sheet import styled
 from clustem.report.center_plot import center_plot
+from clustem.report.confusion import confusion
+from clustem.report.disagreement import disagreement
 from clustem.report.ellipses import ellipses
 from clustem.report.image_map import image_map
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
+from clustem.report.orientation_map import orientation_map
 from clustem.report.phase_map import phase_map
 from clustem.report.scatter import scatter
 from clustem.report.scree import scree
 from clustem.report.side_by_side import side_by_side
+from clustem.report.split_views import split_views
 from clustem.report.unassigned_map import unassigned_map
 from clustem.report.write_centers import write_centers
 from clustem.report.write_labels import write_labels
@@ -33,6 +41,7 @@ from clustem.report.write_points import write_points
 from clustem.report.write_scores import write_scores
 
 _MM = 25.4
+_Figures = Iterator[tuple[str, str, str, Callable[..., Any]]]
 
 
 @styled
@@ -43,6 +52,8 @@ def write_report(
     title: str = "",
     provenance: Mapping[str, object] | None = None,
     beside: Mapping[str, Projection] | None = None,
+    truth: NDArray[np.integer] | None = None,
+    truth_names: Sequence[str] = (),
     dpi: int = 200,
 ) -> list[Path]:
     """Write all files of a result, the figures and the report.
@@ -60,6 +71,10 @@ def write_report(
         the input and its hash; names of packages replace the versions found now.
     beside
         Other results on the same scan, by title, whose maps are drawn beside this one's.
+    truth, truth_names
+        Labels that are known to be right, of the map's shape, negative where there are none, and
+        their names by number: the report then shows the confusion matrix, and where the map is
+        wrong.
     dpi
         Resolution of the figures [dots per inch].
 
@@ -97,7 +112,8 @@ def write_report(
     files.append(write_points(projection, folder / "points.csv"))
     files.append(write_scores(projection, folder / "scores.csv"))
     (folder / "figures").mkdir()
-    plates = _drawn(projection, beside or {}, dpi)
+    figures = [*_plan(projection), *_against(truth, truth_names), *_comparison(beside or {})]
+    plates = _drawn(projection, figures, dpi)
     for plate in plates:
         files.append(folder / "figures" / f"{plate.name}.png")
         files[-1].write_bytes(plate.png)
@@ -120,11 +136,11 @@ def _check(folder: Path) -> None:
         )
 
 
-def _drawn(projection: Projection, beside: Mapping[str, Projection], dpi: int) -> list[Plate]:
+def _drawn(projection: Projection, figures: Sequence[Any], dpi: int) -> list[Plate]:
     """Draw the figures; while one is drawn the last one is compressed in another thread."""
     with ThreadPoolExecutor(1) as pool:
         jobs = []
-        for name, heading, caption, draw in [*_plan(projection), *_comparison(beside)]:
+        for name, heading, caption, draw in figures:
             figure = draw(projection)
             figure.set_dpi(dpi)
             figure.canvas.draw()
@@ -147,7 +163,7 @@ def _png(pixels: NDArray[np.uint8], dpi: int) -> bytes:
     return buffer.getvalue()
 
 
-def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[..., Any]]]:
+def _plan(projection: Projection) -> _Figures:
     """Name, heading, caption and function of each figure that the projection can fill."""
     soft = projection.memberships is not None
     placed = is_placed(projection)
@@ -178,6 +194,17 @@ def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[...,
         ),
         phase_map,
     )
+    if has_fringes(projection):
+        yield (
+            "orientation_map",
+            "Lattice directions",
+            (
+                "Colors and white bars: direction of the normal of the planes that the clusters "
+                "are named by, from right (0°) toward below (90°). Squares: color of the cluster, "
+                "then of its direction. Strength is relative to the strongest facet's."
+            ),
+            orientation_map,
+        )
     yield "centers", "What the clusters are made of", _center_caption(projection), center_plot
     if soft:
         yield (
@@ -207,9 +234,9 @@ def _plan(projection: Projection) -> Iterator[tuple[str, str, str, Callable[...,
         )
 
 
-def _data_space(projection: Projection) -> Iterator[tuple[str, str, str, Callable[..., Any]]]:
+def _data_space(projection: Projection) -> _Figures:
     """Figures of the features that were clustered."""
-    if projection.points.shape[1]:
+    if projection.points.shape[1] and not has_fringes(projection):
         yield (
             "scatter",
             "Data space",
@@ -228,24 +255,63 @@ def _data_space(projection: Projection) -> Iterator[tuple[str, str, str, Callabl
         )
 
 
-def _comparison(
-    beside: Mapping[str, Projection],
-) -> Iterator[tuple[str, str, str, Callable[..., Any]]]:
-    if beside:
-        caption = "Each map has colors of its own."
+def _against(truth: NDArray[np.integer] | None, names: Sequence[str]) -> _Figures:
+    """Figures of a result whose truth is known."""
+    if truth is None:
+        return
+    yield (
+        "confusion",
+        "Against the truth",
+        "Share of each true label that lies in each cluster, after the best matching of numbers.",
+        lambda projection: confusion(compare(projection.labels.data, truth), names=names),
+    )
+    yield (
+        "disagreement",
+        "Where it differs from the truth",
+        "Left and middle: both maps in matching colors. Right: labels where they are wrong.",
+        lambda projection: disagreement(projection, truth),
+    )
+
+
+def _comparison(beside: Mapping[str, Projection]) -> _Figures:
+    """Figures of other results on the same scan."""
+    if beside and any(is_placed(other) for other in beside.values()):
+        titles = ["this result", *beside]
+        for i, (one, other) in enumerate(pairwise(titles), start=1):
+            yield (
+                f"split_{i}",
+                f"{one[:1].upper()}{one[1:]}, {other}",
+                "The same patches clustered twice, in matching colors, and how clusters split.",
+                partial(_split, beside, (one, other)),
+            )
+    elif beside:
         yield (
             "side_by_side",
             "Other results on this scan",
-            caption,
+            "Each map has colors of its own.",
             lambda projection: side_by_side({"this result": projection, **beside}),
         )
+
+
+def _split(
+    beside: Mapping[str, Projection], titles: tuple[str, str], projection: Projection
+) -> Any:
+    first, second = (beside.get(title, projection) for title in titles)
+    return split_views(first, second, titles=titles)
 
 
 def _center_caption(projection: Projection) -> str:
     ndim = projection.centers.data.ndim - 1
     text = "Mean of the raw data over the positions of each cluster"
+    if has_fringes(projection):
+        return (
+            "Mean strength of the lattice fringes in each cluster against their direction, one "
+            "line per spacing. Dots: maxima; dashed: the direction that names the cluster."
+        )
     if ndim == 1:
         return f"{text}, n of them; bands are the standard error of the mean."
+    if ndim == 2 and is_placed(projection):
+        return f"{text} on a grey scale common to all, and minus the mean of all patches."
     if ndim == 2:
         return (
             f"{text}: on a linear and a logarithmic scale common to all, and minus the mean of all "
