@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Lt
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
+from clustem.compute.cluster_sums import cluster_sums
 from clustem.model import Partition, Projection, Table, checked
 
 _FEW_COLUMNS = 64  # tables up to this width travel with the result
@@ -55,19 +54,27 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
     """
     table = partition.table
     labels = _assigned(partition, threshold)
-    sums = _sums(table, labels, partition.n_clusters)
+    source = table.source
+    row_shape = tuple(int(size) for size in source.data.shape[table.mask.ndim :])
+    sums = cluster_sums(
+        source.data,
+        labels,
+        partition.n_clusters,
+        mask=table.mask,
+        left_out=_left_out(table, row_shape),
+    )
     beam = table.on_scan(sums.hidden, fill=0.0)
     memberships = None
     if partition.memberships is not None:
         stack = np.moveaxis(table.on_scan(partition.memberships, fill=0.0), -1, 0)
-        memberships = _maps(stack, table.source, stacked=True)
+        memberships = _maps(stack, source, stacked=True)
     narrow = table.rows.shape[1] <= _FEW_COLUMNS
     points = np.asarray(table.rows, dtype=np.float32) if narrow else np.empty((len(labels), 0))
     return Projection(
-        labels=_maps(table.on_scan(labels, fill=-1), table.source),
+        labels=_maps(table.on_scan(labels, fill=-1), source),
         memberships=memberships,
-        centers=_rows_signal(sums.means, table.source),
-        spread=_rows_signal(sums.errors, table.source),
+        centers=_rows_signal(sums.means, source),
+        spread=_rows_signal(sums.errors, source),
         counts=sums.counts,
         mask=table.mask,
         points=points.astype(np.float32, copy=False),
@@ -75,8 +82,9 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
         scores=dict(partition.scores),
         details={**table.details, "mean": sums.mean, **_sureness(partition)},
         history=partition.history,
-        source=table.source,
-        context=(_maps(beam, table.source, title="virtual bright field"),) if beam.any() else (),
+        source=source,
+        table=table,
+        context=(_maps(beam, source, title="virtual bright field"),) if beam.any() else (),
     )
 
 
@@ -85,54 +93,6 @@ def _assigned(partition: Partition, threshold: float) -> NDArray[np.int16]:
         return partition.labels
     highest = partition.memberships.max(axis=1)
     return np.where(highest > threshold, partition.labels, -1).astype(np.int16)
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """What one pass over the raw rows finds; rows have the source's row shape."""
-
-    means: NDArray[np.float32]  # (k, *row shape)
-    errors: NDArray[np.float32]
-    counts: NDArray[np.int64]  # (k,)
-    mean: NDArray[np.float32]  # of all rows
-    hidden: NDArray[np.float32]  # (n,) what the signal mask left out of each row
-
-
-def _sums(table: Table, labels: NDArray[np.int16], k: int) -> _Sums:
-    mask = table.mask
-    row_ndim = table.source.data.ndim - mask.ndim
-    rows = Rows(table.source.data, row_ndim=row_ndim, mask=mask if mask.any() else None)
-    counts = np.bincount(labels[labels >= 0], minlength=k)
-    shift = rows.pilot_mean()
-    left_out = _left_out(table, rows.row_shape)
-
-    narrow = rows.dtype.itemsize <= 2  # then float32 holds a shifted value to all its digits
-    working = np.float32 if narrow else np.float64
-
-    def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[NDArray[Any], ...]:
-        x = np.subtract(block, shift, dtype=working)
-        member = np.zeros((k + 1, len(x)), dtype=working)
-        member[labels[where], np.arange(len(x))] = 1  # the unassigned, -1, go last
-        hidden = np.nansum(block[:, left_out], axis=1, dtype=np.float64)
-        return member @ x, member[:k] @ np.square(x, out=x), hidden
-
-    total, square = np.zeros((k + 1, rows.shape[1])), np.zeros((k, rows.shape[1]))
-    hidden = np.zeros(len(rows), dtype=np.float32)
-    for where, (part, part_square, part_hidden) in rows.map(one):
-        total += part
-        square += part_square
-        hidden[where] = part_hidden
-    n = np.maximum(counts, 1)[:, None]
-    means = total[:k] / n + np.where(counts[:, None] > 0, shift, 0)
-    variance = np.maximum(square - total[:k] ** 2 / n, 0) / np.maximum(n - 1, 1)
-    shape = (k, *rows.row_shape)
-    return _Sums(
-        means.reshape(shape).astype(np.float32),
-        np.sqrt(variance / n).reshape(shape).astype(np.float32),
-        counts,
-        (total.sum(axis=0) / len(rows) + shift).reshape(shape[1:]).astype(np.float32),
-        hidden,
-    )
 
 
 def _left_out(table: Table, row_shape: tuple[int, ...]) -> NDArray[np.intp]:
