@@ -90,7 +90,9 @@ def test_text_is_legible_and_paper_fits_a_journal(case, cases):
         assert min(artist.get_fontsize() for artist, _ in artists) >= 7
 
 
-UNITS = re.compile(r"\((keV|eV|nm|%|a\.u\..*|Å⁻¹|px|number|counts per pixel)\)|[Mm]embership")
+UNITS = re.compile(
+    r"\((keV|eV|nm|%|(10\S+ )?a\.u\..*|Å⁻¹|px|number|counts per pixel)\)|[Mm]embership"
+)
 
 
 @pytest.mark.parametrize("case", ["eds", "eels", "core loss", "patterns", "line", "context"])

@@ -86,7 +86,16 @@ def _mark(ax: Any, found: LatticeDirections, cluster: int, top: float) -> None:
     """Mark the maxima, and the lattice's direction with its spacing."""
     fringes = found.fringes[cluster]
     for fringe in fringes:
-        ax.plot(fringe.direction, fringe.strength, "o", ms=2.6, mfc="white", mec=INK, mew=0.6)
+        ax.plot(
+            fringe.direction,
+            fringe.strength,
+            "o",
+            ms=2.6,
+            mfc="white",
+            mec=INK,
+            mew=0.6,
+            clip_on=False,
+        )
     direction = float(found.directions[cluster])
     named = _named(fringes, direction)
     text = f"{direction:.0f}°"

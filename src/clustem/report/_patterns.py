@@ -16,9 +16,9 @@ from clustem.report._placed import is_placed
 from clustem.report._scan import Axis, axes_of
 from clustem.report._sheet import DOUBLE, SIZE, Sheet, fitted, packed, width_of
 from clustem.report._spectra import ink, quantity
-from clustem.report._units import round_length, with_units
+from clustem.report._units import common_power, power_text, round_length, with_units
 
-_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 6.5
+_EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 7.5
 _LINE = 4.2
 _MASK = "#ff9d00"
 _TALLEST, _WIDEST, _WIDEST_PATCH = 220.0, 42.0, 36.0
@@ -37,7 +37,7 @@ class _Scale:
 
     @property
     def clipped(self) -> bool:
-        return bool(self.norm.vmax < self.images.max())
+        return bool(self.norm.vmax < np.nanmax(self.images))
 
     @property
     def ticks(self) -> dict[float, str]:
@@ -48,7 +48,7 @@ class _Scale:
             step = round_length((high - low) / 3)
             first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
             found = [step * i for i in range(first, last + 1)]
-        return {value: _written(value) for value in found}
+        return dict(zip(found, _written(found), strict=True))
 
 
 def pattern_grid(projection: Projection) -> Any:
@@ -120,7 +120,9 @@ def _scales(projection: Projection) -> list[_Scale]:
     from matplotlib.colors import Normalize  # noqa: PLC0415  # 0.3 s
 
     data = np.nan_to_num(np.asarray(projection.centers.data, dtype=np.float64))
-    linear, logarithmic = _norms(data)
+    there = projection.counts > 0
+    data[~there] = np.nan  # an empty cluster has no mean
+    linear, logarithmic = _norms(data[there])
     scales = [_Scale(data, linear, "gray", "linear")]
     if not is_placed(projection):  # what an image shows has no decades
         scales.append(_Scale(data, logarithmic, "gray", "logarithmic"))
@@ -131,7 +133,7 @@ def _scales(projection: Projection) -> list[_Scale]:
     hidden = projection.details.get("signal_mask")
     if hidden is not None and np.shape(hidden) == data.shape[1:]:
         difference[:, np.asarray(hidden, dtype=bool)] = 0  # took no part in the clustering
-    reach = float(np.quantile(np.abs(difference), 0.999)) or 1.0
+    reach = float(np.quantile(np.abs(difference[there]), 0.999)) or 1.0
     return [*scales, _Scale(difference, Normalize(-reach, reach), "RdBu_r", "minus mean")]
 
 
@@ -204,15 +206,19 @@ def _decades(low: float, high: float) -> list[float]:
     return found[-1::-2][::-1]
 
 
-def _written(value: float) -> str:
-    """Write a number briefly, very large or small ones as powers of ten."""
-    if value == 0:
-        return "0"
-    power = math.floor(math.log10(abs(value)) + 1e-9)
-    if -3 <= power <= 4:
-        return f"{value:.6g}".replace("-", "−")
-    factor = value / 10.0**power
-    sign = "−" if factor < 0 else ""
-    times = "" if math.isclose(abs(factor), 1) else f"{abs(factor):.3g}·"
-    raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{sign}{times}10{raised}"
+def _written(values: list[float]) -> list[str]:
+    """Write numbers briefly; very large or small ones share a power of ten."""
+    ratio = max(values) / min(values) if min(values) > 0 else 1.0
+    if ratio > 50:  # decades: each has its own power
+        return [_briefly(value) for value in values]
+    power = common_power(values)
+    texts = [f"{value / 10.0**power:.6g}".replace("-", "−") for value in values]
+    return [f"{t}·{power_text(power)}" if power and t != "0" else t for t in texts]
+
+
+def _briefly(value: float) -> str:
+    power = common_power([value])
+    factor = f"{value / 10.0**power:.3g}"
+    if not power:
+        return f"{value:.6g}"
+    return power_text(power) if factor == "1" else f"{factor}·{power_text(power)}"

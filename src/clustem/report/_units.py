@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 _NM = {"pm": 1e-3, "Å": 0.1, "nm": 1.0, "µm": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
@@ -52,6 +53,26 @@ def significant(value: float, digits: int = 3) -> str:
         return f"{value:g}"
     power = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     return f"{value:.{max(digits - 1 - power, 0)}f}"
+
+
+def common_power(values: Iterable[float]) -> int:
+    """Power of ten to take out of numbers, 0 where they are neither very large nor very small.
+
+    >>> common_power([0.0, 120.0]), common_power([-3e5, 6.2e6]), common_power([2e-5])
+    (0, 6, -5)
+    """
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
+    return 0 if -3 <= power <= 3 else power
+
+
+def power_text(power: int) -> str:
+    """Write a power of ten.
+
+    >>> power_text(6), power_text(-12)
+    ('10⁶', '10⁻¹²')
+    """
+    return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def length_text(length: float, units: str) -> str:

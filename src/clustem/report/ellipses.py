@@ -12,7 +12,7 @@ from clustem.report._maps import STRIPE
 from clustem.report._palette import palette
 from clustem.report._sheet import MUTED, SINGLE, SIZE, styled
 from clustem.report._spectra import ink
-from clustem.report.scatter import _axis_labels, _limits, _with_key
+from clustem.report.scatter import _axis_labels, _limits, _with_key, label_axes
 
 _LEFT, _EDGE, _TOP, _BELOW = 14.0, 2.0, 4.5, 11.0
 _RADII = tuple(float(np.sqrt(-2 * np.log(1 - share))) for share in (0.5, 0.95))
@@ -84,9 +84,7 @@ def ellipses(projection: Projection) -> Any:
     ):
         set_limits(low, high)
     names = _axis_labels(projection)
-    ax.set_xlabel(names[0], parse_math=False)
-    ax.set_ylabel(names[1], parse_math=False)
-    ax.locator_params(nbins=5)
+    label_axes(ax, names[0], names[1])
     ax.spines[["top", "right"]].set_visible(False)
     return sheet.figure
 

@@ -13,6 +13,7 @@ from clustem.model import InputError, Projection, checked
 from clustem.report._maps import ROW, STRIPE, color_key, key_columns, key_entries
 from clustem.report._palette import palette
 from clustem.report._sheet import DOUBLE, SINGLE, Sheet, printable, styled
+from clustem.report._units import common_power, power_text
 
 _LEFT, _BELOW, _EDGE = 14.0, 11.0, 2.0
 _DOTS_PER_MM = 250 / 25.4
@@ -80,9 +81,7 @@ def scatter(projection: Projection, *, max_features: Annotated[int, Ge(2)] = 4) 
         limits = (*_limits(x), *_limits(y))
         image = _dots(x, y, shades, limits, round(side * _DOTS_PER_MM))
         ax.imshow(image, extent=limits, aspect="auto", interpolation="auto", origin="lower")
-        ax.set_xlabel(names[a], parse_math=False)
-        ax.set_ylabel(names[b], parse_math=False)
-        ax.locator_params(nbins=5)
+        label_axes(ax, names[a], names[b])
         ax.spines[["top", "right"]].set_visible(False)
     return sheet.figure
 
@@ -99,8 +98,7 @@ def _histogram(projection: Projection, labels: NDArray[np.int16], name: str) -> 
     ax.hist(
         groups, bins=80, range=_limits(values), stacked=True, color=shades, histtype="stepfilled"
     )
-    ax.set_xlabel(name, parse_math=False)
-    ax.set_ylabel("Scan positions (number)")
+    label_axes(ax, name, "Scan positions (number)")
     ax.spines[["top", "right"]].set_visible(False)
     return sheet.figure
 
@@ -122,6 +120,24 @@ def _axis_labels(projection: Projection) -> list[str]:
         share = f"; {100 * explained[i]:.1f} %" if i < len(explained) else ""
         labels.append(printable(f"{name} (a.u.{share})"))
     return labels
+
+
+def label_axes(ax: Any, across: str, up: str) -> None:
+    """Name both axes and set few ticks; powers of ten of the values stand with the units."""
+    for axis, limits, label in (
+        (ax.xaxis, ax.get_xlim(), across),
+        (ax.yaxis, ax.get_ylim(), up),
+    ):
+        axis.get_major_locator().set_params(nbins=5)
+        power = common_power(limits)
+        if power:
+            axis.set_major_formatter(lambda v, _, power=power: _tick(v / 10.0**power))
+            label = label.replace("(", f"({power_text(power)} ", 1)  # noqa: PLW2901  # with power
+        axis.set_label_text(label, parse_math=False)
+
+
+def _tick(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
 
 
 def _dots(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.model import Projection
+from clustem.report._fringe_curves import has_fringes
 from clustem.report._scan import scan_axes
 
 _BLOCK = 4096
@@ -33,7 +34,8 @@ def write_points(projection: Projection, path: str | Path) -> Path:
     Notes
     -----
     Columns: y and x in the units of the scan's axes (a line scan has only x), the clustered
-    features, label (−1 = unassigned), and one membership per cluster where there are any.
+    features (but for fringes: one column per filter would be many), label (−1 = unassigned), and
+    one membership per cluster where there are any.
     Numbers have 7 digits. ParaView opens the file and draws it with the filter "Table To Points".
 
     Examples
@@ -51,7 +53,7 @@ def write_points(projection: Projection, path: str | Path) -> Path:
     grid = np.meshgrid(*(axis.values for axis in axes), indexing="ij")
     names = ["y", "x"][-len(axes) :]
     columns: list[NDArray[Any]] = [where[kept] for where in grid]
-    points = projection.points
+    points = projection.points if not has_fringes(projection) else projection.points[:, :0]
     for i in range(points.shape[1]):
         named = projection.features[i : i + 1] or (f"feature {i + 1}",)
         names.append(named[0])

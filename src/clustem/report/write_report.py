@@ -112,7 +112,11 @@ def write_report(
     files.append(write_points(projection, folder / "points.csv"))
     files.append(write_scores(projection, folder / "scores.csv"))
     (folder / "figures").mkdir()
-    figures = [*_plan(projection), *_against(truth, truth_names), *_comparison(beside or {})]
+    figures = [
+        *_plan(projection),
+        *_against(projection, truth, truth_names),
+        *_comparison(beside or {}),
+    ]
     plates = _drawn(projection, figures, dpi)
     for plate in plates:
         files.append(folder / "figures" / f"{plate.name}.png")
@@ -255,7 +259,9 @@ def _data_space(projection: Projection) -> _Figures:
         )
 
 
-def _against(truth: NDArray[np.integer] | None, names: Sequence[str]) -> _Figures:
+def _against(
+    projection: Projection, truth: NDArray[np.integer] | None, names: Sequence[str]
+) -> _Figures:
     """Figures of a result whose truth is known."""
     if truth is None:
         return
@@ -265,12 +271,13 @@ def _against(truth: NDArray[np.integer] | None, names: Sequence[str]) -> _Figure
         "Share of each true label that lies in each cluster, after the best matching of numbers.",
         lambda projection: confusion(compare(projection.labels.data, truth), names=names),
     )
-    yield (
-        "disagreement",
-        "Where it differs from the truth",
-        "Left and middle: both maps in matching colors. Right: labels where they are wrong.",
-        lambda projection: disagreement(projection, truth),
-    )
+    if projection.mask.ndim == 2 or is_placed(projection):
+        yield (
+            "disagreement",
+            "Where it differs from the truth",
+            "Left and middle: both maps in matching colors. Right: labels where they are wrong.",
+            lambda projection: disagreement(projection, truth),
+        )
 
 
 def _comparison(beside: Mapping[str, Projection]) -> _Figures:
