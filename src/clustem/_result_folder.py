@@ -83,7 +83,7 @@ def save_result(
 
 
 def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -> Path:
-    """Write one result folder per k, ``sweep.csv`` and the maps side by side.
+    """Write one result folder per k, ``sweep.csv``, maps and lineage.
 
     Parameters
     ----------
@@ -94,7 +94,9 @@ def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -
     force
         As for ``Segmentation.save``.
     """
+    from clustem.judge import lineage  # noqa: PLC0415  # scikit-learn, 0.5 s
     from clustem.report import side_by_side  # noqa: PLC0415  # matplotlib, 0.5 s
+    from clustem.report.lineage_plot import lineage_plot  # noqa: PLC0415
 
     target = check_output(folder, force=force)
     maps = {f"k = {k}": result.projection for k, result in results.items()}
@@ -104,6 +106,9 @@ def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -
             _write(result.projection, sibling / f"k{k:02d}", result.recipe, result.origin, {})
         if all(projection.mask.ndim == 2 for projection in maps.values()):
             side_by_side(maps).savefig(sibling / "maps.png", dpi=200)
+        if 1 < len(maps) <= 24:  # what a page has room for
+            found = lineage({k: result.projection for k, result in results.items()})
+            lineage_plot(found).savefig(sibling / "lineage.png", dpi=200)
         names = sorted({name for result in results.values() for name in result.scores})
         lines = [",".join(["k", "unassigned_fraction", "smallest", *names])]
         for k, result in results.items():
@@ -191,6 +196,7 @@ def _write(
         "scores": dict(old.scores),
         "unassigned_fraction": old.unassigned_fraction,
         "names": {str(key): name for key, name in old.names.items()},
+        "colors": list(old.hues),
         "features": list(old.features),
         "details": plain,
         "title": old.labels.metadata.get_item("General.title", ""),
@@ -240,6 +246,7 @@ def _read(folder: Path) -> tuple[Projection, str, dict[str, str]]:
         scores=known["scores"],
         details={**arrays, **known["details"]},
         history=tuple(Step(**step) for step in known["history"]),
+        colors=tuple(known.get("colors", ())),  # folders of version 0.1 have none
     )
     recipe = (folder / "recipe.toml").read_text(encoding="utf-8")
     return projection, recipe, known["input"]

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem._edits import EDITS, check_clusters, checked_edit, colors_of, names_of
 from clustem._result_folder import load_result, save_result
-from clustem.model import InputError, Projection, Step, UnknownNameError, falling_order
+from clustem._toml import table
+from clustem.compute.label_maps import as_labels, packed
+from clustem.model import InputError, Projection, Step
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Segmentation:
         The recipe that made it, TOML.
     origin
         ``path`` and ``digest`` of the input.
+    before
+        The result before the last edit, None if there was none.
 
     Examples
     --------
@@ -41,6 +46,7 @@ class Segmentation:
     projection: Projection
     recipe: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
+    before: Segmentation | None = field(default=None, repr=False, compare=False)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "projection":  # not yet there while unpickling
@@ -90,16 +96,9 @@ class Segmentation:
             If there is no such cluster, it has no members, or the source is missing or of another
             shape.
         """
-        raw = self.projection.source if source is None else source
-        mask = self.projection.mask
-        if raw is None or raw.data.shape[: mask.ndim] != mask.shape:
-            raise InputError(
-                f"The raw signal on {mask.shape} is needed to take members from",
-                got="none" if raw is None else f"shape {raw.data.shape}",
-                cure="Pass source=signal, cropped and binned as in the recipe.",
-            )
+        raw, mask = self._raw(source), self.projection.mask
         if cluster != -1:
-            self._check_clusters([cluster])
+            check_clusters(self.projection, [cluster])
         chosen = self.projection.unassigned if cluster == -1 else self.labels.data == cluster
         if not chosen.any():
             raise InputError(
@@ -123,9 +122,7 @@ class Segmentation:
         :
             A new result; this one stays.
         """
-        self._check_clusters(names)
-        params = {"names": {str(key): str(value) for key, value in names.items()}}
-        return self._edited("relabel", params, names={**self.projection.names, **names})
+        return self.edit("relabel", names={str(key): str(name) for key, name in names.items()})
 
     def merge(self, clusters: Iterable[int]) -> Segmentation:
         """Join clusters into the one of them with the lowest number.
@@ -138,39 +135,119 @@ class Segmentation:
         Returns
         -------
         :
-            A new result, its clusters again numbered by falling size. Memberships add up, means
-            are weighted by the counts, and standard errors are pooled.
+            A new result, its clusters again numbered by falling size, in the colors they had.
+            Memberships add up, means are weighted by the counts, standard errors are pooled.
         """
-        wanted = sorted(set(clusters))
-        self._check_clusters(wanted)
-        if len(wanted) < 2:
+        return self.edit("merge", clusters=sorted({int(cluster) for cluster in clusters}))
+
+    def split(self, cluster: int, n: int = 2, *, source: Any = None) -> Segmentation:
+        """Cut a cluster into parts by k-means of what was clustered.
+
+        Parameters
+        ----------
+        cluster
+            Its number.
+        n
+            Number of parts.
+        source
+            The raw signal, needed for a result loaded from disk.
+
+        Returns
+        -------
+        :
+            A new result, its clusters again numbered by falling size; the largest part keeps
+            the color. Where there are memberships, each position's goes to the part it is nearer.
+
+        Raises
+        ------
+        InputError
+            If there is no such cluster, it has fewer different members, or the rows are missing.
+        """
+        return self._with_source(source).edit("split", cluster=cluster, n=n)
+
+    def exclude(self, mask: Any, *, source: Any = None) -> Segmentation:
+        """Take positions out: they belong to no cluster, mean or share any more.
+
+        Parameters
+        ----------
+        mask
+            Boolean, shape of the scan, True = excluded; an array, a signal, or a file.
+        source
+            The raw signal, needed for a result loaded from disk.
+
+        Returns
+        -------
+        :
+            A new result; clusters keep their numbers.
+
+        Raises
+        ------
+        InputError
+            If the mask has another shape or leaves nothing, or the raw signal is missing.
+        """
+        found = packed(as_labels(mask, what="A mask") != 0)
+        return self._with_source(source).edit("exclude", mask=found)
+
+    def match(self, other: Segmentation, *, names: bool = False) -> Segmentation:
+        """Take the colors over from another result of the same scan, also at another k or binning.
+
+        Parameters
+        ----------
+        other
+            An earlier run, say, or a folder loaded with :meth:`load`.
+        names
+            Whether names are taken over, too.
+
+        Returns
+        -------
+        :
+            A new result. Clusters that overlap most have the same color; others get free ones.
+        """
+        found = self.edit("recolor", colors=list(colors_of(self.projection, other.projection)))
+        given = names_of(self.projection, other.projection) if names else {}
+        return found.edit("relabel", names=given) if given else found
+
+    def edit(self, name: str, **params: Any) -> Segmentation:
+        """Make an edit by name, as a recipe does that repeats it.
+
+        Parameters
+        ----------
+        name
+            ``merge``, ``split``, ``relabel``, ``recolor`` or ``exclude``.
+        **params
+            Its parameters, plain values.
+
+        Returns
+        -------
+        :
+            A new result, the edit in its history and at the end of its recipe.
+        """
+        from clustem import __version__  # noqa: PLC0415  # the package imports this file
+
+        params = checked_edit(name, params)
+        changed = EDITS[name](self.projection, **params)
+        step = Step("segmentation", name, params, __version__, params.get("random_state"))
+        recipe = self.recipe
+        if recipe:
+            recipe += "\n" + table("edit", {"do": name, **params}, one_of_many=True)
+        projection = replace(changed, history=(*self.projection.history, step))
+        return replace(self, projection=projection, recipe=recipe, before=self)
+
+    def undo(self) -> Segmentation:
+        """Return the result before the last edit.
+
+        Raises
+        ------
+        InputError
+            If nothing was edited since the recipe ran or the folder was loaded.
+        """
+        if self.before is None:
             raise InputError(
-                "A merge needs two clusters or more", got=wanted, cure="Name them all."
+                "Only an edit of this session can be undone",
+                got="none",
+                cure="Run the recipe without its [[edit]] tables.",
             )
-        old = self.projection
-        first = np.arange(old.n_clusters)
-        first[wanted] = wanted[0]
-        sizes = np.bincount(first, weights=old.counts, minlength=old.n_clusters)
-        kept = [i for i in falling_order(sizes) if first[i] == i]
-        parts = [np.flatnonzero(first == i) for i in kept]
-        number = np.full(old.n_clusters + 1, -1, dtype=np.int16)  # the last is for -1
-        for new, part in enumerate(parts):
-            number[part] = new
-        mean, error = _pooled(old, parts)
-        stack = old.memberships
-        if stack is not None:
-            total = np.stack([stack.data[part].sum(axis=0) for part in parts])
-            stack = _like(stack, total)
-        return self._edited(
-            "merge",
-            {"clusters": wanted},
-            labels=_like(old.labels, number[old.labels.data]),
-            memberships=stack,
-            centers=_like(old.centers, mean),
-            spread=_like(old.spread, error),
-            counts=sizes[kept].astype(np.int64),
-            names={new: old.names[int(i)] for new, i in enumerate(kept) if int(i) in old.names},
-        )
+        return self.before
 
     def to_hyperspy(self) -> Any:
         """Return the raw signal with the clusters in its ``learning_results``.
@@ -188,8 +265,7 @@ class Segmentation:
             If the result was loaded from disk and has no source.
         """
         old = self.projection
-        if old.source is None:
-            raise InputError("The raw signal is needed", got="none", cure="Run the recipe again.")
+        self._raw(None)
         out = old.source._deepcopy_with_new_data(old.source.data)  # HyperSpy's way
         k = old.n_clusters
         flat = old.labels.data.ravel()
@@ -271,38 +347,19 @@ class Segmentation:
         projection, recipe, origin = load_result(folder)
         return cls(projection, recipe=recipe, origin=origin)
 
-    def _edited(self, name: str, params: dict[str, Any], **changes: Any) -> Segmentation:
-        from clustem import __version__  # noqa: PLC0415  # the package imports this file
+    def _with_source(self, source: Any) -> Segmentation:
+        if source is None:
+            return self
+        return replace(self, projection=replace(self.projection, source=self._raw(source)))
 
-        step = Step("segmentation", name, params, __version__)
-        projection = replace(self.projection, history=(*self.projection.history, step), **changes)
-        return replace(self, projection=projection)
-
-    def _check_clusters(self, clusters: Iterable[int]) -> None:
-        for cluster in clusters:
-            if not 0 <= cluster < self.projection.n_clusters:
-                raise UnknownNameError.among(
-                    "cluster", str(cluster), [str(i) for i in range(self.projection.n_clusters)]
-                )
-
-
-def _pooled(old: Projection, parts: list[Any]) -> tuple[Any, Any]:
-    """Means weighted by the counts, and their standard errors, of groups of clusters."""
-    mean, error = old.centers.data.astype(np.float64), old.spread.data.astype(np.float64)
-    n = old.counts.reshape(-1, *[1] * (mean.ndim - 1)).astype(np.float64)
-    squares = error**2 * n * np.maximum(n - 1, 0) + n * mean**2  # sums of squares per cluster
-    means, errors = [], []
-    for part in parts:
-        total = max(float(n[part].sum()), 1.0)
-        together = (n[part] * mean[part]).sum(axis=0) / total
-        rest = np.maximum(squares[part].sum(axis=0) - total * together**2, 0)
-        means.append(together)
-        errors.append(np.sqrt(rest / max(total - 1, 1) / total))
-    return np.stack(means).astype(np.float32), np.stack(errors).astype(np.float32)
-
-
-def _like(signal: Any, data: Any) -> Any:
-    """Give data the axes and metadata of a signal; the first axis may have another size."""
-    axes = [axis.get_axis_dictionary() for axis in signal.axes_manager._axes]
-    axes[0]["size"] = len(data)
-    return signal.__class__(data, axes=axes, metadata=signal.metadata.as_dictionary())
+    def _raw(self, source: Any) -> Any:
+        """Return the raw signal, given or kept."""
+        raw = self.projection.source if source is None else source
+        mask = self.projection.mask
+        if raw is None or raw.data.shape[: mask.ndim] != mask.shape:
+            raise InputError(
+                f"The raw signal on {mask.shape} is needed",
+                got="none" if raw is None else f"shape {raw.data.shape}",
+                cure="Pass source=signal, cropped and binned as in the recipe.",
+            )
+        return raw

@@ -13,7 +13,7 @@ FLOORS = [
     {"compute"},
     {"prepare", "describe", "reduce", "cluster", "judge", "reproject", "eels", "samples"},
     {"report"},
-    {"segmentation", "_result_folder", "_compare", "_quiet"},
+    {"segmentation", "_result_folder", "_compare", "_quiet", "_edits", "_toml"},
     {"recipes"},
     {"cli", "app"},
 ]

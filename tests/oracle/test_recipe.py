@@ -166,8 +166,9 @@ def test_a_sweep_gives_what_single_runs_give():
     for k, result in found.items():
         alone = clustem.segment(signal, "eds", **{"cluster.n_clusters": k})
         np.testing.assert_array_equal(result.labels.data, alone.labels.data)
-        assert [step.label for step in result.history] == [step.label for step in alone.history]
-        assert result.recipe == alone.recipe
+        steps = [step.label for step in result.history if step.name != "recolor"]
+        assert steps == [step.label for step in alone.history]
+        assert result.recipe.partition("\n[[edit]]")[0] == alone.recipe
     with pytest.raises(ParameterError, match="needs a k"):
         clustem.sweep(signal, "eds", [])
 

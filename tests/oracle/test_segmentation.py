@@ -26,11 +26,12 @@ def assert_same(one, other):
 
 
 def test_save_and_load_round_trip(result, tmp_path):
-    folder = result.relabel({0: "chlorite"}).save(tmp_path / "out")
+    named = result.relabel({0: "chlorite"})
+    folder = named.save(tmp_path / "out")
     back = Segmentation.load(folder)
     assert_same(back, result)
     assert back.name_of(0) == "chlorite"
-    assert back.recipe == result.recipe
+    assert back.recipe == named.recipe
     assert back.scores == pytest.approx(dict(result.scores))
     assert [step.name for step in back.history][:-1] == [step.name for step in result.history]
     assert back.unassigned_fraction == result.unassigned_fraction

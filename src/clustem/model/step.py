@@ -43,10 +43,14 @@ class Step:
 
     @property
     def label(self) -> str:
-        """The step as one would type it."""
-        given = ", ".join(f"{key}={value!r}" for key, value in self.params.items())
+        """The step as one would type it; long values (masks) are cut."""
+        given = ", ".join(f"{key}={_short(repr(value))}" for key, value in self.params.items())
         return f"{self.room}.{self.name}({given})"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the step as plain values, for JSON."""
         return asdict(self)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:40]}...{text[-1]}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import json
 import tomllib
 import typing
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -14,6 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from clustem._edits import checked_edit
+from clustem._toml import table
 from clustem.model import Entry, InputError, ParameterError, UnknownNameError, check_parameters
 
 ROOMS = ("prepare", "describe", "reduce", "cluster", "reproject")
@@ -36,6 +38,9 @@ class Recipe:
         What it takes: ``"spectra"`` or ``"patterns"`` on a scan, or an ``"image"``; any if empty.
     steps
         Parameters by ``(room, step)``, in the order of the rooms.
+    edits
+        What is changed in the result afterwards, in order: each with its name as ``do``, and
+        its parameters (``[[edit]]`` in TOML).
 
     Examples
     --------
@@ -49,6 +54,7 @@ class Recipe:
     signal: str
     data: str
     steps: Mapping[tuple[str, str], Mapping[str, Any]]
+    edits: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def names(cls) -> list[str]:
@@ -94,6 +100,7 @@ class Recipe:
                 f"{where} must be TOML", got=str(error), cure="Start from `clustem recipes NAME`."
             ) from None
         head = content.pop("recipe", {})
+        edits = tuple(_checked_edit(edit) for edit in _listed(content.pop("edit", [])))
         steps = {}
         for room, found in content.items():
             if room not in ROOMS:
@@ -114,6 +121,7 @@ class Recipe:
             str(head.get("signal", "")),
             str(head.get("data", "")),
             _ordered(steps),
+            edits,
         )
 
     @classmethod
@@ -139,7 +147,9 @@ class Recipe:
         head = {"name": self.name, "title": self.title, "signal": self.signal, "data": self.data}
         tables = [("recipe", head)]
         tables += [(f"{room}.{step}", params) for (room, step), params in self.steps.items()]
-        return "\n".join(_table(name, values) for name, values in tables)
+        written = [table(name, values) for name, values in tables]
+        written += [table("edit", values, one_of_many=True) for values in self.edits]
+        return "\n".join(written)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """Change steps and parameters.
@@ -149,7 +159,8 @@ class Recipe:
         settings
             ``"room.param": value`` sets a parameter of the room's step that has it;
             ``"room.step.param": value`` adds the step if need be; ``"room.step": True`` adds it,
-            False removes it; ``"room": "Step"`` replaces the step, keeping what both share.
+            False removes it; ``"room": "Step"`` replaces the step, keeping what both share;
+            ``"edit": False`` leaves the edits out.
 
         Returns
         -------
@@ -164,6 +175,14 @@ class Recipe:
             If a value does not fit.
         """
         steps = {key: dict(params) for key, params in self.steps.items()}
+        settings = dict(settings)
+        edits = self.edits if settings.pop("edit", True) else ()
+        if edits and settings:
+            warnings.warn(
+                f"The recipe's {len(edits)} edits name clusters by numbers that may differ under "
+                "other settings. Check the result, or leave them out: -s edit=false.",
+                stacklevel=2,
+            )
         for name, value in sorted(settings.items(), key=_steps_first):
             room, *rest = name.split(".")
             if room not in ROOMS:
@@ -177,7 +196,7 @@ class Recipe:
                 key = (room, ".".join(step)) if step else _owner(steps, room, param)
                 entry = _entry(*key)
                 steps.setdefault(key, {}).update(_checked(entry, {param: value}))
-        return replace(self, steps=_ordered(steps))
+        return replace(self, steps=_ordered(steps), edits=edits)
 
 
 def _folder() -> Any:
@@ -285,11 +304,12 @@ def _switch(steps: dict[tuple[str, str], Any], key: tuple[str, str], *, on: bool
         steps.pop(key, None)
 
 
-def _table(name: str, values: Mapping[str, Any]) -> str:
-    """One TOML table; JSON's scalars and lists are TOML's."""
-    lines = [f"{key} = {_value(value)}\n" for key, value in values.items() if value is not None]
-    return f"[{name}]\n{''.join(lines)}"
+def _listed(edits: Any) -> list[Any]:
+    if not isinstance(edits, list):
+        raise ParameterError("Edits must be tables [[edit]]", got=edits, cure="Write [[edit]].")
+    return edits
 
 
-def _value(value: Any) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+def _checked_edit(given: Any) -> dict[str, Any]:
+    name = str(given.get("do", ""))
+    return {"do": name, **checked_edit(name, {k: v for k, v in given.items() if k != "do"})}

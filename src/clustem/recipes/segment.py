@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def segment(
     Returns
     -------
     :
-        Label map, memberships and phase spectra, with the history of how they came about.
+        Label map, memberships and phase spectra, with the history of how they came about; the
+        recipe's edits are made, too.
 
     Raises
     ------
@@ -55,4 +57,7 @@ def segment(
     chosen = chosen.with_settings(settings)
     run = Run(read_for(chosen, source, lazy), len(chosen.steps), progress)
     run.do_all(chosen, ROOMS)
-    return run.result(chosen)
+    result = run.result(replace(chosen, edits=()))
+    for edit in chosen.edits:
+        result = result.edit(edit["do"], **{k: v for k, v in edit.items() if k != "do"})
+    return result

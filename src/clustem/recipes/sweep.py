@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from clustem.judge import lineage
 from clustem.model import ParameterError
 from clustem.recipes._run import Progress, Run, read_for
 from clustem.recipes.recipe import Recipe
@@ -43,12 +45,14 @@ def sweep(
     -------
     :
         The result for each k. Each is what ``segment`` gives for that k, but for k-means, whose
-        fits share one sketch made for the largest k: its starts can differ.
+        fits share one sketch made for the largest k: its starts can differ. Colors persist
+        from k to k (``judge.lineage``); where they are not those of the numbers, an edit in history
+        and recipe says so.
 
     Raises
     ------
     InputError
-        As for ``segment``; no k at all.
+        As for ``segment``; no k at all; a recipe with edits.
 
     Examples
     --------
@@ -58,6 +62,12 @@ def sweep(
     [2, 4]
     """
     base = (recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)).with_settings(settings)
+    if base.edits:
+        raise ParameterError(
+            "A sweep takes a recipe without edits: they name clusters of one k",
+            got=f"{len(base.edits)} edits",
+            cure="Leave them out: -s edit=false.",
+        )
     chosen = {k: base.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
     if not chosen:
         raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
@@ -71,4 +81,15 @@ def sweep(
         one = run.fork()
         one.do_all(recipe_of_k, ("cluster", "reproject"))
         results[k] = one.result(recipe_of_k)
-    return results
+    return _in_lasting_colors(results)
+
+
+def _in_lasting_colors(results: dict[int, Segmentation]) -> dict[int, Segmentation]:
+    """Let clusters keep their color from k to k."""
+    found = lineage({k: result.projection for k, result in results.items()})
+    return {
+        k: result
+        if found.colors[k] == result.hues
+        else replace(result.edit("recolor", colors=list(found.colors[k])), before=None)
+        for k, result in results.items()
+    }
