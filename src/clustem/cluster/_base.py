@@ -6,11 +6,17 @@ import inspect
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import validate_data
 
+from clustem.compute.rows import Rows
+from clustem.compute.seeding import region_starts
+from clustem.compute.transform import RowTransform
 from clustem.model import InputError, ParameterError, UnknownNameError, check_parameters
+
+Seeds = NDArray[np.int_] | str | list[str] | None
+"""Region of each row, 1 or more, others none; in a recipe a label image or masks of the scan."""
 
 
 class _NotNumbersError(InputError, TypeError):
@@ -62,6 +68,56 @@ class Estimator(ClusterMixin, BaseEstimator):
             )
         return params
 
+    def _seeded(
+        self, rows: Rows, params: dict[str, Any], transform: RowTransform | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return centers (k, D) that start from the regions of ``seeds``; None without seeds.
+
+        Parameters
+        ----------
+        rows
+            Rows (n, D).
+        params
+            As :meth:`_checked` returns them; ``held`` is added, the number of centers to hold.
+        transform
+            What is done to each row first.
+
+        Raises
+        ------
+        ParameterError
+            If seeds are not one integer per row, or have more regions than there are clusters.
+        """
+        n, k, given = len(rows), params["n_clusters"], params["seeds"]
+        params["held"] = 0
+        if given is None:
+            if params["hold"]:
+                raise ParameterError(
+                    "hold needs seeds: regions at which clusters are held",
+                    got="none",
+                    cure="Give them, or leave hold out.",
+                )
+            return None
+        seeds = np.asarray(given)
+        if seeds.shape != (n,) or seeds.dtype.kind not in "bui":
+            raise ParameterError(
+                f"seeds must hold {n} integers, the region of each row",
+                got=f"{seeds.dtype} of shape {seeds.shape}",
+                cure="Files are for recipes: segment(..., **{'cluster.seeds': 'mask.tif'}).",
+            )
+        names, regions = np.unique(np.where(seeds > 0, seeds, 0), return_inverse=True)
+        regions = regions - np.count_nonzero(names == 0)
+        count = int(regions.max(initial=-1)) + 1
+        if not 1 <= count <= k:
+            raise ParameterError(
+                f"seeds must have at least 1 and at most n_clusters ({k}) regions",
+                got=count,
+                cure="Raise n_clusters, or draw fewer regions." if count else "Draw a region.",
+            )
+        params["held"] = count if params["hold"] else 0
+        return region_starts(
+            rows, regions, k, transform=transform, random_state=params["random_state"]
+        )
+
     def _validated(
         self, X: Any, *, reset: bool = True, order: str | None = "C", finite: bool = True
     ) -> NDArray[Any]:
@@ -106,3 +162,29 @@ class Estimator(ClusterMixin, BaseEstimator):
                 cure="Exclude those rows with the mask, or fill them in, before clustering.",
             )
         return out
+
+
+def checked_weights(given: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """Return the weights of n rows as float64; all 1 for None.
+
+    Raises
+    ------
+    InputError
+        If they are not n finite numbers of at least 0, or all are 0.
+    """
+    if given is None:
+        return np.ones(n)
+    weights = np.asarray(given, dtype=np.float64)
+    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise InputError(
+            f"sample_weight must hold {n} finite numbers of at least 0, one per row",
+            got=f"shape {weights.shape}",
+            cure="Leave it out to count all rows alike.",
+        )
+    if not weights.any():
+        raise InputError(
+            "sample_weight must be greater than 0 for at least one row",
+            got="all zero: Found array with 0 sample(s) that count",
+            cure="Leave it out to count all rows alike.",
+        )
+    return weights

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.cluster._base import Estimator
+from clustem.cluster._base import Estimator, Seeds, checked_weights
 from clustem.compute.kmeans_blocks import nearest
+from clustem.compute.kmeans_held import solve_held
 from clustem.compute.kmeans_sketch import Centering, RowReader, Sketch, unwrapped
 from clustem.compute.kmeans_solve import Solution, solve
 from clustem.compute.rows import Rows
@@ -49,6 +50,11 @@ class KMeans(Estimator):
         excluded: these values are not read, nor part of a norm.
     init
         ``"k-means++"``, or centers (k, D) in the transformed space to start from once.
+    seeds
+        Region of each row (n,), 1 or more, others none: the first clusters start from the means of
+        the regions, in their order, others from far rows. In a recipe a label image or masks.
+    hold
+        Whether clusters with a region stay at its mean.
     random_state
         Seed of the starts and of the sample of rows.
     threads
@@ -60,7 +66,7 @@ class KMeans(Estimator):
     ----------
     labels_
         Cluster of each row, int32 (n,). Clusters are numbered by falling weight; with given
-        centers, as those are.
+        centers or seeds, as those are.
     cluster_centers_
         Means of the transformed rows, float64 (k, D); masked columns are zero.
     inertia_
@@ -113,6 +119,8 @@ class KMeans(Estimator):
         normalize: Literal["l2", "l1", "max", "zscore"] | None = None,
         mask: NDArray[np.bool_] | None = None,
         init: Literal["k-means++"] | NDArray[np.float64] = "k-means++",
+        seeds: Seeds = None,
+        hold: bool = False,
         random_state: Annotated[int, Ge(0)] = 0,
         threads: Annotated[int, Ge(1)] | None = None,
         progress: Callable[[float], None] | None = None,
@@ -124,6 +132,8 @@ class KMeans(Estimator):
         self.normalize = normalize
         self.mask = mask
         self.init = init
+        self.seeds = seeds
+        self.hold = hold
         self.random_state = random_state
         self.threads = threads
         self.progress = progress
@@ -154,21 +164,27 @@ class KMeans(Estimator):
         """
         rows = self._rows(X.source if isinstance(X, Sketch) else X, reset=True)
         params = self._checked(n_rows=rows.shape[0])
-        weights = _checked_weights(sample_weight, rows.shape[0])
-        centers = self._given_centers(params)
+        weights = checked_weights(sample_weight, rows.shape[0])
+        centers = self._given_centers(rows, params)
         report = params["progress"] or _silent
         sketch = self._shared(X) if isinstance(X, Sketch) else self._sketched(rows, params, report)
-        solution = solve(
-            sketch,
-            params["n_clusters"],
-            weights=weights,
-            n_init=params["n_init"],
-            centers=centers,
-            max_iter=params["max_iter"],
-            tol=params["tol"],
-            random_state=params["random_state"],
-            progress=lambda share: report(_SKETCHED + (1.0 - _SKETCHED) * share),
-        )
+        stop: dict[str, Any] = {
+            "weights": weights,
+            "max_iter": params["max_iter"],
+            "tol": params["tol"],
+        }
+        if params["held"] and centers is not None:
+            solution = solve_held(sketch, centers, params["held"], **stop)
+        else:
+            solution = solve(
+                sketch,
+                params["n_clusters"],
+                n_init=params["n_init"],
+                centers=centers,
+                random_state=params["random_state"],
+                progress=lambda share: report(_SKETCHED + (1.0 - _SKETCHED) * share),
+                **stop,
+            )
         self._keep(sketch, solution, _numbering(solution, weights, fixed=centers is not None))
         report(1.0)
         return self
@@ -225,7 +241,7 @@ class KMeans(Estimator):
     def score(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002  # scikit-learn's signature
         """Return the negative inertia of rows with respect to the centers."""
         squares = self.distances(X).min(axis=1) ** 2
-        return -float(_checked_weights(sample_weight, len(squares)) @ squares)
+        return -float(checked_weights(sample_weight, len(squares)) @ squares)
 
     def _rows(self, X: Any, *, reset: bool) -> Rows:
         """Return data as Rows, without reading or copying what is on disk."""
@@ -269,7 +285,14 @@ class KMeans(Estimator):
             return None
         return RowTransform(self.n_features_in_, normalize=self.normalize, mask=self.mask)
 
-    def _given_centers(self, params: dict[str, Any]) -> F64 | None:
+    def _given_centers(self, rows: Rows, params: dict[str, Any]) -> F64 | None:
+        seeded = self._seeded(rows, params, self._transform())
+        if seeded is not None and not isinstance(params["init"], str):
+            raise ParameterError(
+                "Centers start from init or from seeds", got="both", cure="Leave one out."
+            )
+        if seeded is not None:
+            return seeded
         if isinstance(params["init"], str):
             return None
         shape = (params["n_clusters"], self.n_features_in_)
@@ -353,22 +376,3 @@ def _compared(
     block, scale, shift = reader.read(block, where)
     dots, norms = reader.dots(block, scale, shift, centers)
     return judge(np.einsum("ij,ij->i", centers, centers), dots, norms)
-
-
-def _checked_weights(given: ArrayLike | None, n: int) -> F64:
-    if given is None:
-        return np.ones(n)
-    weights = np.asarray(given, dtype=np.float64)
-    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise InputError(
-            f"sample_weight must hold {n} finite numbers of at least 0, one per row",
-            got=f"shape {weights.shape}",
-            cure="Leave it out to count all rows alike.",
-        )
-    if not weights.any():
-        raise InputError(
-            "sample_weight must be greater than 0 for at least one row",
-            got="all zero: Found array with 0 sample(s) that count",
-            cure="Leave it out to count all rows alike.",
-        )
-    return weights
