@@ -28,13 +28,28 @@ def test_a_decahedron_beats_the_published_figures(contrast, accuracy, f1, angle,
     assert max(f.spacing for f in turned.fringes[1]) == pytest.approx(0.2354, rel=0.04)
 
 
-def test_facets_stay_as_k_grows():
-    sample = samples.particles(angle=31.0, dose=150.0, random_state=5)
+@pytest.mark.parametrize(("contrast", "angle", "seed"), [("haadf", 31.0, 5), ("bf", 57.0, 5)])
+def test_facets_stay_as_k_grows(contrast, angle, seed):
+    sample = samples.particles(contrast=contrast, angle=angle, dose=200.0, random_state=seed)
     few, many = (
         clustem.segment(sample.signal, "particles", **{"cluster.n_clusters": k}) for k in (6, 16)
     )
     facets = sample.labels > 0
     assert adjusted_rand_score(few.labels.data[facets], many.labels.data[facets]) > 0.95
+    assert many.n_clusters == 6
+    assert many.scores["clusters asked for"] == 16
+
+
+def test_more_clusters_than_lattices_give_a_facet_each():
+    sample = samples.particles(kind="several", angle=17.0, dose=300.0, random_state=2)
+    settings = {"cluster.n_clusters": 12, "cluster.n_init": 3}
+    found = clustem.segment(sample.signal, "particles", **settings)
+    score = clustem.compare(found, sample.labels)
+    assert found.n_clusters == sample.n_clusters == 8
+    assert score.macro_f1 > 0.96
+    keep_all = {"reproject.alike": 1.0, "reproject.width": 0.0}
+    apart = clustem.segment(sample.signal, "particles", **settings, **keep_all)
+    assert apart.n_clusters > 8
 
 
 @pytest.mark.data

@@ -73,6 +73,20 @@ def test_bands_of_rows_give_what_the_whole_image_gives(monkeypatch):
     np.testing.assert_allclose(parts, whole, atol=2e-3)
 
 
+def test_long_waves_on_a_coarse_grid_give_what_the_pixels_give(monkeypatch):
+    row, column = np.indices((150, 171))
+    image = np.where(column < 80, np.sin(row / 2.1), np.sin((0.6 * row + 0.8 * column) / 2.1))
+    image += np.random.default_rng(0).normal(size=image.shape) * 0.3
+    signal = hs.signals.Signal2D(image)
+    settings = {"orientations": 6, "wavelengths": [13.2]}
+    coarse = np.asarray(gabor(signal, **settings).rows)
+    monkeypatch.setattr(_gabor_bank, "_FINE", 14.0)
+    fine = np.asarray(gabor(signal, **settings).rows)
+    assert np.ptp(fine) > 0.5
+    np.testing.assert_allclose(coarse, fine, atol=0.05)  # a root steepens what is near 0
+    assert np.abs(coarse - fine).mean() < 3e-3
+
+
 def test_fringes_are_found_with_their_spacing_in_nm():
     signal = hs.signals.Signal2D(image_of(shape=(140, 120)))
     for axis in signal.axes_manager.signal_axes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +17,7 @@ _BAND = 2**26  # bytes of features made at a time, where the image is large
 _WINDOW = 512  # side of the parts of an image that set the floors
 _NOISE = 1.0  # energies up to this many times the median over orientations are noise
 _ISOTROPIC = 1.0  # standard deviation over which that median is averaged [wavelengths]
+_FINE = 4.0  # pixels per wavelength that energies are computed on
 _THIN = 3  # every third pixel is enough for the median, which is averaged anyway
 _AROUND = 2.0  # standard deviation of the surroundings that set the scale [wavelengths]
 _FLOOR = 10.0, 0.01  # shares of noise and lattice: energies far below are not scaled up
@@ -49,65 +49,124 @@ class Bank:
 
     def features(self, image: F32, out: F32, *, threads: int | None = None) -> None:
         """Fill ``out`` (rows, columns, wavelengths, orientations) with the responses."""
-        workers = threads or _cores()
         rows, columns = image.shape
-        widest = max(self.wavelengths)
-        pad = ceil(_TAIL * (self.envelope + self.smooth) * widest)
-        over = ceil(_TAIL * (_ISOTROPIC + _AROUND) * widest) + 2 if self.normalize else 0
+        workers = threads or _cores()
         centered = (image - image.mean(dtype=np.float64)).astype(np.float32)
-        padded = np.pad(centered, pad, mode="symmetric")
         per_row = columns * len(self.wavelengths) * len(self.orientations) * 4
-        step = rows if rows * per_row <= 4 * _BAND else max(2 * over, _BAND // per_row, 1)
+        step = rows if rows * per_row <= 4 * _BAND else max(2 * self._over, _BAND // per_row)
         with ThreadPoolExecutor(workers) as pool:
-            floors = self._floors(centered, pad, pool) if self.normalize else ()
+            floors: list[tuple[float, float] | None] = [None] * len(self.wavelengths)
+            if self.normalize and (step < rows or max(image.shape) > _WINDOW):
+                floors = [self._floor(centered, wave, pool) for wave in self.wavelengths]
             for first in range(0, rows, step):
-                last = min(first + step, rows)
-                top, bottom = max(first - over, 0) // _THIN * _THIN, min(last + over, rows)
-                band = padded[top : bottom + 2 * pad]
-                for i, energies in enumerate(self._energies(band, pool)):
-                    inner = [e[pad : pad + bottom - top, pad : pad + columns] for e in energies]
-                    part = np.stack(inner, axis=-1)
-                    if self.normalize:
-                        relative(part, widest, floors[i], pool, workers)
-                    else:
-                        np.sqrt(np.maximum(part, 0, out=part), out=part)
-                    out[first:last, :, i] = part[first - top : last - top]
+                band = slice(first, min(first + step, rows))
+                for i, wave in enumerate(self.wavelengths):
+                    out_i, crew = out[band, :, i], (pool, workers)
+                    self._fill(centered, band, wave, out_i, floor=floors[i], crew=crew)
 
-    def _energies(self, band: F32, pool: ThreadPoolExecutor) -> Iterator[list[F32]]:
-        """Smoothed energies of all orientations, wavelength by wavelength."""
+    @property
+    def _over(self) -> int:
+        """Rows beyond a band that the surroundings reach [px]."""
+        widest = max(self.wavelengths)
+        return ceil(_TAIL * (_ISOTROPIC + _AROUND) * widest) + 2 if self.normalize else ceil(widest)
+
+    def _fill(
+        self,
+        image: F32,
+        band: slice,
+        wavelength: float,
+        out: F32,
+        *,
+        floor: tuple[float, float] | None,
+        crew: tuple[ThreadPoolExecutor, int],
+    ) -> None:
+        """Fill ``out`` (rows of the band, columns, orientations)."""
+        pad, grain = self._frame(wavelength)
+        top = max(band.start - self._over, 0) // (grain * _THIN) * grain * _THIN
+        bottom = min(band.stop + self._over, len(image))
+        above, below = min(pad, top), min(pad, len(image) - bottom)
+        part = image[top - above : bottom + below]
+        part = np.pad(part, ((pad - above, pad - below), (pad, pad)), mode="symmetric")
+        energies = self._energies(part, wavelength, crew[0])
+        if self.normalize:
+            level = floor or _level(energies[::_THIN, ::_THIN])
+            relative(energies, max(self.wavelengths) / grain, level, *crew)
+        else:
+            np.sqrt(np.maximum(energies, 0, out=energies), out=energies)
+        if grain == 1:
+            out[:] = energies[band.start - top : band.stop - top]
+        else:
+            _enlarge(energies, grain, band.start - top, out)
+
+    def _frame(self, wavelength: float) -> tuple[int, int]:
+        """Pixels to add around, and how many apart the energies are computed."""
+        grain = max(int(wavelength / _FINE), 1)
+        return grain * ceil(_TAIL * (self.envelope + self.smooth) * wavelength / grain), grain
+
+    def _energies(self, band: F32, wavelength: float, pool: ThreadPoolExecutor) -> F32:
+        """Smoothed energies (rows, columns, orientations) of every ``grain``-th pixel."""
         from scipy.fft import fft2, next_fast_len  # noqa: PLC0415  # 0.1 s
 
-        sizes = tuple(next_fast_len(size) for size in band.shape)
-        spectrum = fft2(band, s=sizes)
-        for wavelength in self.wavelengths:
-            blur = _gaussian(sizes, self.smooth * wavelength) if self.smooth else None
+        pad, grain = self._frame(wavelength)
+        whole = tuple(grain * next_fast_len(-(-size // grain)) for size in band.shape)
+        spectrum = _cropped(fft2(band, s=whole), grain)
+        carrier = wavelength / grain
+        blur = _gaussian(spectrum.shape, self.smooth * carrier) if self.smooth else None
+        start = pad // grain
+        inner = tuple(
+            slice(start, start + -(-(size - 2 * pad - 1) // grain) + 1) for size in band.shape
+        )
 
-            def one(angle: float, wavelength: float = wavelength, blur: F32 | None = blur) -> F32:
-                return _energy(spectrum, band.shape, (wavelength, angle, self.envelope), blur)
+        def one(angle: float) -> F32:
+            return _energy(spectrum, (carrier, angle, self.envelope), blur)[inner]
 
-            yield list(pool.map(one, self.orientations))
+        return np.stack(list(pool.map(one, self.orientations)), axis=-1)
 
-    def _floors(
-        self, image: F32, pad: int, pool: ThreadPoolExecutor
-    ) -> tuple[tuple[float, float], ...]:
-        """Per wavelength the level of the noise and of the lattice, from a coarse look."""
-        found: list[list[F32]] = [[] for _ in self.wavelengths]
+    def _floor(
+        self, image: F32, wavelength: float, pool: ThreadPoolExecutor
+    ) -> tuple[float, float]:
+        """Level of the noise and of the lattice, from parts of a large image."""
+        found = []
         for first in _starts(image.shape[0]):
             for left in _starts(image.shape[1]):
                 part = image[first : first + _WINDOW, left : left + _WINDOW]
-                padded = np.pad(part, pad, mode="symmetric")
-                for i, energies in enumerate(self._energies(padded, pool)):
-                    rows, columns = (slice(pad, pad + size, 3) for size in part.shape)
-                    thin = np.stack([energy[rows, columns] for energy in energies], axis=-1)
-                    found[i].append(thin.reshape(-1, thin.shape[-1]))
-        floors = []
-        for pieces in found:
-            energies = np.concatenate(pieces)
-            noise = np.median(energies, axis=1)
-            excess = np.maximum(energies - _NOISE * noise[:, None], 0).sum(axis=1)
-            isotropic = float(np.median(noise)) * energies.shape[1] / 4
-            floors.append((isotropic, float(np.quantile(excess, 0.98))))
-        return tuple(floors)
+                padded = np.pad(part, self._frame(wavelength)[0], mode="symmetric")
+                energies = self._energies(padded, wavelength, pool)
+                found.append(energies[::_THIN, ::_THIN].reshape(-1, energies.shape[-1]))
+        return _level(np.concatenate(found))
+
+
+def _level(energies: F32) -> tuple[float, float]:
+    """Level of the noise and of the lattice in energies (..., orientations)."""
+    noise = np.median(energies, axis=-1)
+    excess = np.maximum(energies - _NOISE * noise[..., None], 0).sum(axis=-1)
+    isotropic = float(np.median(noise)) * energies.shape[-1] / 4
+    return isotropic, float(np.quantile(excess, 0.98))
+
+
+def _cropped(spectrum: NDArray[np.complex64], grain: int) -> NDArray[np.complex64]:
+    """Spectrum of every ``grain``-th pixel of the image without what is too fast for them."""
+    for axis in (0, 1) if grain > 1 else ():
+        size = spectrum.shape[axis] // grain
+        slow = np.rint(np.fft.fftfreq(size, 1 / size)).astype(int)
+        spectrum = spectrum.take(slow, axis=axis, mode="wrap") / grain
+    return spectrum
+
+
+def _enlarge(part: F32, grain: int, first: int, out: F32) -> None:
+    """Interpolate linearly between every ``grain``-th row and column."""
+    column, right = _between(np.arange(out.shape[1]), grain, part.shape[1])
+    row, down = _between(first + np.arange(len(out)), grain, part.shape[0])
+    for target, i, share in zip(out, row, down, strict=True):
+        line = (1 - share) * part[i] + share * part[min(i + 1, len(part) - 1)]
+        after = line[np.minimum(column + 1, len(line) - 1)]
+        target[:] = (1 - right)[:, None] * line[column] + right[:, None] * after
+
+
+def _between(place: NDArray[np.intp], grain: int, size: int) -> tuple[NDArray[np.intp], F32]:
+    """Index before each place on the coarse grid, and the share of the next."""
+    index = np.minimum(place // grain, size - 1)
+    return index, (place / grain - index).astype(np.float32)
 
 
 def relative(
@@ -158,7 +217,6 @@ def relative(
 
 def _energy(
     spectrum: NDArray[np.complex64],
-    shape: tuple[int, ...],
     kernel: tuple[float, float, float],
     blur: F32 | None,
 ) -> F32:
@@ -170,7 +228,7 @@ def _energy(
     energy = response.real**2 + response.imag**2
     if blur is not None:
         energy = irfft2(rfft2(energy) * blur, s=spectrum.shape)
-    return energy[: shape[0], : shape[1]]
+    return energy
 
 
 def transfer(

@@ -65,7 +65,8 @@ def gabor(
         Table with one row per pixel and one column per filter, spacing by spacing, float32. Its
         source is the signal of responses (image | wavelength, orientation). Its details hold
         ``wavelengths`` [px], ``orientations`` [°] of the wave vector, counted from the columns'
-        axis toward the rows', ``pixel_size`` and ``envelope``, the radius that a filter sees [px].
+        axis toward the rows', ``pixel_size``, ``normalized`` and ``envelope``, the radius that a
+        filter sees [px].
 
     Raises
     ------
@@ -115,6 +116,7 @@ def gabor(
         "pixel_units": units,
         "envelope": float(max(found) * np.hypot(envelope, smooth)),
         "image": image,
+        "normalized": normalize,
         "note": f"{note}fringes of {spacings}",
     }
     rows = Rows(features, row_ndim=2, mask=excluded if excluded.any() else None)
