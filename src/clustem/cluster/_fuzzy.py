@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from clustem.cluster._base import Estimator
 from clustem.compute.fuzzy_passes import F64, Frame, Space, State, Sums, readable, threads
 from clustem.compute.pulse import pulse
+from clustem.compute.rows import Rows
 
 _log = logging.getLogger(__name__)
 _ROUNDING = 1e-9  # share of its first value by which rounding can raise the objective
@@ -117,6 +118,25 @@ def to_means(state: State, sums: Sums) -> State:
     return State(state.centers + sums.shift, state.factors, state.eta)
 
 
+def starts(frame: Frame, params: dict[str, Any]) -> F64:
+    """Return centers (S, k, r) to start from: the given ones, or random ones of each start."""
+    if params["centers"] is not None:
+        return frame.space.coordinates(params["centers"])[None]
+    return frame.seeds(params["n_clusters"], params["n_init"], params["random_state"])
+
+
+def holding(step: Callable[[State, Sums], State], held: int) -> Callable[[State, Sums], State]:
+    """Return a step that leaves the first centers where they are."""
+
+    def hold(state: State, sums: Sums) -> State:
+        new = step(state, sums)
+        centers = new.centers.copy()
+        centers[:, :held] = state.centers[:, :held]
+        return State(centers, new.factors, new.eta)
+
+    return hold if held else step
+
+
 class Fuzzy(Estimator):
     """Base of the estimators whose rows belong to clusters by degrees."""
 
@@ -144,6 +164,7 @@ class Fuzzy(Estimator):
         """
         rows = readable(self._validated(X))
         params = self._checked(n_rows=len(rows))
+        params["centers"] = self._seeded(Rows(rows), params)
         with threads() as (pool, count):
             frame = Frame(rows, Space.plain(rows), params["m"], pool, count)
             frame, course = self._search(frame, params)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 
-from clustem.cluster._fuzzy import Course, Fuzzy, alternate, to_means
+from clustem.cluster._base import Seeds
+from clustem.cluster._fuzzy import Course, Fuzzy, alternate, holding, starts, to_means
 from clustem.compute.fuzzy_passes import Frame, State
 
 
@@ -25,6 +26,11 @@ class FuzzyCMeans(Fuzzy):
         Largest number of passes per start.
     tol
         A start ends when a pass lowers its objective by at most this share.
+    seeds
+        Region of each row (n,), 1 or more, others none: the first clusters start from the means of
+        the regions, in their order, others from far rows. In a recipe a label image or masks.
+    hold
+        Whether clusters with a region stay at its mean.
     random_state
         Seed; every start draws its own centers from it.
 
@@ -74,6 +80,8 @@ class FuzzyCMeans(Fuzzy):
         n_init: Annotated[int, Ge(1)] = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-8,
+        seeds: Seeds = None,
+        hold: bool = False,
         random_state: Annotated[int, Ge(0)] = 0,
     ) -> None:
         self.n_clusters = n_clusters
@@ -81,14 +89,15 @@ class FuzzyCMeans(Fuzzy):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.seeds = seeds
+        self.hold = hold
         self.random_state = random_state
 
     def _search(self, frame: Frame, params: dict[str, Any]) -> tuple[Frame, Course]:
-        seeds = frame.seeds(params["n_clusters"], params["n_init"], params["random_state"])
         course = alternate(
             frame,
-            State.euclidean(seeds),
-            to_means,
+            State.euclidean(starts(frame, params)),
+            holding(to_means, params["held"]),
             max_iter=params["max_iter"],
             tol=params["tol"],
         )

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from clustem.cluster._fuzzy import Course, Fuzzy, alternate, to_means
+from clustem.cluster._base import Seeds
+from clustem.cluster._fuzzy import Course, Fuzzy, alternate, holding, starts, to_means
 from clustem.compute.fuzzy_passes import F64, Frame, State, Sums
 from clustem.model import ParameterError
 
@@ -42,6 +43,11 @@ class GustafsonKessel(Fuzzy):
         Largest number of passes per start.
     tol
         A start ends when a pass lowers its objective by at most this share.
+    seeds
+        Region of each row (n,), 1 or more, others none: the first clusters start from the means of
+        the regions, in their order, others from far rows. In a recipe a label image or masks.
+    hold
+        Whether clusters with a region stay at its mean.
     random_state
         Seed; every start draws its own centers from it.
 
@@ -123,6 +129,8 @@ class GustafsonKessel(Fuzzy):
         n_init: Annotated[int, Ge(1)] = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-8,
+        seeds: Seeds = None,
+        hold: bool = False,
         random_state: Annotated[int, Ge(0)] = 0,
     ) -> None:
         self.n_clusters = n_clusters
@@ -133,6 +141,8 @@ class GustafsonKessel(Fuzzy):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.seeds = seeds
+        self.hold = hold
         self.random_state = random_state
 
     def _search(self, frame: Frame, params: dict[str, Any]) -> tuple[Frame, Course]:
@@ -142,16 +152,20 @@ class GustafsonKessel(Fuzzy):
         prior = n / k * params["shrinkage"] / (1 - params["shrinkage"])
         toward = prior * np.eye(white.space.rank)
 
+        held = params["held"]
+
         def step(state: State, sums: Sums) -> State:
             scatter = sums.weight[..., None, None] * sums.covariance + toward
+            scatter[:, :held] = sums.second[:, :held] + toward  # about the center that stays
             factors = _metric(scatter, volumes, params["max_condition"], nothing=_NOTHING * n)
             return State(state.centers + sums.shift, factors, state.eta)
 
         start = State.euclidean(_starting_centers(frame, white, params))
+        hold = holding(step, held)
         course = alternate(
             white,
-            step(start, white.sums(start, moments=True)),
-            step,
+            hold(start, white.sums(start, moments=True)),
+            hold,
             max_iter=params["max_iter"],
             tol=params["tol"],
             moments=True,
@@ -197,6 +211,8 @@ def _whitened(frame: Frame) -> Frame:
 
 def _starting_centers(plain: Frame, white: Frame, params: dict[str, Any]) -> F64:
     """Return centers (S, k, r) of three kinds: one alone would send most starts the same way."""
+    if params["centers"] is not None:
+        return starts(white, params)
     k, n_init, seed = params["n_clusters"], params["n_init"], params["random_state"]
     centers = white.seeds(k, n_init, seed)
     if n_init > 1:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Gt
 
-from clustem.cluster._fuzzy import Course, Fuzzy, alternate, to_means
+from clustem.cluster._base import Seeds
+from clustem.cluster._fuzzy import Course, Fuzzy, alternate, holding, starts, to_means
 from clustem.compute.fuzzy_passes import F64, Frame, State
 
 _SAME = 0.2  # distance of centers, in widths, below which they are one
@@ -35,6 +36,11 @@ class PossibilisticCMeans(Fuzzy):
         Largest number of passes, of each of the two stages.
     tol
         A stage ends when a pass lowers its objective by at most this share.
+    seeds
+        Region of each row (n,), 1 or more, others none: the first clusters start from the means of
+        the regions, in their order, others from far rows. In a recipe a label image or masks.
+    hold
+        Whether clusters with a region stay at its mean.
     random_state
         Seed; every start draws its own centers from it.
 
@@ -96,6 +102,8 @@ class PossibilisticCMeans(Fuzzy):
         n_init: Annotated[int, Ge(1)] = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-8,
+        seeds: Seeds = None,
+        hold: bool = False,
         random_state: Annotated[int, Ge(0)] = 0,
     ) -> None:
         self.n_clusters = n_clusters
@@ -104,17 +112,19 @@ class PossibilisticCMeans(Fuzzy):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.seeds = seeds
+        self.hold = hold
         self.random_state = random_state
 
     def _search(self, frame: Frame, params: dict[str, Any]) -> tuple[Frame, Course]:
         stop = {"max_iter": params["max_iter"], "tol": params["tol"]}
-        seeds = frame.seeds(params["n_clusters"], params["n_init"], params["random_state"])
-        first = alternate(frame, State.euclidean(seeds), to_means, **stop)
+        step = holding(to_means, params["held"])
+        first = alternate(frame, State.euclidean(starts(frame, params)), step, **stop)
         best = first.state[[first.best]]
         sums = frame.sums(best)
         spread = sums.objective / np.where(sums.weight > 0, sums.weight, np.inf)
         eta = params["eta_scale"] * np.maximum(spread, _NARROWEST * max(spread.mean(), _NARROWEST))
-        second = alternate(frame, State(best.centers, best.factors, eta), to_means, **stop)
+        second = alternate(frame, State(best.centers, best.factors, eta), step, **stop)
         second.converged[:] &= first.converged[first.best]
         return frame, second
 

@@ -119,10 +119,11 @@ def _solve(
         polish.take_sums(best.labels, sums)
         left = max(1, max_iter - best.n_iter)
         outcome, before = polish.run(max_iter=left, tol=tol, progress=progress), best.n_iter
-    return _in_rows_space(sketch, outcome, before, inertias)
+    return in_rows_space(sketch, outcome, before, inertias)
 
 
-def _in_rows_space(sketch: Sketch, outcome: Outcome, before: int, inertias: F64 | None) -> Solution:
+def in_rows_space(sketch: Sketch, outcome: Outcome, before: int, inertias: F64 | None) -> Solution:
+    """Bring an outcome back to the units and columns of the rows as they were given."""
     gain = sketch.centering.gain
     centers = (outcome.centers + sketch.centering.origin) / gain
     inertia = outcome.inertia / gain**2

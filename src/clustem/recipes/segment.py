@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clustem.recipes._run import Progress, Run, read_for
+from clustem.recipes._seeds import with_seeds_inside
 from clustem.recipes.recipe import ROOMS, Recipe
 from clustem.segmentation import Segmentation
 
@@ -54,7 +55,7 @@ def segment(
     ((20, 24), (4, 1024))
     """
     chosen = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
-    chosen = chosen.with_settings(settings)
+    chosen = with_seeds_inside(chosen.with_settings(settings))
     run = Run(read_for(chosen, source, lazy), len(chosen.steps), progress)
     run.do_all(chosen, ROOMS)
     result = run.result(replace(chosen, edits=()))

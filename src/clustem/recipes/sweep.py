@@ -10,6 +10,7 @@ from typing import Any
 from clustem.judge import lineage
 from clustem.model import ParameterError
 from clustem.recipes._run import Progress, Run, read_for
+from clustem.recipes._seeds import with_seeds_inside
 from clustem.recipes.recipe import Recipe
 from clustem.segmentation import Segmentation
 
@@ -68,6 +69,7 @@ def sweep(
             got=f"{len(base.edits)} edits",
             cure="Leave them out: -s edit=false.",
         )
+    base = with_seeds_inside(base)
     chosen = {k: base.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
     if not chosen:
         raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")

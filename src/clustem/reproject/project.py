@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 
 from clustem.compute.cluster_sums import cluster_sums
 from clustem.model import Partition, Projection, Table, checked
+from clustem.reproject._in_space import in_space
 
 _FEW_COLUMNS = 64  # tables up to this width travel with the result
 
 
 @checked
-def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] = 0.5) -> Projection:
+def project(
+    partition: Partition,
+    *,
+    threshold: Annotated[float, Ge(0), Lt(1)] = 0.5,
+    smoothness: Annotated[float, Ge(0)] = 0.0,
+    smallest_area: Annotated[int, Ge(0)] = 0,
+) -> Projection:
     """Draw the map of a partition and average the raw rows of each cluster.
 
     Parameters
@@ -25,12 +32,25 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
     threshold
         A position belongs to a cluster if its membership there is above this; if there is no such
         cluster it is unassigned. Without memberships every row keeps its label.
+    smoothness
+        How much a label counts that a neighbour has: each neighbour makes it ``exp(smoothness)``
+        times as likely. 0 leaves neighbours out; 1 removes single pixels that noise has
+        turned, 3 and more also fine structure.
+    smallest_area
+        Connected regions with fewer positions join the neighbour with which they share the longest
+        border; 0 keeps all.
 
     Returns
     -------
     :
         Maps, and per cluster mean and standard error of the raw rows that belong to it,
         with axes and metadata of the source. An empty cluster has zeros.
+
+    Raises
+    ------
+    InputError
+        If neighbours are asked for where positions lie on no grid, or with smoothness the
+        estimator gives neither memberships nor distances.
 
     Notes
     -----
@@ -39,6 +59,13 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
     ``margin``, the share by which the next one is farther (0: on the border, 1: on the center);
     that is a second pass. Where a signal mask left out the direct beam, what it hides is summed
     to an image of the context, the virtual bright field. ``mean`` in the details is the mean row.
+
+    With ``smoothness`` labels are those of a Potts model, by iterated conditional modes (J. Besag,
+    J. R. Stat. Soc. B 48 (1986) 259): the evidence is the logarithm of the memberships, or of a
+    normal distribution of the distances to the centers, ``-d²/2σ²`` with σ² the mean square of the
+    distances to the own center per column. Memberships stay as they were; the threshold is held
+    against those with the neighbours in them. Small regions join afterwards, and only clusters,
+    not unassigned positions, take them in. ``spatial`` in the details says what was changed.
 
     Examples
     --------
@@ -54,6 +81,11 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
     """
     table = partition.table
     labels = _assigned(partition, threshold)
+    told: dict[str, str] = {}
+    if smoothness or smallest_area:
+        labels, told = in_space(
+            partition, labels, threshold=threshold, smoothness=smoothness, smallest=smallest_area
+        )
     source = table.source
     row_shape = tuple(int(size) for size in source.data.shape[table.mask.ndim :])
     sums = cluster_sums(
@@ -80,7 +112,7 @@ def project(partition: Partition, *, threshold: Annotated[float, Ge(0), Lt(1)] =
         points=points.astype(np.float32, copy=False),
         features=table.features if narrow else (),
         scores=dict(partition.scores),
-        details={**table.details, "mean": sums.mean, **_sureness(partition)},
+        details={**table.details, "mean": sums.mean, **_sureness(partition), **told},
         history=partition.history,
         source=source,
         table=table,
@@ -103,7 +135,7 @@ def _left_out(table: Table, row_shape: tuple[int, ...]) -> NDArray[np.intp]:
 
 
 def _sureness(partition: Partition) -> dict[str, NDArray[np.float32]]:
-    """Map the distance to the nearest center, and the margin to the next."""
+    """Map the distance to the nearest center, and the margin to the next, without neighbours."""
     estimator, table = partition.estimator, partition.table
     if partition.memberships is not None or not hasattr(estimator, "distances"):
         return {}
