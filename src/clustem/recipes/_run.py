@@ -13,6 +13,7 @@ import numpy as np
 
 from clustem import __version__
 from clustem.model import Entry, InputError, Partition, Projection, Step, Table
+from clustem.recipes._seeds import named, on_rows
 from clustem.recipes.reading import Scan, read
 from clustem.recipes.recipe import Recipe, kind_of
 from clustem.segmentation import Segmentation
@@ -71,6 +72,7 @@ class Run:
                 cure="Add [reproject.project].",
             )
         context = (*self.projection.context, *self.fitting(self.scan.context))
+        self._regions: np.ndarray | None = None  # that clusters started from, on the scan
         projection = replace(self.projection, context=context, history=tuple(self.history))
         origin = {"path": str(self.scan.path or ""), "digest": self.scan.digest}
         return Segmentation(projection, recipe=recipe.to_toml(), origin=origin)
@@ -145,7 +147,13 @@ class Run:
                 "A recipe must cluster before it reprojects", got="no cluster step", cure="Add one."
             )
         self.projection = entry.step(self.partition, **params)
-        return f"{100 * self.projection.unassigned_fraction:.2f} % unassigned"
+        notes = [f"{100 * self.projection.unassigned_fraction:.2f} % unassigned"]
+        if spatial := self.projection.details.get("spatial"):
+            notes.append(str(spatial))
+        if self._regions is not None:
+            self.projection, note = named(self.projection, self._regions)
+            notes.append(note)
+        return "; ".join(notes)
 
     def _needed(self) -> Table:
         if self.table is None:
@@ -165,5 +173,7 @@ class Run:
         return note
 
 
+        if params.get("seeds") is not None:
+            self._regions, params["seeds"] = on_rows(params["seeds"], table)
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | bool | list | tuple | dict | None)
