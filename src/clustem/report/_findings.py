@@ -36,8 +36,11 @@ def summary(projection: Projection) -> str:
     if k > 1:
         text += f", the smallest, {found[-1].name}, {percent(found[-1].fraction)}"
     if projection.unassigned.any():
-        return f"{text}; {percent(projection.unassigned_fraction)} are unassigned."
-    return f"{text}; every position is assigned."
+        text += f"; {percent(projection.unassigned_fraction)} are unassigned."
+    else:
+        text += "; every position is assigned."
+    spatial = str(projection.details.get("spatial", ""))
+    return f"{text} {spatial[:1].upper()}{spatial[1:]}." if spatial else text
 
 
 def warnings_of(projection: Projection) -> list[str]:
