@@ -1,6 +1,8 @@
 # Everything that a fresh machine needs is installed by these targets into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH ?= torch==2.13.0  # a version whose small build for CPUs is at hand on many machines
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types bench clean
 
@@ -13,17 +15,23 @@ help:  ## List the targets
 	$(PYTHON) -m venv .venv
 
 .venv/.user: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) --editable .
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(PIP) $(TORCH) || echo "== NO PYTORCH: tests of the zero-loss model will be skipped =="
+	$(PIP) --editable '.[dev,app]'
 	@touch $@ .venv/.user
+
+.venv/.browser: | .venv/bin/python
+	@command -v chromium >/dev/null || (apt-get update && apt-get install -y chromium) \
+		>/dev/null 2>&1 || echo "== NO CHROMIUM: tests in the browser will be skipped =="
+	@touch $@
 
 demo: .venv/.user  ## Run the EDS recipe on an embedded sample; the report is in demo_eds/
 	$(BIN)/clustem demo eds --output demo_eds --force
 
-test: .venv/.dev  ## Run all tests
+test: .venv/.dev .venv/.browser  ## Run all tests
 	$(BIN)/python -m pytest --quiet -n auto
 
 lint: .venv/.dev  ## Check style
