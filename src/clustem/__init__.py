@@ -10,18 +10,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clustem._compare import compare
-    from clustem.recipes import Recipe, segment, sweep, views
+    from clustem.recipes import Recipe, segment, segment_movie, sweep, views
     from clustem.segmentation import Segmentation
 
     __version__: str
 
-__all__ = ["Recipe", "Segmentation", "__version__", "compare", "segment", "sweep", "views"]
+__all__ = [
+    "Recipe",
+    "Segmentation",
+    "__version__",
+    "compare",
+    "segment",
+    "segment_movie",
+    "sweep",
+    "views",
+]
 
 _HOME = {
     "Recipe": "clustem.recipes",
     "Segmentation": "clustem.segmentation",
     "compare": "clustem._compare",
     "segment": "clustem.recipes",
+    "segment_movie": "clustem.recipes",
     "sweep": "clustem.recipes",
     "views": "clustem.recipes",
 }

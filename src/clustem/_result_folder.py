@@ -77,7 +77,7 @@ def save_result(
 ) -> Path:
     """Write a result folder; see ``Segmentation.save``. ``more`` goes to the report."""
     target = check_output(folder, force=force)
-    with _whole(target) as sibling:
+    with whole_folder(target) as sibling:
         _write(projection, sibling, recipe, origin, more or {})
     return target
 
@@ -100,7 +100,7 @@ def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -
 
     target = check_output(folder, force=force)
     maps = {f"k = {k}": result.projection for k, result in results.items()}
-    with _whole(target) as sibling:
+    with whole_folder(target) as sibling:
         for k, result in results.items():
             (sibling / f"k{k:02d}").mkdir()
             _write(result.projection, sibling / f"k{k:02d}", result.recipe, result.origin, {})
@@ -140,7 +140,7 @@ def load_result(folder: str | Path) -> tuple[Projection, str, dict[str, str]]:
 
 
 @contextmanager
-def _whole(target: Path) -> Iterator[Path]:
+def whole_folder(target: Path) -> Iterator[Path]:
     """Give a sibling folder to write to, and rename it to the target at the end."""
     sibling = None
     try:

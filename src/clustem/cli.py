@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +67,18 @@ def run(
     """Run a recipe on a file and write the result folder."""
     from clustem._result_folder import check_output  # noqa: PLC0415  # --help stays fast
     from clustem.recipes import Recipe  # noqa: PLC0415
+    from clustem.recipes._run import n_frames, read_for  # noqa: PLC0415
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, k))
     folder = output or Path(f"{source.stem}_{chosen.name}")
     check_output(folder, force=force)
-    _save(_segmented(source, chosen, lazy), folder, force=force)
+    scan = read_for(chosen, source, lazy, stack=True)
+    n = n_frames(scan.signal)
+    if n > 1 and ("describe", "gabor") in chosen.steps:
+        typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
+        _save_movie(scan, chosen, folder, force=force)
+    else:
+        _save(_segmented(scan, chosen, lazy), folder, force=force)
 
 
 @app.command()
@@ -229,6 +237,7 @@ def recipes(
 def main() -> None:
     """Run the command line: exit 0 if fine, 2 for wrong use or bad input, 130 for Ctrl-C."""
     status = 130
+    warnings.showwarning = _warned
     try:
         status = app(standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
@@ -246,6 +255,12 @@ def main() -> None:
     if status == 130:
         _stop("stopped; nothing was written.", 130)
     sys.exit(status)
+
+
+def _warned(message: Any, category: Any, *_: Any, **__: Any) -> None:
+    """Show our warnings as one line; those about code are for developers."""
+    if issubclass(category, UserWarning):
+        typer.echo(f"clustem: note: {' '.join(str(message).split())}", err=True)
 
 
 def _stop(message: str, status: int) -> None:
@@ -317,14 +332,33 @@ def _segmented(source: Any, recipe: Any, lazy: bool | None) -> Any:  # noqa: FBT
 
 def _save(result: Any, folder: Path, *, force: bool, **more: Any) -> None:
     result.save(folder, force=force, **more)
-    for step in result.history:
-        if step.note:
-            typer.echo(f"{step.room}.{step.name}: {step.note}")
+    _tell(result.history)
     for i, count in enumerate(result.counts):
         share = 100 * count / max((~result.mask).sum(), 1)
         typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
     typer.echo(f"unassigned: {100 * result.unassigned_fraction:.2f} %")
     typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _save_movie(scan: Any, recipe: Any, folder: Path, *, force: bool) -> None:
+    from clustem.recipes import segment_movie  # noqa: PLC0415  # --help stays fast
+
+    with _progress() as progress:
+        movie = segment_movie(scan, recipe, progress=progress)
+    movie.save(folder, force=force)
+    _tell(movie.history)
+    tracks = movie.tracks
+    for name, pixels in zip(tracks.names, tracks.pixels.T, strict=True):
+        there = int((pixels > 0).sum())
+        typer.echo(f"{name}: in {there} of {len(pixels)} frames, {pixels.mean():.0f} pixels")
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _tell(history: Any) -> None:
+    """Print what the steps have to say."""
+    for step in history:
+        if step.note:
+            typer.echo(f"{step.room}.{step.name}: {step.note}")
 
 
 def _opened(path: Path) -> Any:

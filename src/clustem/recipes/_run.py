@@ -22,10 +22,40 @@ Progress = Callable[[str, float], None]
 _LOG = logging.getLogger(__name__)
 
 
-def read_for(recipe: Recipe, source: Any, lazy: bool | None) -> Scan:  # noqa: FBT001  # private
-    """Open what a recipe takes."""
+def read_for(
+    recipe: Recipe,
+    source: Any,
+    lazy: bool | None,  # noqa: FBT001  # private
+    *,
+    stack: bool = False,
+) -> Scan:
+    """Open what a recipe takes; a stack of images only where one is meant."""
     axes = {"spectra": 1, "patterns": 2, "image": 2}.get(recipe.data)
-    return read(source, kind=recipe.signal, lazy=lazy, signal_axes=axes)
+    scan = read(source, kind=recipe.signal, lazy=lazy, signal_axes=axes)
+    if recipe.data != "image":
+        return scan
+    n = n_frames(scan.signal)
+    if n == 1 and not stack:
+        return replace(scan, signal=scan.signal.inav[0])
+    if n > 1 and not stack:
+        movie = ("describe", "gabor") in recipe.steps
+        raise InputError(
+            f"The recipe {recipe.name} takes one image",
+            got=f"a stack of {n}",
+            cure="Segment all of them: clustem.segment_movie(...)."
+            if movie
+            else "Save one of them to a file of its own: signal.inav[0].save(...).",
+        )
+    return scan
+
+
+def n_frames(signal: Any) -> int:
+    """Count the images of a stack; 0 if it is none. Colors of one image are no stack."""
+    data, manager = signal.data, signal.axes_manager
+    colors = data.ndim == 3 and data.shape[-1] in (3, 4) and min(data.shape[:2]) > 4
+    if colors or manager.navigation_dimension != 1 or manager.signal_dimension != 2:
+        return 0
+    return int(manager.navigation_size)
 
 
 class Run:

@@ -8,6 +8,8 @@ from clustem.report.ellipses import ellipses
 from clustem.report.image_map import image_map
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
+from clustem.report.movie_curves import movie_curves
+from clustem.report.movie_strip import movie_strip, strip_frames
 from clustem.report.orientation_map import orientation_map
 from clustem.report.phase_map import phase_map
 from clustem.report.scatter import scatter
@@ -19,6 +21,7 @@ from clustem.report.write_centers import write_centers
 from clustem.report.write_comparison import write_comparison
 from clustem.report.write_labels import write_labels
 from clustem.report.write_memberships import write_memberships
+from clustem.report.write_movie import write_movie
 from clustem.report.write_points import write_points
 from clustem.report.write_report import write_report
 from clustem.report.write_scores import write_scores
@@ -32,17 +35,21 @@ __all__ = [
     "image_map",
     "margin_maps",
     "membership_maps",
+    "movie_curves",
+    "movie_strip",
     "orientation_map",
     "phase_map",
     "scatter",
     "scree",
     "side_by_side",
     "split_views",
+    "strip_frames",
     "unassigned_map",
     "write_centers",
     "write_comparison",
     "write_labels",
     "write_memberships",
+    "write_movie",
     "write_points",
     "write_report",
     "write_scores",

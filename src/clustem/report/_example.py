@@ -1,10 +1,13 @@
-"""A tiny projection for the docstrings' examples."""
+"""A tiny projection and a tiny movie for the docstrings' examples."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from clustem.model import Projection
+from clustem.reproject import Tracks
 
 
 def example() -> Projection:
@@ -36,3 +39,18 @@ def example() -> Projection:
         for axis, name in zip(signal.axes_manager.signal_axes, "xy", strict=True):
             axis.name, axis.units, axis.scale = name, "nm", 5.0
     return projection
+
+
+def example_tracks() -> Tracks:
+    """Two frames of 4 × 6 pixels: a lattice that turns by 10° beside background."""
+    import hyperspy.api as hs  # noqa: PLC0415  # seconds
+
+    found, tracks = example(), Tracks()
+    angles = np.arange(0, 180, 10.0)
+    for turn in (60, 70):
+        away = (angles - turn + 90) % 180 - 90
+        response = np.exp(-0.5 * (away / 12) ** 2)
+        centers = hs.signals.Signal2D(np.stack([response, 0.01 * np.ones(18)])[:, None])
+        details = {"orientations": angles, "wavelengths": np.array([5.0])}
+        tracks.add(replace(found, centers=centers, details=details))
+    return tracks

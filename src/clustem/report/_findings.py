@@ -6,8 +6,11 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+
 from clustem.model import Projection
 from clustem.report._scan import axes_of, frame_of, instrument, metadata, percent, scan_axes, sizes
+from clustem.reproject import Tracks
 
 _PACKAGES = (
     "clustem",
@@ -66,6 +69,36 @@ def warnings_of(projection: Projection) -> list[str]:
             f"{share} of the positions are unassigned: the clusters overlap, or their number does "
             "not fit."
         )
+    return found
+
+
+def movie_summary(labels: Any, tracks: Tracks) -> str:
+    """Write the one sentence that a reader takes away from a movie."""
+    time, *axes = axes_of(labels)
+    frame = frame_of(axes)
+    n, facets = len(time.values), int((~tracks.background).sum())
+    text = f"{facets} lattice{'s' * (facets != 1)} followed through {n} frames"
+    if time.units:
+        text += f" ({time.values[0]:.4g} … {time.values[-1]:.4g} {time.units})"
+    size = " × ".join(str(length) for length in frame.shape)
+    if frame.units != "px":
+        high, wide = frame.shape[0] * frame.height, frame.shape[1] * frame.width
+        size += f" pixels ({high:.4g} × {wide:.4g} {frame.units})"
+    else:
+        size += " pixels"
+    return f"{text} of {size}."
+
+
+def movie_warnings(tracks: Tracks) -> list[str]:
+    """List the lattices that come and go."""
+    found = []
+    there = tracks.pixels > 0
+    for i, name in enumerate(tracks.names):
+        frames = np.flatnonzero(there[:, i])
+        if len(frames) == len(there):
+            continue
+        text = f"{name} is there in {len(frames)} of {len(there)} frames"
+        found.append(f"{text}, first in frame {frames[0]}, last in frame {frames[-1]}.")
     return found
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.model import Projection
+from clustem.report._palette import palette
 from clustem.report._sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted
 from clustem.report._spectra import ink, quantity
 from clustem.report._units import significant
-from clustem.report.colors import colors
 from clustem.reproject.orientations import Fringe, LatticeDirections, orientations
 
 F64 = NDArray[np.float64]
@@ -47,7 +47,7 @@ def fringe_curves(projection: Projection) -> Any:
     sheet = Sheet(total, bottom + _BELOW + lines * _KEY + 1.5)
     responses = np.asarray(projection.centers.data, dtype=np.float64)
     top = 1.3 * max(float(responses.max()), 1e-12)
-    for i, color in enumerate(colors(k)):
+    for i, color in enumerate(palette(projection)):
         left = _LEFT + (i % columns) * (width + _GAP)
         above = (i // columns) * (height + _TITLE)
         sheet.box(left, above + 2.2, 3.0, 2.4, facecolor=color, edgecolor="none")

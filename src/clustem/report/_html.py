@@ -5,14 +5,26 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clustem.model import Projection
-from clustem.report._findings import provenance_of, summary, versions, warnings_of
+from clustem.model import Projection, Step
+from clustem.report._findings import (
+    movie_summary,
+    movie_warnings,
+    provenance_of,
+    summary,
+    versions,
+    warnings_of,
+)
 from clustem.report._palette import palette
 from clustem.report._scan import area_of, percent, sizes
 from clustem.report._sheet import DOUBLE
+from clustem.report._units import pretty
+from clustem.report.colors import colors
+from clustem.reproject import Tracks
 
 
 @dataclass(frozen=True)
@@ -40,9 +52,72 @@ def page(
     projection: Projection, plates: list[Plate], *, title: str, provenance: Mapping[str, object]
 ) -> str:
     """Fill the template; everything that is not ours is escaped."""
+    return _filled(
+        title=title,
+        summary=summary(projection),
+        warnings=warnings_of(projection),
+        plates=plates,
+        sizes="Sizes",
+        rows=_rows(projection),
+        area_units=(area_of(projection) or (0, ""))[1],
+        scores=projection.scores,
+        history=projection.history,
+        known=provenance_of(projection),
+        told=provenance,
+    )
+
+
+def movie_page(
+    labels: Any,
+    tracks: Tracks,
+    plates: list[Plate],
+    *,
+    title: str,
+    history: tuple[Step, ...],
+    scores: Mapping[str, float],
+    provenance: Mapping[str, object],
+) -> str:
+    """Fill the template for a movie; sizes are means over its frames."""
+    mean = tracks.pixels.mean(axis=0)
+    shades = _shades(colors(len(mean)))
+    total = max(float(mean.sum()), 1.0)
+    units = pretty(tracks.units)
+    rows = [
+        {
+            "name": name,
+            "color": shades[i],
+            "count": _number(round(mean[i])),
+            "share": percent(mean[i] / total),
+            "width": round(100 * mean[i] / total, 2),
+            "area": _number(float(mean[i]) * tracks.pixel_area),
+        }
+        for i, name in enumerate(tracks.names)
+    ]
+    return _filled(
+        title=title,
+        summary=movie_summary(labels, tracks),
+        warnings=movie_warnings(tracks),
+        plates=plates,
+        sizes="Sizes, mean over all frames",
+        rows=rows,
+        area_units=f"{units}²" if units else "",
+        scores=scores,
+        history=history,
+        known={},
+        told=provenance,
+    )
+
+
+def _filled(
+    *,
+    scores: Mapping[str, float],
+    known: Mapping[str, str],
+    told: Mapping[str, object],
+    **given: Any,
+) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # 0.1 s
 
-    told = {key: str(value) for key, value in provenance.items()}
+    texts = {key: str(value) for key, value in told.items()}
     made_by = versions()  # of now; what the caller says of the run itself goes before
     environment = Environment(
         loader=PackageLoader("clustem.report"),
@@ -52,16 +127,10 @@ def page(
         lstrip_blocks=True,
     )
     return environment.get_template("report.html").render(
-        title=title,
-        summary=summary(projection),
-        warnings=warnings_of(projection),
-        plates=plates,
-        rows=_rows(projection),
-        area_units=(area_of(projection) or (0, ""))[1],
-        scores={name: _score(name, value) for name, value in projection.scores.items()},
-        history=projection.history,
-        provenance={**provenance_of(projection), **{k: told[k] for k in told if k not in made_by}},
-        versions={**made_by, **{k: told[k] for k in told if k in made_by}},
+        scores={name: _score(name, value) for name, value in scores.items()},
+        provenance={**known, **{k: texts[k] for k in texts if k not in made_by}},
+        versions={**made_by, **{k: texts[k] for k in texts if k in made_by}},
+        **given,
     )
 
 
@@ -79,8 +148,7 @@ def _rows(projection: Projection) -> list[dict[str, object]]:
             "area": "" if pixel is None else _number(count * pixel[0]),
         }
 
-    rgb = np.rint(255 * palette(projection)[:, :3]).astype(np.uint8)
-    shades = [f"#{bytes(shade).hex()}" for shade in rgb]
+    shades = _shades(palette(projection))
     rows = [line(s.name, s.count, s.fraction, shades[s.number]) for s in sizes(projection)]
     free, out = int(projection.unassigned.sum()), int(projection.mask.sum())
     if free:
@@ -88,6 +156,11 @@ def _rows(projection: Projection) -> list[dict[str, object]]:
     if out:
         rows.append(line("excluded", out, None, "excluded"))
     return rows
+
+
+def _shades(found: NDArray[np.float64]) -> list[str]:
+    """Write colors (k, 4) as a page wants them."""
+    return [f"#{bytes(shade).hex()}" for shade in np.rint(255 * found[:, :3]).astype(np.uint8)]
 
 
 def _number(value: float) -> str:

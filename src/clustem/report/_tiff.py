@@ -15,7 +15,9 @@ _MOST = 42.0
 _LARGER = {"pm": "nm", "nm": "µm", "um": "mm", "µm": "mm", "mm": "m"}
 
 
-def write_tiff(path: Path, pages: NDArray[Any], axes: Sequence[Axis], *, title: str) -> Path:
+def write_tiff(
+    path: Path, pages: NDArray[Any], axes: Sequence[Axis], *, title: str, stack: Axis | None = None
+) -> Path:
     """Write an image or a stack of images with RosettaSciIO.
 
     Pixel size and units go where Fiji, DigitalMicrograph and HyperSpy look for them.
@@ -30,6 +32,8 @@ def write_tiff(path: Path, pages: NDArray[Any], axes: Sequence[Axis], *, title: 
         Axes of rows and columns, or of columns alone.
     title
         What it shows.
+    stack
+        Axis of the pages; they are clusters if None.
     """
     from rsciio.tiff import file_writer  # noqa: PLC0415  # 0.2 s
 
@@ -38,7 +42,8 @@ def write_tiff(path: Path, pages: NDArray[Any], axes: Sequence[Axis], *, title: 
         axes, pages = (row, axes[0]), np.expand_dims(pages, -2)
     described = _within_reach([_described(axis) for axis in axes])
     if pages.ndim == 3:
-        described.insert(0, {"name": "cluster", "units": "", "scale": 1.0, "offset": 0.0})
+        first = {"name": "cluster", "units": "", "scale": 1.0, "offset": 0.0}
+        described.insert(0, first if stack is None else _described(stack))
     for i, (axis, size) in enumerate(zip(described, pages.shape, strict=True)):
         axis |= {"size": size, "index_in_array": i, "navigate": i < pages.ndim - 2}
     signal = {

@@ -71,7 +71,7 @@ def disagreement(first: Any, second: Any, *, titles: tuple[str, str] = ("Found",
     labelled = (a >= 0) & (b >= 0)
     alike = _renumbered(b, found.matching, int(a.max()) + 1)
     differ = labelled & (a != alike)
-    k = int(max(a.max(), alike.max())) + 1
+    hues = _hues(first, int(max(a.max(), alike.max())) + 1)
     frame = image_frame(first) if placed else _frame(first, a.shape)
     width = min((DOUBLE - 2 * _EDGE - 2 * _GAP) / 3, _TALLEST * frame.aspect)
     height = width / frame.aspect
@@ -83,9 +83,11 @@ def disagreement(first: Any, second: Any, *, titles: tuple[str, str] = ("Found",
         ax = sheet.axes(left, _EDGE + _TITLE, width, height)
         shown = np.ones(a.shape, dtype=bool) if i < 2 else differ
         if placed:
-            draw_placed(ax, _relabelled(first, np.where(shown, labels, -1), k), frame, width=width)
+            draw_placed(
+                ax, _relabelled(first, np.where(shown, labels, -1), hues), frame, width=width
+            )
         else:
-            draw_map(ax, _painted(labels, k, shown=shown, labelled=labelled), frame)
+            draw_map(ax, _painted(labels, hues, shown=shown, labelled=labelled), frame)
     scale_bar(sheet, _EDGE, _EDGE + _TITLE + height, width, frame)
     note = "grey: both agree" if not placed else "only where they differ"
     y = _EDGE + _TITLE + height + 2.0
@@ -122,20 +124,33 @@ def _renumbered(labels: NDArray[Any], matching: dict[int, int], free: int) -> ND
 
 
 def _painted(
-    labels: NDArray[Any], k: int, *, shown: NDArray[np.bool_], labelled: NDArray[np.bool_]
+    labels: NDArray[Any],
+    hues: tuple[int, ...],
+    *,
+    shown: NDArray[np.bool_],
+    labelled: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     from matplotlib.colors import to_rgb  # noqa: PLC0415  # 0.3 s
 
-    lookup = np.vstack([colors(k)[:, :3], to_rgb(EXCLUDED)])  # the last is for -1
+    shades = colors(max(hues) + 1)[list(hues), :3]
+    lookup = np.vstack([shades, to_rgb(EXCLUDED)])  # the last is for -1
     image: NDArray[np.float64] = lookup[np.where(labels < 0, -1, labels)]
     image[~shown & labelled] = _AGREE
     image[~labelled & ~shown] = to_rgb(EXCLUDED)
     return image
 
 
-def _relabelled(first: Projection, labels: NDArray[Any], k: int) -> Projection:
+def _hues(first: Any, k: int) -> tuple[int, ...]:
+    """Places in the palette: those that a result has, then the next free ones."""
+    own = first.hues[:k] if isinstance(first, Projection) else ()
+    free = [place for place in range(k + len(own)) if place not in own]
+    return (*own, *free)[:k]
+
+
+def _relabelled(first: Projection, labels: NDArray[Any], hues: tuple[int, ...]) -> Projection:
     """Give a projection other labels; patches without one are not drawn."""
     signal = first.labels.deepcopy()
     signal.data = labels.astype(np.int16)
-    counts = np.zeros(k, dtype=np.int64)  # their number gives the colors
-    return replace(first, labels=signal, counts=counts, mask=first.mask | (labels < 0))
+    counts = np.zeros(len(hues), dtype=np.int64)
+    mask = first.mask | (labels < 0)
+    return replace(first, labels=signal, counts=counts, colors=hues, mask=mask)

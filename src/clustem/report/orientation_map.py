@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from clustem.model import Projection, checked
 from clustem.report._maps import BAR, context_images, draw_map, grey_limits, scale_bar
+from clustem.report._palette import palette
 from clustem.report._scan import Frame, axes_of, frame_of
 from clustem.report._sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted, styled
 from clustem.report._units import pretty, significant
-from clustem.report.colors import colors
 from clustem.reproject.orientations import LatticeDirections, Region, orientations
 
 _EDGE, _GAP, _TITLE, _TALLEST, _WHEEL = 1.5, 4.0, 4.5, 110.0, 21.0
@@ -136,10 +136,10 @@ def wheel(sheet: Sheet, left: float, top: float) -> None:
 
 
 def _painted(projection: Projection, found: LatticeDirections) -> NDArray[np.float64]:
-    palette = np.full((projection.n_clusters + 1, 3), _FILM)  # the last is for -1
+    lookup = np.full((projection.n_clusters + 1, 3), _FILM)  # the last is for -1
     for i in np.flatnonzero(~found.background):
-        palette[i] = direction_color(float(found.directions[i]))
-    return palette[np.asarray(projection.labels.data)]
+        lookup[i] = direction_color(float(found.directions[i]))
+    return lookup[np.asarray(projection.labels.data)]
 
 
 def _bars(ax: Any, found: LatticeDirections, frame: Frame) -> None:
@@ -185,7 +185,7 @@ def _table(
         text = heads.get(head, head)
         sheet.text(_EDGE + x, top + 1.5, text, ha=ha, color=MUTED, size=SIZE - 0.5)
     strongest = float(found.strength.max())
-    palette = colors(projection.n_clusters)
+    own = palette(projection)
     for line, i in enumerate(facets[:_LINES], start=1):
         y = top + 1.5 + line * _ROW
         spacings = sorted({f.spacing for f in found.fringes[i]}, reverse=True)
@@ -195,7 +195,7 @@ def _table(
             "Strength": f"{100 * found.strength[i] / strongest:.0f} %",
             "Area": significant(areas[i]),
         }
-        sheet.box(_EDGE, y - 1.2, 2.4, 2.4, facecolor=palette[i], edgecolor="none")
+        sheet.box(_EDGE, y - 1.2, 2.4, 2.4, facecolor=own[i], edgecolor="none")
         color = direction_color(float(found.directions[i]))
         sheet.box(_EDGE + 2.8, y - 1.2, 2.4, 2.4, facecolor=color, edgecolor="none")
         sheet.text(_EDGE + 6.4, y, fitted(projection.name_of(int(i)), 28), size=SIZE - 0.5)
@@ -213,12 +213,12 @@ def _turns(
         return
     left = _TABLE + _TURNS
     sheet.text(left, top + 1.5, "Turn between neighbours", color=MUTED, size=SIZE - 0.5)
-    palette = colors(projection.n_clusters)
+    own = palette(projection)
     for line, ((i, j), turn) in enumerate(turns[:_LINES], start=1):
         y = top + 1.5 + line * _ROW
         for step, cluster in enumerate((i, j)):
             x = left + 3.0 * step
-            sheet.box(x, y - 1.2, 2.4, 2.4, facecolor=palette[cluster], edgecolor="none")
+            sheet.box(x, y - 1.2, 2.4, 2.4, facecolor=own[cluster], edgecolor="none")
         sheet.text(left + 18, y, f"{turn:.1f}°", ha="right", size=SIZE - 0.5)
     _rest(sheet, len(turns), left, top)
 

@@ -72,7 +72,7 @@ def split_views(
     hue = _matched(shares(first, second))
     labels = second.labels.deepcopy()
     labels.data = np.append(hue, -1)[labels.data].astype(np.int16)
-    painted_alike = replace(second, labels=labels)
+    first, painted_alike = replace(first, colors=()), replace(second, labels=labels, colors=())
     for i, (projection, title) in enumerate(zip((first, painted_alike), titles, strict=True)):
         left = _EDGE + i * (width + _GAP)
         sheet.text(left, _EDGE + 2.2, fitted(title, width))

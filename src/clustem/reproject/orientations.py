@@ -10,10 +10,10 @@ from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
 from clustem.model import InputError, Projection, checked
+from clustem.reproject._turns import turned_by
 
 F64 = NDArray[np.float64]
 _PEAK = 0.35  # weaker maxima of a response, relative to its strongest, are no lattice fringes
-_FINE = 10  # steps between two filters where a turn is looked for
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,7 @@ def orientations(
     Notes
     -----
     The turn between two lattices is where the correlation of their responses over all directions
-    is highest, interpolated to a tenth of the step between filters. Directions are those
-    of an axis: 180° is 0°.
+    is highest, interpolated between the filters. Directions are those of an axis: 180° is 0°.
 
     Examples
     --------
@@ -157,11 +156,11 @@ def orientations(
     first = facets[0]  # clusters are numbered by falling size
     for i in facets:
         start = fringes[first][0].direction if fringes[first] else 0.0
-        directions[i] = (start + _turn(responses[first], responses[i])) % 180
+        directions[i] = (start + turned_by(responses[first], responses[i])) % 180
     twins = {}
     for i, j in _neighbours(labels, min_border):
         if not background[i] and not background[j]:
-            turn = _turn(responses[i], responses[j])
+            turn = turned_by(responses[i], responses[j])
             twins[i, j] = min(turn, 180 - turn)
     regions, region_map = _regions(labels, background, min_size, pixel)
     units = str(details.get("pixel_units", "")) or "px"
@@ -185,16 +184,6 @@ def _fringes(response: F64, angles: F64, spacings: F64) -> tuple[Fringe, ...]:
         direction = float((angles[j] + shift * step) % 180)
         found.append(Fringe(direction, float(spacings[i]), float(b)))
     return tuple(sorted(found, key=lambda fringe: -fringe.strength))
-
-
-def _turn(first: F64, second: F64) -> float:
-    """Angle [°], 0 ... 180, by which the second response is the first one turned."""
-    size = first.shape[1]
-    cross = (np.fft.rfft(first).conj() * np.fft.rfft(second)).sum(axis=0)
-    if size % 2 == 0:
-        cross[-1] /= 2  # Nyquist's wave counts once when there are more points
-    curve = np.fft.irfft(cross, size * _FINE)
-    return float(curve.argmax() * 180 / len(curve))
 
 
 def _neighbours(labels: NDArray[np.int16], least: int) -> list[tuple[int, int]]:
