@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -15,26 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from clustem.cluster._base import Estimator
-from clustem.cluster.k_means import KMeans
-from clustem.compute.mixture_frame import F64, Coordinates, Workers, workers
-from clustem.compute.mixture_steps import Components, SingularError, Steps
-from clustem.compute.pulse import pulse
+from clustem.cluster._mixture_course import Course, best_course, starts_of
+from clustem.compute.mixture_densities import F64, posteriors, sorts_out
+from clustem.compute.mixture_frame import prepare
+from clustem.compute.mixture_steps import Steps
+from clustem.compute.mixture_workers import workers
 from clustem.compute.rows import Rows
 from clustem.model import InputError
-
-_LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Course:
-    """How one start went: ``parts`` come from ``made_of``, and ``memberships`` from them."""
-
-    parts: Components
-    made_of: F64
-    memberships: F64
-    bound: float
-    n_iter: int
-    converged: bool
 
 
 class GaussianMixture(Estimator):
@@ -58,6 +44,8 @@ class GaussianMixture(Estimator):
     n_init
         Number of starts; the one of largest likelihood is kept. The first is the best of ten
         k-means, others are single k-means; equal ones run once.
+    init
+        ``"k-means"``, or memberships (n, k) to start from once; one-hot rows are labels.
     max_iter
         Largest number of steps of expectation and maximization per start.
     tol
@@ -75,7 +63,10 @@ class GaussianMixture(Estimator):
         Means, float64 (k, D).
     covariances_
         Covariances, ridge included, float64; shape as in scikit-learn: (k, D, D), (D, D), (k, D) or
-        (k,).
+        (k,). They are held as factors, in a quarter of this memory, and made when asked for.
+    precisions_, precisions_cholesky_
+        Inverse covariances of the same shape, and their factors, upper triangular or inverse
+        standard deviations; made when asked for.
     weights_
         Share of each component, (k,).
     shrinkage_
@@ -93,13 +84,16 @@ class GaussianMixture(Estimator):
 
     Notes
     -----
-    X may also be ``compute.Rows``, patches say, which are never held as they are. Ellipsoids are
-    sought in units of the scatter of all rows, where covariances are well conditioned. From 129
-    dimensions on, rows are held and multiplied in float32 and sums taken in float64; the
-    log-likelihood then agrees with float64 to some 1e-6. A row is compared with the component it
-    belonged to, and with others only until its distance shows that its membership there is below
-    1e-19. A step takes n D² multiplications where components are apart, at most k times that.
-    Results are the same to the bit for any number of threads.
+    X may also be ``compute.Rows``, patches say. Rows are copied once: centered and, for ellipsoids,
+    in units of the scatter of all rows, where covariances are well conditioned; from 129
+    dimensions on in float32. Products are then float32 and sums float64; the log-likelihood agrees
+    with float64 to some 1e-7. Memory: that copy and k D² / 2 numbers.
+
+    With ``"full"`` from 129 dimensions on, a row is compared with the component it belonged to, and
+    with others only until its distance shows that its membership there is below 1e-19; a component
+    whose memberships stay as they were to 1e-10 is not made again. A step takes 2 n D²
+    multiplications where components are apart, at most k times that, and none where nothing
+    changes. Results are the same to the bit for any number of threads.
 
     References
     ----------
@@ -124,6 +118,7 @@ class GaussianMixture(Estimator):
         reg_covar: Annotated[float, Ge(0)] = 1e-6,
         shrinkage: Annotated[float, Ge(0), Le(1)] | Literal["auto"] = "auto",
         n_init: Annotated[int, Ge(1)] = 3,
+        init: Literal["k-means"] | NDArray[np.float64] = "k-means",
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-4,
         random_state: Annotated[int, Ge(0)] = 0,
@@ -133,6 +128,7 @@ class GaussianMixture(Estimator):
         self.reg_covar = reg_covar
         self.shrinkage = shrinkage
         self.n_init = n_init
+        self.init = init
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
@@ -165,41 +161,40 @@ class GaussianMixture(Estimator):
             raise InputError(
                 "A mixture needs at least 2 rows", got="1 sample", cure="Use a larger region."
             )
+        self.__dict__.pop("covariances_", None)
         kind = params["covariance_type"]
-        self._space = Coordinates.fit(
-            rows, share=params["reg_covar"], turned=kind in ("full", "tied")
-        )
-        starts = list(_starts(rows, params))
-        steps = Steps(self._space.enter(rows), self._space, kind, shrinkage=params["shrinkage"])
-        best: _Course | None = None
+        starts = list(starts_of(rows, params))
         try:
             with workers() as pool:
-                for labels in starts:
-                    found = _run(steps, pool, labels, params)
-                    best = found if best is None or found.bound > best.bound else best
-        except SingularError:
+                x, space = prepare(
+                    pool,
+                    rows,
+                    share=params["reg_covar"],
+                    turned=kind in ("full", "tied"),
+                    start=starts[0] if sorts_out(kind, rows.shape[1]) else None,
+                )
+                steps = Steps(x, space, kind, shrinkage=params["shrinkage"])
+                best = best_course(steps, pool, starts, params)
+        except np.linalg.LinAlgError:
             raise InputError(
                 "Every component needs a covariance that can be inverted",
                 got=f"one that cannot, with reg_covar={params['reg_covar']:g}",
                 cure="Raise reg_covar, use fewer features (reduce.pca), or a smaller k.",
             ) from None
-        del steps  # the rows are not needed any more
-        assert best is not None  # noqa: S101  # there is at least one start
-        self.cluster_centers_ = _means(rows, best.made_of, self._space.origin)
+        del x, steps  # the rows are not needed any more
+        self._space, self._kind = space, kind
+        self.cluster_centers_ = _means(rows, best.parts.made_of, space.origin)
         self._keep(best, params)
         return self
 
-    def _keep(self, best: _Course, params: dict[str, Any]) -> None:
-        parts, space = best.parts, self._space
-        kind = params["covariance_type"]
-        self._parts = replace(parts, covariances=np.empty(0))  # kept in data units
-        self._kind = kind
+    def _keep(self, best: Course, params: dict[str, Any]) -> None:
+        parts, kind = best.parts, self._kind
+        self._parts = replace(parts, made_of=np.empty(0))
         self.memberships_ = best.memberships
         self.labels_ = best.memberships.argmax(axis=1).astype(np.int32)
         self.weights_, self.shrinkage_ = parts.weights, parts.drawn
         self.lower_bound_ = best.bound
         self.n_iter_, self.converged_ = best.n_iter, best.converged
-        self.covariances_ = space.matrices(parts.covariances)
         n = len(self.labels_)
         self.bic_, self.aic_ = self._criteria(best.bound, n)
         if not self.converged_:
@@ -223,6 +218,40 @@ class GaussianMixture(Estimator):
     def means_(self) -> F64:
         """Means (k, D), by scikit-learn's name."""
         return self.cluster_centers_
+
+    @cached_property
+    def covariances_(self) -> F64:
+        """Covariances in data units, by scikit-learn's name."""
+        check_is_fitted(self)
+        parts, space = self._parts, self._space
+        if self._kind in ("diag", "spherical"):
+            variances = parts.variances / space.gain**2
+            return variances if self._kind == "diag" else variances[:, 0]
+        out = np.empty((len(parts.factors), *2 * (self.n_features_in_,)))
+        for place, factor in zip(out, parts.factors, strict=True):
+            root = space.root(factor)
+            np.matmul(root, root.T, out=place)
+        return out if self._kind == "full" else np.asarray(out[0])
+
+    @property
+    def precisions_cholesky_(self) -> F64:
+        """Factors of the inverse covariances: ``U`` of ``U @ U.T``, or inverse deviations."""
+        check_is_fitted(self)
+        if self._kind in ("diag", "spherical"):
+            return np.asarray(1 / np.sqrt(self.covariances_))
+        from scipy.linalg import solve_triangular  # noqa: PLC0415  # 0.1 s
+
+        roots = np.linalg.cholesky(self.covariances_)
+        unit = np.broadcast_to(np.eye(self.n_features_in_), roots.shape)
+        return np.asarray(solve_triangular(roots, unit, lower=True).swapaxes(-1, -2))
+
+    @property
+    def precisions_(self) -> F64:
+        """Inverse covariances, by scikit-learn's name."""
+        factors = self.precisions_cholesky_
+        if self._kind in ("diag", "spherical"):
+            return factors**2
+        return factors @ factors.swapaxes(-1, -2)
 
     def score_samples(self, X: Any) -> F64:
         """Return the log-likelihood (n,) of each row."""
@@ -257,12 +286,15 @@ class GaussianMixture(Estimator):
 
     def _expected(self, X: Any) -> tuple[F64, F64]:
         check_is_fitted(self)
-        x = self._space.enter(self._rows(X, reset=False))
-        steps = Steps(x, self._space, self._kind)
-        means = self._parts.means.astype(x.dtype)
-        reach = np.einsum("ij,ij->i", means, means) - 2 * (x @ means.T)
-        with workers() as pool:
-            return steps.expect(pool, self._parts, reach.argmin(axis=1))
+        rows, space = self._rows(X, reset=False), self._space
+        memberships, density = np.empty((len(rows), len(self.weights_))), np.empty(len(rows))
+
+        def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[F64, F64]:
+            return posteriors(space.enter(block, where), self._parts, self._kind)
+
+        for where, found in rows.map(one):
+            memberships[where], density[where] = found
+        return memberships, density - space.log_volume
 
     def _rows(self, X: Any, *, reset: bool) -> Rows:
         if not isinstance(X, Rows):
@@ -282,40 +314,6 @@ class GaussianMixture(Estimator):
         each = {"full": k * D * (D + 1) / 2, "tied": D * (D + 1) / 2, "diag": k * D, "spherical": k}
         free = each[self._kind] + k * D + k - 1
         return -2 * bound * n + free * float(np.log(n)), -2 * bound * n + 2 * free
-
-
-def _starts(rows: Rows, params: dict[str, Any]) -> Iterator[NDArray[np.int32]]:
-    """Yield labels (n,) to start from, each once."""
-    k, seen = params["n_clusters"], set()
-    seeds = np.random.SeedSequence(params["random_state"]).generate_state(params["n_init"])
-    for i, seed in enumerate(seeds):
-        labels = np.zeros(len(rows), dtype=np.int32)
-        if k > 1:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # a start need not be certain
-                start = KMeans(k, n_init=1 if i else 10, random_state=int(seed))
-                labels = start.fit(rows).labels_
-        if labels.tobytes() not in seen:
-            seen.add(labels.tobytes())
-            yield labels
-
-
-def _run(steps: Steps, pool: Workers, labels: NDArray[np.int32], params: dict[str, Any]) -> _Course:
-    memberships = np.eye(params["n_clusters"])[labels]
-    parts = steps.maximize(pool, memberships)
-    bound, guess, converged, n_iter = -np.inf, labels, False, 0
-    while not converged and n_iter < params["max_iter"]:
-        n_iter += 1
-        pulse()
-        memberships, density = steps.expect(pool, parts, guess)
-        before, bound = bound, float(density.mean())
-        parts = steps.maximize(pool, memberships, parts)
-        guess = memberships.argmax(axis=1).astype(np.int32)
-        converged = abs(bound - before) < params["tol"]
-        _LOG.debug("step %d: mean log-likelihood %.8g", n_iter, bound)
-    made_of = memberships
-    memberships, density = steps.expect(pool, parts, guess)
-    return _Course(parts, made_of, memberships, float(density.mean()), n_iter, converged)
 
 
 def _means(rows: Rows, memberships: F64, origin: F64) -> F64:

@@ -2,160 +2,261 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from math import frexp, log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute._threads import cores, one_blas_thread
+from clustem.compute.mixture_triangle import PANEL, Lower, Triangle, blocks, in_cache
+from clustem.compute.mixture_workers import Workers
 from clustem.compute.rows import Rows
 from clustem.model import InputError
 
 F64 = NDArray[np.float64]
-T = TypeVar("T")
-SINGLE_FROM = 129
-"""Dimensions from which on rows are held in single precision."""
+_FLAT = 1e-5
+"""Least variance that counts in single precision, as a share of the mean variance."""
+_FARTHEST = 500
+"""Largest exponent of a gain, whose square must not overflow."""
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Where rows are compared: ``z = basis.T @ (x - origin)``.
+    """Where rows are compared: ``z`` of ``x = origin + frame @ turn.back(z) / gain``.
 
     Parameters
     ----------
     origin
         Mean of all rows, float64 (D,).
-    basis, back
-        Float64 (D, D): ``x = origin + back @ z``. None: rows are only centered.
-    ridge
-        What is added to each variance here, (D,).
-    scatter
-        Variance of all rows along each coordinate, without the ridge, (D,).
+    gain
+        Power of two that brings the rows near 1, lest their squares overflow.
+    frame
+        Cholesky factor of the scatter of all rows, about; None: rows are only centered.
+    turn
+        Reflections that follow.
     unit
-        Variance along each coordinate of what varies by 1 in all directions of the data, (D,).
+        Covariance here of what varies by 1 / gain in all directions of the data.
+    variance, ridge
+        Mean variance of the rows, and what is added to variances, in units of 1 / gain².
     log_volume
         Logarithm of the volume in data units of the unit cube here.
     """
 
     origin: F64
-    basis: F64 | None
-    back: F64 | None
-    ridge: F64
-    scatter: F64
-    unit: F64
+    gain: float
+    frame: Triangle | None
+    turn: Turn
+    unit: Lower | None
+    variance: float
+    ridge: float
     log_volume: float
 
+    def enter(self, block: NDArray[Any], where: NDArray[np.intp]) -> NDArray[Any]:
+        """Return rows (m, D), whose numbers are ``where``, in these coordinates."""
+        z = _centered(block, self.origin, self.gain, _kind(block.shape[1]))
+        _refuse_not_finite(z, where)
+        if self.frame is not None:
+            self.frame.solve(z)
+            self.turn.apply(z)
+        return z
+
+    def unturned(self, z: F64) -> F64:
+        """Return vectors (m, D) in data units times the gain."""
+        if self.frame is None:
+            return z
+        out = z.copy()
+        self.turn.undo(out)
+        return self.frame.times(out)
+
+    def root(self, factor: Triangle) -> F64:
+        """Return ``A`` (D, D) of the covariance ``A @ A.T`` in data units from a factor here."""
+        assert self.frame is not None  # noqa: S101  # there are no factors without
+        turned = factor.dense().T
+        self.turn.undo(turned)
+        return (self.frame.dense() @ turned.T) / self.gain
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Reflections one after the other.
+
+    Parameters
+    ----------
+    mirrors
+        Normals of the mirrors, each of length sqrt(2), (m, D).
+    """
+
+    mirrors: NDArray[Any]
+
     @classmethod
-    def fit(cls, rows: Rows, *, share: float, turned: bool) -> Coordinates:
-        """Find the coordinates of rows.
+    def ahead(cls, means: F64, kind: Any) -> Turn:
+        """Turn so that the first coordinates hold all differences of means (k, D)."""
+        basis = np.linalg.svd(means, full_matrices=False)[2]
+        vectors, scale = np.linalg.qr(basis.T, mode="raw")
+        mirrors = np.triu(vectors, 1) + np.eye(*vectors.shape)
+        return cls((np.sqrt(scale)[:, None] * mirrors).astype(kind))
 
-        Parameters
-        ----------
-        rows
-            The rows (n, D).
-        share
-            Ridge, as a share of the mean variance.
-        turned
-            Whether to turn to the principal axes and divide by the spread along them, ridge
-            included: then all rows together, with the ridge, have the unit matrix as covariance.
-        """
-        mean, square = _moments(rows, products=turned)
-        variance = square.diagonal() if turned else square
-        floor = share * (float(variance.mean()) or 1.0)
-        D = len(mean)
-        if not turned:
-            return cls(mean, None, None, np.full(D, floor), square, np.ones(D), 0.0)
-        from scipy.linalg import eigh  # noqa: PLC0415  # 0.1 s
+    def apply(self, rows: NDArray[Any]) -> None:
+        """Turn rows (n, D)."""
+        for mirror in self.mirrors:
+            rows -= np.outer(rows @ mirror, mirror)
 
-        with one_blas_thread():
-            values, vectors = eigh(square, check_finite=False)
-        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-        least = np.finfo(np.float64).eps * D * (values[0] or 1.0)
-        spread = np.sqrt(np.maximum(values + floor, least))
-        unit = 1 / spread**2
-        volume = float(np.log(spread).sum())
-        axes = vectors / spread, vectors * spread
-        return cls(mean, *axes, floor * unit, values * unit, unit, volume)
-
-    def enter(self, rows: Rows) -> NDArray[Any]:
-        """Return rows in these coordinates, (n, D): float32 from 129 dimensions on."""
-        D = len(self.origin)
-        kind = np.float32 if D >= SINGLE_FROM else np.float64
-        out = np.empty(rows.shape, dtype=kind)
-        basis = None if self.basis is None else self.basis.astype(kind)
-
-        def one(block: NDArray[Any], where: NDArray[np.intp]) -> NDArray[Any]:
-            centered = np.subtract(block, self.origin, dtype=np.float64).astype(kind, copy=False)
-            _refuse_not_finite(centered, where)
-            turned: NDArray[Any] = centered if basis is None else centered @ basis
-            return turned
-
-        for where, part in rows.map(one):
-            out[where] = part
-        return out
-
-    def matrices(self, inner: NDArray[Any]) -> F64:
-        """Return covariances (..., D, D) in data units, one at a time."""
-        if self.back is None:
-            return np.asarray(inner, dtype=np.float64)
-        out = np.empty(inner.shape)
-        for place in np.ndindex(inner.shape[:-2]):
-            half = np.linalg.multi_dot((self.back, inner[place].astype(np.float64), self.back.T))
-            out[place] = half
-            out[place] += half.T  # exactly symmetric
-            out[place] /= 2
-        return out
+    def undo(self, rows: NDArray[Any]) -> None:
+        """Turn rows (n, D) back."""
+        Turn(self.mirrors[::-1]).apply(rows)
 
 
-class Workers:
-    """Threads of a pass, each with one thread of BLAS, and results in the order of the tasks."""
+def prepare(
+    pool: Workers, rows: Rows, *, share: float, turned: bool, start: F64 | None = None
+) -> tuple[NDArray[Any], Coordinates]:
+    """Load rows and find their coordinates.
 
-    def __init__(self, pool: ThreadPoolExecutor, count: int) -> None:
-        self.pool, self._count = pool, count
+    Parameters
+    ----------
+    pool
+        Threads.
+    rows
+        The rows (n, D).
+    share
+        Ridge, as a share of the mean variance.
+    turned
+        Whether to measure rows in units of their own scatter. Then all rows together have the unit
+        matrix as covariance, but for directions in which they hardly vary.
+    start
+        Memberships (n, k): the first coordinates then hold what tells these means apart.
 
-    def map(self, work: Callable[[Any], T], tasks: list[Any]) -> Iterator[tuple[Any, T]]:
-        """Yield each task and its result; few results wait at a time."""
-        ahead: list[Future[T]] = []
-        for i, task in enumerate(tasks):
-            while len(ahead) < min(i + self._count + 1, len(tasks)):
-                ahead.append(self.pool.submit(work, tasks[len(ahead)]))
-            result = ahead[i].result()
-            ahead[i] = Future()  # let the result go
-            yield task, result
+    Returns
+    -------
+    :
+        Rows in their coordinates (n, D), float32 from 129 dimensions on, and the coordinates.
+
+    Raises
+    ------
+    InputError
+        If there are values that are not finite, or whose squares overflow.
+    numpy.linalg.LinAlgError
+        If the scatter has no Cholesky factor.
+    """
+    x, origin, gain = _loaded(pool, rows)
+    (n, D), parts, turn = x.shape, blocks(x.shape), Turn(np.empty((0, x.shape[1])))
+    if not turned:
+        total = sum(sums for _, sums in pool.map(lambda part: _squares(x[part]), parts))
+        variance = float(np.mean(total) / n)
+        ridge = share * (variance or 1.0)
+        return x, Coordinates(origin, gain, None, turn, None, variance, ridge, -D * log(gain))
+    scatter = scatter_of(pool, x)
+    variance = float(scatter.diagonal().mean())
+    ridge = share * (variance or 1.0)
+    scatter.add_diagonal(max(ridge, _flat(x.dtype, D) * (variance or 1.0)))
+    frame, log_det = scatter.factor(pool, x.dtype)
+    del scatter
+    pool.run(lambda part: frame.solve(x[part]), parts)
+    if start is not None:
+        sums = weighted_sums(pool, x, start)
+        turn = Turn.ahead(sums / np.sqrt(start.sum(axis=0) + 1.0)[:, None], x.dtype)
+        pool.run(lambda part: turn.apply(x[part]), parts)
+    corners = np.eye(D, dtype=x.dtype)
+    frame.solve(corners)
+    turn.apply(corners)
+    unit = Lower.zeros(D)
+    unit.add_products(pool, D, copied(corners), x.dtype)
+    volume = log_det / 2 - D * log(gain)
+    return x, Coordinates(origin, gain, frame, turn, unit, variance, ridge, volume)
 
 
-@contextmanager
-def workers() -> Iterator[Workers]:
-    """Open the threads of a fit."""
-    count = cores()
-    with one_blas_thread(), ThreadPoolExecutor(count) as pool:
-        yield Workers(pool, count)
+def weighted_sums(pool: Workers, x: NDArray[Any], weights: F64) -> F64:
+    """Sum rows (n, D) with weights (n, m): (m, D)."""
+    total = np.zeros((weights.shape[1], x.shape[1]))
+
+    def one(part: slice) -> NDArray[Any]:
+        sums: NDArray[Any] = weights[part].T.astype(x.dtype) @ x[part]
+        return sums
+
+    for _, sums in pool.map(one, blocks(x.shape)):
+        total += sums
+    return total
 
 
-def _moments(rows: Rows, *, products: bool) -> tuple[F64, F64]:
-    """Mean (D,), and covariance (D, D) or variances (D,), centered before squares are taken."""
-    D, shift = rows.shape[1], rows.pilot_mean()
-    total, square = np.zeros(D), np.zeros((D, D) if products else D)
+def scatter_of(pool: Workers, x: NDArray[Any]) -> Lower:
+    """Mean of the products of centered rows (n, D)."""
+    total = Lower.zeros(x.shape[1])
+    total.add_products(pool, len(x), copied(x), x.dtype)
+    total.scale(1 / len(x))
+    return total
 
-    def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[F64, NDArray[Any]]:
-        x = np.subtract(block, shift, dtype=np.float64)
-        _refuse_not_finite(x, where)
-        part = x.sum(axis=0)
-        if not products:
-            return part, np.einsum("ij,ij->j", x, x)
-        return part, x.T @ x  # float64: the least variances are a millionth of the largest
 
-    for _, (part, part_square) in rows.map(one):
-        total += part
-        square += part_square
-    delta = total / len(rows)
-    square /= len(rows)
-    square -= np.outer(delta, delta) if products else delta**2
-    return shift + delta, square if products else np.maximum(square, 0.0)
+def copied(x: NDArray[Any]) -> Callable[[slice, NDArray[Any]], None]:
+    """Return what ``Lower.add_products`` asks for rows as they are."""
+
+    def fill(part: slice, out: NDArray[Any]) -> None:
+        out[...] = x[part]
+
+    return fill
+
+
+def _flat(kind: np.dtype[Any], D: int) -> float:
+    """Variance to add to the scatter so that it can be factored, as a share of the mean."""
+    return _FLAT if kind == np.float32 else float(np.finfo(np.float64).eps) * D**2
+
+
+def _kind(D: int) -> type[np.floating[Any]]:
+    return np.float32 if D > PANEL else np.float64
+
+
+def _loaded(pool: Workers, rows: Rows) -> tuple[NDArray[Any], F64, float]:
+    """Return rows less their mean times a gain, the mean and the gain."""
+    shift = rows.pilot_mean()
+    gain = _gain(rows, shift)
+    x, total = np.empty(rows.shape, dtype=_kind(rows.shape[1])), np.zeros(rows.shape[1])
+
+    def some(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[NDArray[Any], F64]:
+        centered = _centered(block, shift, gain, x.dtype)
+        _refuse_not_finite(centered, where)
+        return centered, centered.sum(axis=0, dtype=np.float64)
+
+    def put(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[None, F64]:
+        sums = np.zeros_like(total)
+        for part in in_cache(block.shape):
+            x[where[part]], more = some(block[part], where[part])
+            sums += more
+        return None, sums
+
+    for where, (part, sums) in rows.map(put if rows.in_memory else some):
+        if part is not None:
+            x[where] = part
+        total += sums
+    delta = total / len(x)
+
+    def center(part: slice) -> None:
+        x[part] -= delta.astype(x.dtype)
+
+    pool.run(center, blocks(x.shape))
+    return x, shift + delta / gain, gain
+
+
+def _gain(rows: Rows, shift: F64) -> float:
+    numbers = np.unique(np.linspace(0, len(rows) - 1, 64).astype(np.intp))
+    with np.errstate(invalid="ignore"):  # refused when all rows are read
+        largest = float(np.abs(rows.take(numbers) - shift).max())
+    if not 0 < largest < np.inf:
+        return 1.0
+    return 2.0 ** -max(-_FARTHEST, min(frexp(largest)[1], _FARTHEST))
+
+
+def _centered(block: NDArray[Any], origin: F64, gain: float, kind: Any) -> NDArray[Any]:
+    """Subtract in double precision, in small pieces."""
+    out = np.empty(block.shape, dtype=kind)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused later
+        np.subtract(block, origin, out=out, dtype=np.float64, casting="unsafe")
+        out *= gain
+    return out
+
+
+def _squares(x: NDArray[Any]) -> F64:
+    sums: F64 = np.einsum("ij,ij->j", x, x).astype(np.float64)
+    return sums
 
 
 def _refuse_not_finite(x: NDArray[Any], where: NDArray[np.intp]) -> None:

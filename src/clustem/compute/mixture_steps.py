@@ -8,49 +8,48 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.mixture_frame import F64, Coordinates, Workers
+from clustem.compute.mixture_densities import (
+    F64,
+    Components,
+    Flags,
+    Kind,
+    Where,
+    normalised,
+    posteriors,
+    search,
+    sorts_out,
+)
+from clustem.compute.mixture_frame import Coordinates, copied, scatter_of, weighted_sums
+from clustem.compute.mixture_triangle import Lower, Triangle, blocks, in_cache
+from clustem.compute.mixture_workers import Workers
+from clustem.compute.pulse import pulse
 
-Kind = Literal["full", "tied", "diag", "spherical"]
-_STEP = 128
-"""Coordinates that are looked at before rows which are out of reach are left out."""
-_BLOCK = 2**21
-"""Values in a block of rows."""
-_OUT_OF_REACH = 45.0
-"""Difference of log-densities beyond which a membership is zero in float64: exp(-45) < 3e-20."""
 _FEW = 10 * float(np.finfo(np.float64).eps)
-
-
-class SingularError(ValueError):
-    """A covariance that has no inverse."""
+_NONE = 1e-14
+"""Membership below which a row is left out of sums of products."""
+_SAME = 1e-10
+"""Change of memberships below which a component stays as it is."""
 
 
 @dataclass(frozen=True)
-class Components:
-    """k normal distributions in the coordinates of a frame.
+class Expected:
+    """What rows are expected to be under given components.
 
     Parameters
     ----------
-    weights
-        Share of each, (k,).
-    means
-        Float64 (k, D).
-    covariances
-        With the ridge: (k, D, D), (D, D), (k, D) or (k,) by kind.
-    factors
-        What turns differences into units of the spread: inverse Cholesky factors (k, D, D) or
-        (D, D), lower; or inverse standard deviations (k, D) or (k, 1).
-    log_norm
-        Log-density at the mean, in these coordinates, (k,).
-    drawn
-        How far each covariance was drawn towards the common one, 0 ... 1, (k,).
+    memberships
+        Posterior probabilities (n, k).
+    density
+        Log-densities (n,) in data units.
+    bounds, exact
+        Upper bounds of the log-densities under each component (n, k), and which of them are exact;
+        None where all components are looked at for all rows.
     """
 
-    weights: F64
-    means: F64
-    covariances: NDArray[Any]
-    factors: NDArray[Any]
-    log_norm: F64
-    drawn: F64
+    memberships: F64
+    density: F64
+    bounds: F64 | None = None
+    exact: Flags | None = None
 
 
 class Steps:
@@ -68,86 +67,111 @@ class Steps:
         How far every full covariance is drawn towards the common one within components; ``"auto"``:
         only those of components with no more members than dimensions, by ``D / (members + D)``;
         with no more rows than dimensions the common one is drawn towards a sphere in the same way.
+
+    Notes
+    -----
+    With full covariances in more than 128 dimensions, a component of which no membership has
+    changed is not made again, and rows are not compared with it again.
     """
 
     def __init__(
-        self,
-        x: NDArray[Any],
-        space: Coordinates,
-        kind: Kind,
-        *,
-        shrinkage: float | Literal["auto"] = 0.0,
+        self, x: NDArray[Any], space: Coordinates, kind: Kind, *, shrinkage: float | Literal["auto"]
     ) -> None:
         self.x, self.space, self.kind, self.shrinkage = x, space, kind, shrinkage
-        self._per_block = max(256, _BLOCK // x.shape[1])
+        self._lazy = sorts_out(kind, x.shape[1])
+        self._scatter: Lower | None = None
 
     def expect(
-        self, pool: Workers, parts: Components, guess: NDArray[np.integer[Any]]
-    ) -> tuple[F64, F64]:
-        """Return memberships (n, k) and log-densities (n,) of rows.
+        self, pool: Workers, parts: Components, guess: Where, last: Expected | None = None
+    ) -> Expected:
+        """Find what rows are under components.
 
         Parameters
         ----------
         pool
-            Where blocks are worked on.
+            Threads.
         parts
             The components.
         guess
-            The component (n,) that is looked at first; right ones save work.
+            The component (n,) that is looked at first for each row; right ones save work.
+        last
+            What was found with the components of the step before; used up.
         """
-        n, D = self.x.shape
-        k = len(parts.weights)
-        memberships, density = np.empty((n, k)), np.empty(n)
-        sort = self.kind == "full" and D > _STEP  # blocks of one component: large products
-        order = np.argsort(guess, kind="stable") if sort else np.arange(n)
+        shape = (len(self.x), len(parts.weights))
+        memberships, density = np.empty(shape), np.empty(len(self.x))
+        if not self._lazy:
 
-        def one(where: NDArray[np.intp]) -> None:
-            block = self.x[where] if sort else self.x[where[0] : where[-1] + 1]
-            found = _log_densities(block, parts, self.kind, guess[where])
-            found += np.log(parts.weights)
-            top = found.max(axis=1)
-            np.exp(found - top[:, None], out=found)
-            total = found.sum(axis=1)
-            memberships[where] = found / total[:, None]
-            density[where] = np.log(total) + top
+            def one(part: slice) -> None:
+                memberships[part], density[part] = posteriors(self.x[part], parts, self.kind)
 
-        for _ in pool.map(one, [order[i : i + self._per_block] for i in self._starts(n)]):
-            pass
-        return memberships, density - self.space.log_volume
+            pool.run(one, blocks(self.x.shape))
+            return Expected(memberships, density - self.space.log_volume)
+        if last is None or last.bounds is None or last.exact is None:
+            bounds, exact = np.full(shape, np.inf), np.zeros(shape, dtype=bool)
+        else:
+            bounds, exact = last.bounds, last.exact
+            bounds[:, parts.fresh], exact[:, parts.fresh] = np.inf, False
+        order = np.argsort(guess, kind="stable")  # blocks of one component: large products
+
+        def some(part: slice) -> None:
+            where = order[part]
+            above, sure = bounds[where], exact[where]
+            search(self.x, where, parts, guess[where], above, sure)
+            bounds[where], exact[where] = above, sure
+            found = normalised(np.where(sure, above, -np.inf), parts)
+            memberships[where], density[where] = found
+
+        pool.run(some, blocks(self.x.shape))
+        return Expected(memberships, density - self.space.log_volume, bounds, exact)
 
     def maximize(
         self, pool: Workers, memberships: F64, before: Components | None = None
     ) -> Components:
         """Return the components of largest likelihood for memberships (n, k).
 
+        Parameters
+        ----------
+        pool
+            Threads.
+        memberships
+            Of all rows, (n, k).
+        before
+            The components of the step before; used up.
+
         Raises
         ------
-        SingularError
+        numpy.linalg.LinAlgError
             If a covariance has no inverse.
         """
-        n, D = self.x.shape
+        fresh = self._fresh(memberships, before)
+        means = np.zeros((memberships.shape[1], self.x.shape[1]))
+        if before is not None:
+            memberships = np.where(fresh, memberships, before.made_of)
+            means[...] = before.means
         size = memberships.sum(axis=0) + _FEW
-        total = np.zeros((memberships.shape[1], D))
+        means[fresh] = weighted_sums(pool, self.x, memberships[:, fresh]) / size[fresh, None]
+        k, D = means.shape
+        parts = Components(
+            weights=size / size.sum(),
+            means=means,
+            factors=before.factors if before else [],
+            variances=np.empty((k, 1 if self.kind == "spherical" else D)),
+            log_norm=before.log_norm if before else np.empty(k),
+            drawn=self._drawn(size, before),
+            made_of=memberships,
+            fresh=fresh,
+        )
+        {"full": self._full, "tied": self._tied}.get(self.kind, self._round)(pool, parts, size)
+        return parts
 
-        def one(i: int) -> NDArray[Any]:
-            part = slice(i, i + self._per_block)
-            sums: NDArray[Any] = memberships[part].T.astype(self.x.dtype) @ self.x[part]
-            return sums
-
-        for _, sums in pool.map(one, self._starts(n)):
-            total += sums
-        means = total / size[:, None]
-        drawn = self._drawn(size, before)
-        if self.kind == "full":
-            covariances, factors, log_norm = self._full(pool, memberships, size, means, drawn)
-        elif self.kind == "tied":
-            covariances, factors, log_norm = self._tied(size, means)
-        else:
-            covariances, factors, log_norm = self._round(pool, memberships, size, means)
-        return Components(size / size.sum(), means, covariances, factors, log_norm, drawn)
-
-    def _starts(self, n: int) -> list[int]:
-        return list(range(0, n, self._per_block))
+    def _fresh(self, memberships: F64, before: Components | None) -> Flags:
+        """Which components are not those of the step before."""
+        if before is None or not self._lazy or not before.factors:
+            return np.ones(memberships.shape[1], dtype=bool)
+        changed = (np.abs(memberships - before.made_of) > _SAME).any(axis=0)
+        if changed.any():
+            changed |= before.drawn > 0  # towards what is common, which has changed
+        return np.asarray(changed, dtype=bool)
 
     def _drawn(self, size: F64, before: Components | None) -> F64:
         """How far covariances are drawn; a component that once was too small stays drawn."""
@@ -161,169 +185,87 @@ class Steps:
             small |= before.drawn > 0
         return np.where(small, D / (size + D), 0.0)
 
-    def _common(self, size: F64, means: F64) -> F64:
-        """Scatter (D, D) of all rows around the means of their components: no pass is needed."""
+    def _full(self, pool: Workers, parts: Components, size: F64) -> None:
+        """Make the covariances that are fresh, one at a time."""
+        drawn, factors = parts.drawn, parts.factors or [Triangle([], [])] * len(size)
+        common = self._common(pool, parts) if drawn[parts.fresh].any() else None
+        for j in np.flatnonzero(parts.fresh):
+            pulse()
+            covariance = self._products(pool, parts, j)
+            covariance.scale((1 - drawn[j]) / size[j])
+            if common is not None:
+                covariance.add(common, drawn[j])
+            factors[j], parts.log_norm[j] = self._factored(pool, covariance)
+            del covariance  # before there is another
+        parts.factors[:] = factors
+
+    def _products(self, pool: Workers, parts: Components, j: np.intp) -> Lower:
+        """Sum of the products of rows less the mean of a component, by membership."""
+        active = np.flatnonzero(parts.made_of[:, j] > _NONE)
+        center = parts.means[j].astype(self.x.dtype)
+        root = np.sqrt(parts.made_of[active, j]).astype(self.x.dtype)[:, None]
+
+        def weighted(part: slice, out: NDArray[Any]) -> None:
+            np.take(self.x, active[part], axis=0, out=out, mode="clip")  # else it is buffered
+            out -= center
+            out *= root[part]
+
+        total = Lower.zeros(len(center))
+        total.add_products(pool, len(active), weighted, self.x.dtype)
+        return total
+
+    def _tied(self, pool: Workers, parts: Components, size: F64) -> None:  # noqa: ARG002  # as others
+        factor, parts.log_norm[:] = self._factored(pool, self._common(pool, parts))
+        parts.factors[:] = [factor]
+
+    def _common(self, pool: Workers, parts: Components) -> Lower:
+        """Scatter of all rows around the means of their components: no pass is needed."""
         n, D = self.x.shape
-        between: F64 = (means.T * (size / size.sum())) @ means
-        common = np.diag(self.space.scatter) - between
+        if self._scatter is None:
+            self._scatter = scatter_of(pool, self.x)
+        between, common = Lower.zeros(D), Lower.zeros(D)
+        means = parts.means * np.sqrt(parts.weights)[:, None]
+        between.add_products(pool, len(means), copied(means), means.dtype)
+        common.add(self._scatter)
+        common.add(between, -1.0)
         if self.shrinkage == "auto" and n <= D:  # singular: towards a sphere in data units
-            drawn, unit = D / (n + D), self.space.unit
-            mean = float((common.diagonal() / unit).mean())
-            common *= 1 - drawn
-            common[np.diag_indices(D)] += drawn * mean * unit
+            assert self.space.unit is not None  # noqa: S101  # ellipsoids are sought in a frame
+            drawn = D / (n + D)
+            mean = self.space.variance - float(np.square(self.space.unturned(means)).sum()) / D
+            common.scale(1 - drawn)
+            common.add(self.space.unit, drawn * mean)
         return common
 
-    def _full(
-        self, pool: Workers, memberships: F64, size: F64, means: F64, drawn: F64
-    ) -> tuple[NDArray[Any], NDArray[Any], F64]:
-        (k, D), kind = means.shape, self.x.dtype
-        active = [np.flatnonzero(memberships[:, j] > 1e-14) for j in range(k)]
-        tasks = [
-            (j, i) for j in range(k) for i in range(0, max(len(active[j]), 1), self._per_block)
-        ]
-        centers = means.astype(kind)
+    def _factored(self, pool: Workers, covariance: Lower) -> tuple[Triangle, float]:
+        """Add the ridge; return the Cholesky factor and the log-density at the mean."""
+        assert self.space.unit is not None  # noqa: S101  # ellipsoids are sought in a frame
+        covariance.add(self.space.unit, self.space.ridge)
+        factor, log_det = covariance.factor(pool, self.x.dtype)
+        return factor, -0.5 * (covariance.size * float(np.log(2 * np.pi)) + log_det)
 
-        def one(task: tuple[int, int]) -> NDArray[Any]:
-            j, i = task
-            where = active[j][i : i + self._per_block]
-            part = self.x[where] - centers[j]
-            part *= np.sqrt(memberships[where, j]).astype(kind)[:, None]
-            product: NDArray[Any] = part.T @ part
-            return product
-
-        covariances, factors = np.empty((2, k, D, D), dtype=kind)
-        jobs, total = [], np.zeros((D, D))
-        common = self._common(size, means) if drawn.any() else None
-        for (j, i), product in pool.map(one, tasks):
-            total += product
-            if i + self._per_block >= len(active[j]):
-                total /= size[j]
-                if drawn[j]:
-                    total *= 1 - drawn[j]
-                    total += drawn[j] * common
-                finish = (total, self.space.ridge, covariances[j], factors[j])
-                jobs.append(pool.pool.submit(_finish, *finish))
-                total = np.zeros((D, D))
-        log_det = np.array([job.result() for job in jobs])
-        return covariances, factors, -0.5 * (D * np.log(2 * np.pi) + log_det)
-
-    def _tied(self, size: F64, means: F64) -> tuple[NDArray[Any], NDArray[Any], F64]:
-        D = means.shape[1]
-        covariance, factor = np.empty((2, D, D), dtype=self.x.dtype)
-        log_det = _finish(self._common(size, means), self.space.ridge, covariance, factor)
-        log_norm = -0.5 * (D * np.log(2 * np.pi) + log_det)
-        return covariance, factor, np.full(len(size), log_norm)
-
-    def _round(
-        self, pool: Workers, memberships: F64, size: F64, means: F64
-    ) -> tuple[NDArray[Any], NDArray[Any], F64]:
+    def _round(self, pool: Workers, parts: Components, size: F64) -> None:
         """Axes along the features, or none at all."""
-        (k, D), kind = means.shape, self.x.dtype
-        centers = means.astype(kind)
+        (k, D), kind = parts.means.shape, self.x.dtype
+        centers = parts.means.astype(kind)
 
-        def one(i: int) -> NDArray[Any]:
-            part = slice(i, i + self._per_block)
-            weights = memberships[part].astype(kind)
-            return np.stack([weights[:, j] @ (self.x[part] - centers[j]) ** 2 for j in range(k)])
+        def one(part: slice) -> F64:
+            x, weights = self.x[part], parts.made_of[part].T.astype(kind)
+            squares = np.zeros((k, D))
+            for piece in in_cache(x.shape):
+                for j in range(k):
+                    z = x[piece] - centers[j]
+                    z *= z
+                    squares[j] += weights[j, piece] @ z
+            return squares
 
         total = np.zeros((k, D))
-        for _, squares in pool.map(one, self._starts(len(self.x))):
+        for _, squares in pool.map(one, blocks(self.x.shape)):
             total += squares
         variance = total / size[:, None] + self.space.ridge
         if self.kind == "spherical":
             variance = variance.mean(axis=1, keepdims=True)
         if not (variance > 0).all():
-            raise SingularError
+            raise np.linalg.LinAlgError
+        parts.variances[:] = variance
         spread = np.broadcast_to(variance, (k, D))
-        log_norm = -0.5 * (D * np.log(2 * np.pi) + np.log(spread).sum(axis=1))
-        out = variance[:, 0] if self.kind == "spherical" else variance
-        return out, (1 / np.sqrt(variance)).astype(kind), log_norm
-
-
-def _finish(total: F64, ridge: F64, covariance: NDArray[Any], factor: NDArray[Any]) -> float:
-    """Add the ridge, invert the Cholesky factor; return the log-determinant."""
-    from scipy.linalg import LinAlgError, cholesky  # noqa: PLC0415  # 0.1 s
-    from scipy.linalg.lapack import dtrtri  # noqa: PLC0415
-
-    D = len(total)
-    total[np.diag_indices(D)] += ridge
-    covariance[...] = total
-    try:
-        lower = cholesky(total, lower=True, check_finite=False)
-    except LinAlgError:
-        raise SingularError from None
-    log_det = 2 * float(np.log(lower.diagonal()).sum())
-    inverse, info = dtrtri(lower, lower=1)
-    if info or not np.isfinite(log_det):
-        raise SingularError
-    factor[...] = inverse
-    return log_det
-
-
-def _log_densities(
-    x: NDArray[Any], parts: Components, kind: Kind, guess: NDArray[np.integer[Any]]
-) -> F64:
-    """Log-densities (rows, k); minus infinity where far below the largest of the row."""
-    k = len(parts.weights)
-    centers = parts.means.astype(x.dtype)
-    if kind == "full":
-        if x.shape[1] > _STEP:
-            return _pruned(x, parts, centers, guess)
-        squares = [_squares((x - centers[j]) @ parts.factors[j].T) for j in range(k)]
-    elif kind == "tied":
-        turned, turned_centers = x @ parts.factors.T, centers @ parts.factors.T
-        squares = [_squares(turned - turned_centers[j]) for j in range(k)]
-    else:
-        squares = [_squares((x - centers[j]) * parts.factors[j]) for j in range(k)]
-    return parts.log_norm - 0.5 * np.stack(squares, axis=1)
-
-
-def _pruned(
-    x: NDArray[Any], parts: Components, centers: NDArray[Any], guess: NDArray[np.integer[Any]]
-) -> F64:
-    """First the guessed component of each row, then the others as far as they can matter."""
-    k = len(centers)
-    log_weights = np.log(parts.weights)
-    out = np.full((len(x), k), -np.inf)
-    best = np.full(len(x), -np.inf)
-    for first in (True, False):
-        for j in range(k):
-            where = np.flatnonzero((guess == j) == first)
-            if not len(where):
-                continue
-            bar = 2 * (parts.log_norm[j] + log_weights[j] - best[where] + _OUT_OF_REACH)
-            left, squares = _within(x, where, centers[j], parts.factors[j], bar)
-            found = parts.log_norm[j] - 0.5 * squares
-            out[left, j] = found
-            best[left] = np.maximum(best[left], found + log_weights[j])
-    return out
-
-
-def _within(
-    x: NDArray[Any],
-    where: NDArray[np.intp],
-    center: NDArray[Any],
-    factor: NDArray[Any],
-    bar: F64,
-) -> tuple[NDArray[np.intp], F64]:
-    """Rows among ``where`` whose squared distance stays below a bar, and that distance.
-
-    Squares add up coordinate by coordinate: a row above its bar needs no more of them.
-    """
-    differences, squares = x[where] - center, np.zeros(len(where))
-    for first in range(0, len(center), _STEP):
-        last = min(first + _STEP, len(center))
-        squares += _squares(differences[:, :last] @ factor[first:last, :last].T)
-        near = squares < bar
-        if np.count_nonzero(near) < 0.8 * len(near):
-            where, bar, squares = where[near], bar[near], squares[near]
-            differences = differences[near]
-        if not len(where):
-            break
-    near = squares < bar
-    return where[near], squares[near]
-
-
-def _squares(z: NDArray[Any]) -> F64:
-    squares: F64 = np.einsum("ij,ij->i", z, z).astype(np.float64)
-    return squares
+        parts.log_norm[:] = -0.5 * (D * np.log(2 * np.pi) + np.log(spread).sum(axis=1))
