@@ -73,7 +73,7 @@ def release(data: NDArray[Any]) -> None:
     """
     base: Any = data
     while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode not in ("r", "r+"):
+        if isinstance(base, np.memmap) and base.mode == "c":
             return  # private pages may hold changes
         base = base.base
     if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise"):

@@ -11,9 +11,11 @@ from math import ceil, cos, pi, radians, sin
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.compute import release
+
 F32 = NDArray[np.float32]
 _TAIL = 3.0  # standard deviations after which a Gaussian is over
-_BAND = 2**26  # bytes of features made at a time, where the image is large
+_BAND = 2**27  # bytes of a wavelength's features made at a time, where the image is large
 _WINDOW = 512  # side of the parts of an image that set the floors
 _NOISE = 1.0  # energies up to this many times the median over orientations are noise
 _ISOTROPIC = 1.0  # standard deviation over which that median is averaged [wavelengths]
@@ -52,8 +54,8 @@ class Bank:
         rows, columns = image.shape
         workers = threads or _cores()
         centered = (image - image.mean(dtype=np.float64)).astype(np.float32)
-        per_row = columns * len(self.wavelengths) * len(self.orientations) * 4
-        step = rows if rows * per_row <= 4 * _BAND else max(2 * self._over, _BAND // per_row)
+        per_row = columns * len(self.orientations) * 4
+        step = rows if rows * per_row <= _BAND else max(2 * self._over, _BAND // per_row)
         with ThreadPoolExecutor(workers) as pool:
             floors: list[tuple[float, float] | None] = [None] * len(self.wavelengths)
             if self.normalize and (step < rows or max(image.shape) > _WINDOW):
@@ -63,6 +65,7 @@ class Bank:
                 for i, wave in enumerate(self.wavelengths):
                     out_i, crew = out[band, :, i], (pool, workers)
                     self._fill(centered, band, wave, out_i, floor=floors[i], crew=crew)
+                release(out[band])
 
     @property
     def _over(self) -> int:
