@@ -72,6 +72,7 @@ class Run:
         self.history: list[Step] = []
         self._n_steps, self._progress = n_steps, progress
         self._shared: Any = None
+        self._regions: np.ndarray | None = None  # that clusters started from, on the scan
 
     def do_all(self, recipe: Recipe, rooms: Iterable[str]) -> None:
         """Run the recipe's steps of some rooms, in order."""
@@ -102,7 +103,6 @@ class Run:
                 cure="Add [reproject.project].",
             )
         context = (*self.projection.context, *self.fitting(self.scan.context))
-        self._regions: np.ndarray | None = None  # that clusters started from, on the scan
         projection = replace(self.projection, context=context, history=tuple(self.history))
         origin = {"path": str(self.scan.path or ""), "digest": self.scan.digest}
         return Segmentation(projection, recipe=recipe.to_toml(), origin=origin)
@@ -167,6 +167,8 @@ class Run:
 
     def _cluster(self, entry: Entry, params: dict[str, Any]) -> None:
         table = self._needed()
+        if params.get("seeds") is not None:
+            self._regions, params["seeds"] = on_rows(params["seeds"], table)
         estimator = entry.step(**params)
         estimator.fit(table.rows if self._shared is None else self._shared)
         self.partition = Partition.from_estimator(estimator, table)
@@ -203,7 +205,5 @@ class Run:
         return note
 
 
-        if params.get("seeds") is not None:
-            self._regions, params["seeds"] = on_rows(params["seeds"], table)
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | bool | list | tuple | dict | None)
