@@ -1,6 +1,7 @@
 """Results of every kind, built by hand, for figures and reports."""
 
 import itertools
+from dataclasses import replace
 
 import hyperspy.api as hs
 import numpy as np
@@ -101,6 +102,63 @@ def pattern_centers(k=3):
     return hs.signals.Signal2D(np.array(patterns), axes=axes)
 
 
+def fringe_centers(k=4, wavelengths=(4.0, 3.4)):
+    """Cluster 0 is background; lattice i has fringes of each spacing 60° apart."""
+    angles = np.arange(0, 180, 5.0)
+    responses = np.full((k, len(wavelengths), len(angles)), 0.01)
+    for i, j in itertools.product(range(1, k), range(len(wavelengths))):
+        away = (angles - direction_of(i) - 60 * j + 90) % 180 - 90
+        responses[i, j] += (0.5 - 0.1 * j) * np.exp(-0.5 * (away / 8) ** 2)
+    axes = [
+        axis("cluster", k, navigate=True),
+        axis("wavelength", len(wavelengths), -0.036, "nm", 0.24),
+        axis("orientation", len(angles), 5.0, "°"),
+    ]
+    signal = hs.signals.Signal2D(responses, axes=axes)
+    signal.metadata.set_item("Signal.quantity", "Fringe strength")
+    return signal
+
+
+def direction_of(i):
+    """Direction of lattice i [°], between two filters."""
+    return (13.0 + 37.0 * i) % 180
+
+
+def fringes(k=4, wavelengths=(4.0, 3.4), shape=(40, 52), **given):
+    details = {
+        "explained_variance_ratio": np.geomspace(0.4, 0.001, 12),
+        "orientations": np.arange(0, 180, 5.0),
+        "wavelengths": np.array(wavelengths),
+        "pixel_size": 0.06,
+        "pixel_units": "nm",
+    }
+    points = np.zeros((shape[0] * shape[1], 0))
+    centers = fringe_centers(k, wavelengths)
+    return assembled(centers, shape, k, soft=False, points=points, details=details, **given)
+
+
+def with_image():
+    image = hs.signals.Signal2D(
+        np.random.default_rng(2).normal(size=(40, 52)),
+        axes=[axis("y", 40, 21.8, "nm"), axis("x", 52, 17.2, "nm")],
+    )
+    return fringes(context=(image,))
+
+
+def flat_patterns():
+    """Patterns whose values span less than a decade and are large, and an empty cluster."""
+    centers = pattern_centers(6)
+    centers.data = 3e6 + 1e4 * centers.data / centers.data.max()
+    found = assembled(centers, shape=(20, 30), k=6, soft=False)
+    labels = found.labels.deepcopy()
+    labels.data[labels.data == 5] = 4
+    centers.data[5] = 0
+    counts = np.bincount(labels.data.ravel(), minlength=6)
+    details = {**found.details, "mean": centers.data[:5].mean(axis=0)}
+    points = 1e6 * found.points
+    return replace(found, labels=labels, counts=counts, details=details, points=points)
+
+
 def many():
     k = 20
     centers = eds_centers((("O", "Si"), ("O", "Fe")) * (k // 2))
@@ -131,6 +189,10 @@ CASES = {
     "one": lambda: assembled(eds_centers((("O", "Si"),)), k=1),
     "many": many,
     "context": with_context,
+    "fringes": fringes,
+    "fringes on an image": with_image,
+    "many fringes": lambda: fringes(16, (4.0, 3.8, 3.4, 3.0, 2.8, 2.6, 2.4), (60, 80)),
+    "flat patterns": flat_patterns,
     "values": lambda: assembled(hs.signals.BaseSignal([5.0, 2.0, 3.0]).T, soft=False),
 }  # fmt: skip
 

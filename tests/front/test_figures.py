@@ -7,24 +7,36 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import hyperspy.api as hs
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
+from clustem.judge import compare
 from clustem.model import InputError
 from clustem.report import (
     center_plot,
     colors,
+    confusion,
+    disagreement,
+    ellipses,
     membership_maps,
+    movie_curves,
+    movie_strip,
+    orientation_map,
     phase_map,
     scatter,
     scree,
+    split_views,
     unassigned_map,
 )
+from clustem.report._example import example_tracks
+from clustem.report.orientation_map import direction_color
 
 CASES = ("eds", "eels", "core loss", "patterns", "line", "hard", "one", "many", "context", "values")
+IMAGES = ("fringes", "fringes on an image", "many fringes", "flat patterns")
 
 
 def pixels(figure, dpi=150):
@@ -51,6 +63,10 @@ def texts_on(figure):
     return found
 
 
+def case_has_planes(projection):
+    return projection.points.shape[1] > 1
+
+
 @functools.cache
 def drawn(make):
     """All figures that a case can fill, each with the texts on it."""
@@ -59,7 +75,9 @@ def drawn(make):
     if projection.memberships is not None:
         draws.append(membership_maps)
     if projection.points.shape[1]:
-        draws.append(scatter)
+        draws += [scatter, ellipses] if case_has_planes(projection) else [scatter]
+    if "orientations" in projection.details:
+        draws.append(orientation_map)
     figures = [draw(projection) for draw in draws]
     assert {figure.dpi for figure in figures} == {300}
     for figure in figures:
@@ -67,35 +85,68 @@ def drawn(make):
     return [(figure, texts_on(figure)) for figure in figures]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_no_text_overlaps_or_leaves_the_paper(case, cases):
-    for figure, artists in drawn(cases[case]):
-        texts = [(artist.get_text(), box) for artist, box in artists]
-        assert len(texts) >= 2
-        for text, box in texts:
-            assert box.x0 > -1, text
-            assert box.y0 > -1, text
-            assert box.x1 < figure.bbox.x1 + 1, text
-            assert box.y1 < figure.bbox.y1 + 1, text
-        for (text, box), (other, its) in itertools.combinations(texts, 2):
-            wide = min(box.x1, its.x1) - max(box.x0, its.x0)
-            high = min(box.y1, its.y1) - max(box.y0, its.y0)
-            assert min(wide, high) < 2, f"{text!r} on {other!r} in {case}"
+def check_texts(figure, artists, case):
+    """Texts stay on the paper, apart from each other and legible; the paper fits a journal."""
+    texts = [(artist.get_text(), box) for artist, box in artists]
+    assert len(texts) >= 2
+    for text, box in texts:
+        assert box.x0 > -1, text
+        assert box.y0 > -1, text
+        assert box.x1 < figure.bbox.x1 + 1, text
+        assert box.y1 < figure.bbox.y1 + 1, text
+    for (text, box), (other, its) in itertools.combinations(texts, 2):
+        wide = min(box.x1, its.x1) - max(box.x0, its.x0)
+        high = min(box.y1, its.y1) - max(box.y0, its.y0)
+        assert min(wide, high) < 2, f"{text!r} on {other!r} in {case}"
+    assert figure.get_figwidth() * 25.4 < 183.5
+    assert min(artist.get_fontsize() for artist, _ in artists) >= 7
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_text_is_legible_and_paper_fits_a_journal(case, cases):
+@pytest.mark.parametrize("case", CASES + IMAGES)
+def test_texts_are_legible_and_apart_on_paper_that_fits_a_journal(case, cases):
     for figure, artists in drawn(cases[case]):
-        assert figure.get_figwidth() * 25.4 < 183.5
-        assert min(artist.get_fontsize() for artist, _ in artists) >= 7
+        check_texts(figure, artists, case)
+
+
+def comparison(k):
+    truth = np.repeat(np.arange(k), 40).reshape(k, 40)
+    return compare(np.where(np.arange(40) % 7 == 1, (truth + 1) % k, truth), truth)
+
+
+def movie_labels(frames, shape=(4, 6)):
+    signal = hs.signals.Signal2D(np.zeros((frames, *shape), dtype=np.int16))
+    for axis, name, scale in zip(signal.axes_manager._axes, "tyx", (0.25, 2.0, 2.0), strict=True):
+        axis.name, axis.scale, axis.units = name, scale, "s" if name == "t" else "nm"
+    return signal
+
+
+OTHERS = {
+    "confusion": lambda _: confusion(comparison(6), names=["film", "a rather long name of it"]),
+    "large confusion": lambda _: confusion(comparison(24)),
+    "disagreement": lambda cases: disagreement(cases["eds"](), cases["eds"]().labels.data[::-1]),
+    "movie strip": lambda _: movie_strip(
+        movie_labels(9), example_tracks(), images={i: np.eye(4, 6) for i in range(9)}
+    ),
+    "movie curves": lambda _: movie_curves(movie_labels(2), example_tracks()),
+    "split views": lambda cases: split_views(cases["patterns"](), cases["patterns"]()),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_figures_are_legible(name, cases):
+    figure = OTHERS[name](cases)
+    figure.set_dpi(100)
+    check_texts(figure, texts_on(figure), name)
 
 
 UNITS = re.compile(
-    r"\((keV|eV|nm|%|(10\S+ )?a\.u\..*|Å⁻¹|px|number|counts per pixel)\)|[Mm]embership"
+    r"\((keV|eV|nm|%|(10\S+ )?a\.u\..*|°|Å⁻¹|px|number|counts per pixel)\)|[Mm]embership"
 )
 
 
-@pytest.mark.parametrize("case", ["eds", "eels", "core loss", "patterns", "line", "context"])
+@pytest.mark.parametrize(
+    "case", ["eds", "eels", "core loss", "patterns", "line", "context", *IMAGES]
+)
 def test_every_axis_has_units(case, cases):
     for figure, _ in drawn(cases[case]):
         labels = {t for ax in figure.axes for t in (ax.get_xlabel(), ax.get_ylabel()) if t}
@@ -310,3 +361,88 @@ def test_a_drawing_leaves_no_state_behind():
         check=False,
     )
     assert told.stdout.strip() == "Figure", told.stderr
+
+
+def test_fringe_curves_are_the_responses_and_name_the_lattice(cases):
+    projection = cases["fringes"]()
+    figure = center_plot(projection)
+    assert len(figure.axes) == 4
+    for i, ax in enumerate(figure.axes):
+        for line, response in zip(ax.lines[:2], projection.centers.data[i], strict=True):
+            x, y = line.get_data()
+            np.testing.assert_array_equal(x, np.arange(0, 181, 5))
+            np.testing.assert_allclose(y, np.append(response, response[0]))
+        marks = [text.get_text() for text in ax.texts]
+        directions = [(13 + 37 * i) % 180] if i else []
+        assert marks == [f"{d}°, 0.240 nm" for d in directions]
+        assert len(ax.lines) == (2 if i == 0 else 5)  # two curves, two maxima, the direction
+        at = [line.get_xdata()[0] for line in ax.lines[4:]]
+        np.testing.assert_allclose(at, directions, atol=0.5)
+    legend = {text.get_text() for text in figure.texts}
+    assert {"0.240 nm", "0.204 nm"} <= legend
+
+
+def test_facets_have_the_color_of_their_direction_and_a_line_in_the_table(cases):
+    projection = cases["fringes"]()
+    figure = orientation_map(projection)
+    image = np.asarray(figure.axes[0].images[0].get_array())
+    labels = projection.labels.data
+    for i in range(4):
+        expected = direction_color((13 + 37 * i) % 180) if i else (0.93,) * 3
+        row, column = np.argwhere(labels == i)[0]
+        np.testing.assert_allclose(image[row, column], expected, atol=0.03)
+    texts = [text.get_text() for text in figure.texts]
+    for words in ("50.0°", "87.0°", "124.0°", "0.240, 0.204", "100 %"):
+        assert words in texts, words
+    turns = [text for text in texts if text in ("37.0°", "74.0°")]
+    assert turns == ["37.0°", "37.0°"]  # 1 beside 2 beside 3
+    area = labels[labels == 1].size * 0.06**2
+    assert f"{area:.3g}" in texts
+
+
+def test_confusion_is_in_percent_of_the_truth_under_accuracy_and_f1():
+    truth = np.repeat([0, 1, 2], [50, 30, 20])
+    found = np.concatenate([np.full(48, 7), [2, 2], np.full(27, 2), [7] * 3, np.full(20, 4)])
+    figure = confusion(compare(found, truth), names=("film", "a", "b"))
+    cells = np.reshape([float(text.get_text()) for text in figure.axes[0].texts], (3, 3))
+    np.testing.assert_allclose(cells, [[96, 4, 0], [10, 90, 0], [0, 0, 100]])
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[0] == "Accuracy 95.00 %, macro F1 95.52 %"
+    assert [t for t in texts if t in {"7", "2", "4"}] == ["7", "2", "4"]
+    with pytest.raises(InputError, match="room for 24"):
+        confusion(compare(np.arange(30), np.zeros(30, dtype=int)))
+
+
+def test_disagreement_shows_the_labels_that_differ():
+    truth = np.zeros((6, 9), dtype=int)
+    truth[:, 5:] = 3
+    found = np.where(truth == 3, 1, 0)
+    found[2, 7], truth[0, 0] = 0, -1
+    figure = disagreement(found, truth)
+    first, second, differ = (np.asarray(ax.images[0].get_array()) for ax in figure.axes)
+    palette = colors(2)[:, :3]
+    np.testing.assert_allclose(first, palette[found])
+    np.testing.assert_allclose(second[1:], palette[(truth == 3).astype(int)][1:])
+    np.testing.assert_allclose(differ[2, 7], palette[0])
+    np.testing.assert_allclose(differ[0, 0], 1)
+    assert len(np.unique(differ.reshape(-1, 3), axis=0)) == 3
+    assert "Different: 1.89 %" in [text.get_text() for text in figure.texts]
+    with pytest.raises(InputError, match="two-dimensional"):
+        disagreement(found[0], found[0])
+
+
+def test_large_values_stand_with_their_power_of_ten(cases):
+    projection = cases["flat patterns"]()
+    for figure in (scatter(projection), ellipses(projection)):
+        for ax in figure.axes:
+            assert "(10\N{SUPERSCRIPT SEVEN} a.u." in ax.get_xlabel()
+            assert all(len(text.get_text()) < 6 for text in ax.get_xticklabels())
+
+
+def test_movie_curves_follow_the_tracks():
+    tracks = example_tracks()  # one lattice that turns by 10° beside background
+    area, direction, turn = (ax.lines for ax in movie_curves(movie_labels(2), tracks).axes)
+    assert len(area) == len(direction) == len(turn) == 1
+    np.testing.assert_allclose(area[0].get_data(), [[0, 0.25], tracks.pixels[:, 0]])
+    np.testing.assert_allclose(direction[0].get_ydata(), [60, 70], atol=0.1)
+    np.testing.assert_allclose(turn[0].get_ydata(), [0, 10], atol=0.1)
