@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster.k_means import KMeans
@@ -37,7 +38,14 @@ def starts_of(rows: Rows, params: dict[str, Any]) -> Iterator[F64]:
     """Yield memberships (n, k) to start from, each once."""
     k, seen = params["n_clusters"], set()
     if not isinstance(params["init"], str):
+        if params["seeds"] is not None:
+            raise ParameterError(
+                "Components start from init or from seeds", got="both", cure="Leave one out."
+            )
         yield _given(params["init"], (len(rows), k))
+        return
+    if params["seeds"] is not None:
+        yield np.eye(k)[_near_seeds(rows, params)]
         return
     seeds = np.random.SeedSequence(params["random_state"]).generate_state(params["n_init"])
     for i, seed in enumerate(seeds):
@@ -50,6 +58,19 @@ def starts_of(rows: Rows, params: dict[str, Any]) -> Iterator[F64]:
         if labels.tobytes() not in seen:
             seen.add(labels.tobytes())
             yield np.eye(k)[labels]
+
+
+def _near_seeds(rows: Rows, params: dict[str, Any]) -> NDArray[np.int32]:
+    """Labels (n,) of the nearest region's mean; components without a region settle around these."""
+    start = KMeans(
+        params["n_clusters"],
+        seeds=params["seeds"],
+        hold=True,
+        random_state=params["random_state"],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a start need not be certain
+        return np.asarray(start.fit(rows).labels_)
 
 
 def _given(memberships: Any, shape: tuple[int, int]) -> F64:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.cluster._base import Estimator
+from clustem.cluster._base import Estimator, Seeds
 from clustem.cluster._mixture_course import Course, best_course, starts_of
 from clustem.compute.mixture_densities import F64, posteriors, sorts_out
 from clustem.compute.mixture_frame import prepare
@@ -46,6 +46,9 @@ class GaussianMixture(Estimator):
         k-means, others are single k-means; equal ones run once.
     init
         ``"k-means"``, or memberships (n, k) to start from once; one-hot rows are labels.
+    seeds
+        Region of each row (n,), 1 or more, others none: the first components start from the rows
+        nearest to the regions' means. In a recipe a label image or masks.
     max_iter
         Largest number of steps of expectation and maximization per start.
     tol
@@ -119,6 +122,7 @@ class GaussianMixture(Estimator):
         shrinkage: Annotated[float, Ge(0), Le(1)] | Literal["auto"] = "auto",
         n_init: Annotated[int, Ge(1)] = 3,
         init: Literal["k-means"] | NDArray[np.float64] = "k-means",
+        seeds: Seeds = None,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-4,
         random_state: Annotated[int, Ge(0)] = 0,
@@ -129,6 +133,7 @@ class GaussianMixture(Estimator):
         self.shrinkage = shrinkage
         self.n_init = n_init
         self.init = init
+        self.seeds = seeds
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state

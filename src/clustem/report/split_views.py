@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.compute.label_maps import inherited, matched, overlaps
 from clustem.model import InputError, Projection, checked
 from clustem.report._maps import BAR, bare, draw_map, painted, scale_bar
+from clustem.report._palette import palette
 from clustem.report._placed import draw_placed, image_frame, is_placed
 from clustem.report._scan import frame_of, scan_axes
 from clustem.report._sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, styled
 from clustem.report._spectra import ink
-from clustem.report.colors import colors
 
 _EDGE, _GAP, _TITLE, _NAME, _TALLEST = 1.5, 6.0, 5.5, 22.0, 110.0
 _CELL = (13.0, 7.0)
@@ -69,11 +70,9 @@ def split_views(
     table_top = _EDGE + _TITLE + height + BAR + 3
     rows = first.n_clusters
     sheet = Sheet(DOUBLE, table_top + 2 * _TITLE + rows * _CELL[1] + _EDGE)
-    hue = _matched(shares(first, second))
-    labels = second.labels.deepcopy()
-    labels.data = np.append(hue, -1)[labels.data].astype(np.int16)
-    first, painted_alike = replace(first, colors=()), replace(second, labels=labels, colors=())
-    for i, (projection, title) in enumerate(zip((first, painted_alike), titles, strict=True)):
+    pairs = matched(_shared(first, second))
+    second = replace(second, colors=inherited(pairs, first.hues, second.n_clusters))
+    for i, (projection, title) in enumerate(zip((first, second), titles, strict=True)):
         left = _EDGE + i * (width + _GAP)
         sheet.text(left, _EDGE + 2.2, fitted(title, width))
         ax = sheet.axes(left, _EDGE + _TITLE, width, height)
@@ -85,32 +84,22 @@ def split_views(
         if projection.unassigned.any():
             below = left + width, _EDGE + _TITLE + height + 2.0
             sheet.text(*below, "pale: unassigned", ha="right", color=MUTED, size=SIZE - 1)
-    _table(sheet, first, second, top=table_top, titles=titles, hue=hue)
+    partner = {new: old for old, new in pairs.items()}
+    order = sorted(range(second.n_clusters), key=lambda j: (partner.get(j, rows), j))
+    _table(sheet, first, second, top=table_top, titles=titles, order=order)
     return sheet.figure
 
 
 def shares(first: Projection, second: Projection) -> NDArray[np.float64]:
     """Share of each cluster of the first (rows) that lies in each of the second, (p, q)."""
-    a, b = first.labels.data.ravel(), second.labels.data.ravel()
-    both = (a >= 0) & (b >= 0)
-    counts = np.zeros((first.n_clusters, second.n_clusters))
-    np.add.at(counts, (a[both], b[both]), 1)
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    counts = _shared(first, second)
+    found: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return found
 
 
-def _matched(found: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Color of each cluster of the second, (q,): that of its match; others get the next ones."""
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  # 0.1 s
-
-    p, q = found.shape
-    rows, columns = linear_sum_assignment(found, maximize=True)
-    hue = np.full(q, -1)
-    hue[columns] = rows
-    if q > p:
-        hue[hue < 0] = np.arange(p, q)
-        return hue
-    kept = np.sort(hue)  # colors are numbered without gaps
-    return hue if p == q else np.searchsorted(kept, hue)
+def _shared(first: Projection, second: Projection) -> NDArray[np.int64]:
+    shape = first.n_clusters, second.n_clusters
+    return overlaps(first.labels.data, second.labels.data, shape)[:-1, :-1]
 
 
 def _table(
@@ -120,20 +109,19 @@ def _table(
     *,
     top: float,
     titles: tuple[str, str],
-    hue: NDArray[np.intp],
+    order: list[int],
 ) -> None:
-    order = np.argsort(hue)
     found = shares(first, second)[:, order]
     p, q = found.shape
     cell = min(_CELL[0], (DOUBLE - 2 * _EDGE - _NAME - 8) / q)
     left, begin = _EDGE + _NAME + 8, top + 2 * _TITLE
     heading = f"How clusters of “{titles[0]}” (rows) split into “{titles[1]}” (columns), %"
     sheet.text(_EDGE, top + 1.5, fitted(heading, DOUBLE - 2 * _EDGE))
-    for j, color in enumerate(colors(q)):
+    for j, color in enumerate(palette(second)[order]):
         x = left + (j + 0.5) * cell
         sheet.box(x - 1.6, begin - 3.6, 3.2, 2.4, facecolor=color, edgecolor="none")
         sheet.text(x + 2.2, begin - 2.4, str(order[j]), size=SIZE - 1, color=MUTED)
-    for i, color in enumerate(colors(p)):
+    for i, color in enumerate(palette(first)):
         y = begin + (i + 0.5) * _CELL[1]
         sheet.box(_EDGE, y - 1.2, 3.2, 2.4, facecolor=color, edgecolor="none")
         sheet.text(_EDGE + 4.4, y, fitted(first.name_of(i), _NAME))

@@ -25,6 +25,7 @@ def facets(
     width: Annotated[float, Ge(0)] = 1.25,
     alike: Annotated[float, Gt(0), Le(1)] = 0.9,
     threshold: Annotated[float, Ge(0), Lt(1)] = 0.5,
+    smallest_area: Annotated[int, Ge(0)] = 0,
 ) -> Projection:
     """Draw the map of an image's clusters, joined or left out where they are no lattice's own.
 
@@ -37,8 +38,8 @@ def facets(
     alike
         Clusters whose mean responses have this cosine or more are one lattice, and joined; so
         are those that show none. 1 keeps all. Only for normalized features.
-    threshold
-        As in ``project``; only memberships are compared with it.
+    threshold, smallest_area
+        As in ``project``; only memberships are compared with the threshold.
 
     Returns
     -------
@@ -83,14 +84,14 @@ def facets(
         )
     envelope = float(table.details.get("envelope", 0))
     if partition.memberships is not None or not envelope:
-        return _named(project(partition, threshold=threshold))
+        return _named(project(partition, threshold=threshold, smallest_area=smallest_area))
     labels = _resolved(partition, width * envelope, alike)
     sizes = np.bincount(labels)
     order = falling_order(sizes)
     number = np.empty(len(order), dtype=np.int16)
     number[order] = np.arange(len(order), dtype=np.int16)
     kept = replace(partition, labels=number[labels], order=order)
-    found = project(kept, threshold=threshold)
+    found = project(kept, threshold=threshold, smallest_area=smallest_area)
     dropped = partition.n_clusters - kept.n_clusters
     scores = {**found.scores, "clusters asked for": float(partition.n_clusters)} if dropped else {}
     return _named(replace(found, scores=scores or found.scores))

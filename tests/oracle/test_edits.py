@@ -1,0 +1,253 @@
+"""Edits against loops over the raw data; recipes that repeat them."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+import clustem
+from clustem import Recipe, Segmentation
+from clustem.compute.picked_rows import PickedRows
+from clustem.compute.rows import Rows
+from clustem.model import InputError, ParameterError, UnknownNameError
+
+HARD = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 3\n[reproject.project]\n"
+SOFT = (
+    "[describe.spectra]\n[reduce.pca]\nn_components = 3\n[cluster.FuzzyCMeans]\nn_clusters = 3\n"
+    "[reproject.project]\n"
+)
+SHAPE = (13, 17)
+
+
+def signal():
+    truth = np.zeros(SHAPE, dtype=int)
+    truth[:, 9:], truth[8:, 9:], truth[10:, :6] = 1, 2, 3
+    means = np.full((4, 70), 4.0)  # wider than what travels with a result
+    for i in range(4):
+        means[i, 16 * i : 16 * i + 16] += 6 + 2 * i
+    data = np.random.default_rng(0).poisson(means[truth]).astype(np.uint16)
+    found = hs.signals.Signal1D(data)
+    found.metadata.General.title = "test"
+    return found
+
+
+@pytest.fixture(scope="module", params=[HARD, SOFT], ids=["hard", "soft"])
+def result(request):
+    return clustem.segment(signal(), Recipe.from_toml(request.param))
+
+
+def assert_means(result):
+    """Centers, errors and counts are those of a loop over the labels."""
+    data, labels = result.source.data.astype(float), result.labels.data
+    for i in range(result.n_clusters):
+        members = data[labels == i]
+        assert result.counts[i] == len(members)
+        np.testing.assert_allclose(result.centers.data[i], members.mean(axis=0), rtol=1e-5)
+        error = members.std(axis=0, ddof=1) / np.sqrt(len(members))
+        np.testing.assert_allclose(result.spread.data[i], error, rtol=2e-3, atol=1e-6)
+
+
+def test_split_cuts_one_cluster_and_leaves_the_others(result):
+    parts = result.split(0, n=2)
+    assert parts.n_clusters == 4
+    assert (np.diff(parts.counts) <= 0).all()
+    assert_means(parts)
+    inside = result.labels.data == 0
+    assert len(np.unique(parts.labels.data[inside])) == 2
+    for i in (1, 2):
+        assert len(np.unique(parts.labels.data[result.labels.data == i])) == 1
+    np.testing.assert_array_equal(parts.labels.data < 0, result.labels.data < 0)
+    if result.memberships is not None:
+        np.testing.assert_allclose(parts.memberships.data.sum(axis=0), 1, atol=1e-5)
+    children = [c for c in range(4) if inside[parts.labels.data == c].all()]
+    largest = min(children)
+    assert parts.hues[largest] == result.hues[0]
+    assert sorted(parts.hues) == [0, 1, 2, 3]
+
+
+def test_split_finds_what_was_joined():
+    whole = clustem.segment(signal(), Recipe.from_toml(HARD), **{"cluster.n_clusters": 4})
+    back = whole.merge([1, 3]).split(whole.merge([1, 3]).labels.data[whole.labels.data == 1][0])
+    assert clustem.compare(back, whole).ari == 1
+
+
+def test_names_and_colors_go_with_their_clusters(result):
+    named = result.relabel({0: "matrix", 2: "film"})
+    merged = named.merge([1, 2])
+    number = merged.labels.data[result.labels.data == 1][0]
+    assert number not in merged.names
+    assert merged.hues[number] == 1
+    other = merged.labels.data[result.labels.data == 0][0]
+    assert merged.name_of(other) == "matrix"
+    parts = named.split(0, n=3)
+    assert sorted(parts.names.values()) == ["film", "matrix 1", "matrix 2", "matrix 3"]
+
+
+def test_exclude_takes_positions_out_of_everything(result):
+    out = np.zeros(SHAPE, dtype=bool)
+    out[2:9, 3:12] = True
+    less = result.exclude(out)
+    assert (less.labels.data[out] == -1).all()
+    np.testing.assert_array_equal(less.labels.data[~out], result.labels.data[~out])
+    np.testing.assert_array_equal(less.mask, out)
+    assert len(less.points) == (len(result.points) and (~out).sum()) or less.points.shape[1] == 0
+    assert_means(less)
+    np.testing.assert_allclose(
+        less.details["mean"], result.source.data[~out].mean(axis=0), rtol=1e-5
+    )
+    if result.memberships is not None:
+        assert (less.memberships.data[:, out] == 0).all()
+    assert_means(less.split(0))
+    assert not result.mask.any()
+
+
+@pytest.mark.parametrize("kind", ["array", "signal", "file", "binned"])
+def test_a_mask_may_come_in_many_ways(result, kind, tmp_path):
+    out = np.zeros(SHAPE, dtype=bool)
+    out[:4, :6] = True
+    given = {
+        "array": lambda: out,
+        "signal": lambda: hs.signals.Signal2D(out),
+        "file": lambda: tmp_path / "mask.npy",
+        "binned": lambda: np.kron(out, np.ones((2, 2), dtype=np.uint8)) * 255,
+    }[kind]
+    np.save(tmp_path / "mask.npy", out)
+    np.testing.assert_array_equal(result.exclude(given()).mask, out)
+
+
+def test_the_recipe_repeats_every_edit(result, tmp_path):
+    out = np.zeros(SHAPE, dtype=bool)
+    out[5, 1:14] = True
+    edited = result.split(1, n=2).exclude(out).relabel({0: 'the "matrix"', 3: "石英"}).merge([1, 2])
+    edited = edited.edit("recolor", colors=[4, 0, 9])
+    assert [edit["do"] for edit in Recipe.from_toml(edited.recipe).edits] == [
+        "split", "exclude", "relabel", "merge", "recolor",
+    ]  # fmt: skip
+    assert Recipe.from_toml(edited.recipe).to_toml() == edited.recipe
+    folder = edited.save(tmp_path / "out")
+    again = clustem.segment(signal(), folder / "recipe.toml")
+    np.testing.assert_array_equal(again.labels.data, edited.labels.data)
+    np.testing.assert_array_equal(again.centers.data, edited.centers.data)
+    assert again.names == edited.names == {0: 'the "matrix"', 2: "石英"}
+    assert again.hues == edited.hues == (4, 0, 9)
+    assert again.recipe == edited.recipe
+    assert [s.label for s in again.history] == [s.label for s in edited.history]
+    assert max(len(step.label) for step in again.history) < 400  # masks are cut
+    back = Segmentation.load(folder)
+    assert back.names == edited.names
+    assert back.hues == edited.hues
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    for text in ("segmentation.split(cluster=1, n=2)", "segmentation.exclude(mask=", "石英"):
+        assert text in report
+    assert "the &#34;matrix&#34;" in report
+    assert '"the ""matrix"""' in (folder / "scores.csv").read_text(encoding="utf-8")
+    assert (folder / "centers" / "cluster_0_the-matrix.msa").is_file()
+
+
+def test_a_loaded_result_can_be_edited_with_its_source(result, tmp_path):
+    back = Segmentation.load(result.save(tmp_path / "out"))
+    out = np.zeros(SHAPE, dtype=bool)
+    out[:3] = True
+    with pytest.raises(InputError, match="Pass source=signal"):
+        back.exclude(out)
+    np.testing.assert_array_equal(
+        back.exclude(out, source=signal()).centers.data, result.exclude(out).centers.data
+    )
+    if result.points.shape[1]:
+        parts = back.split(0, source=signal())
+        np.testing.assert_array_equal(parts.labels.data, result.split(0).labels.data)
+    else:
+        with pytest.raises(InputError, match=r"rows that were clustered.*Run its recipe again"):
+            back.split(0, source=signal())
+    with pytest.raises(InputError, match=r"raw signal on \(13, 17\) is needed; got shape"):
+        back.exclude(out, source=signal().inav[:5])
+
+
+def test_undo_goes_back_step_by_step(result):
+    edited = result.relabel({0: "a"}).merge([0, 1])
+    assert edited.undo().names == {0: "a"}
+    assert edited.undo().undo() is result
+    with pytest.raises(InputError, match="edit of this session"):
+        result.undo()
+
+
+def test_stale_margins_are_dropped():
+    found = clustem.segment(signal(), Recipe.from_toml(HARD))
+    assert "margin" in found.details
+    assert "margin" not in found.merge([0, 1]).details
+    assert "margin" not in found.split(0).details
+    out = np.zeros(SHAPE, dtype=bool)
+    out[0, 0] = True
+    assert np.isnan(found.exclude(out).details["margin"][0, 0])
+
+
+@pytest.mark.parametrize(
+    ("edit", "params", "error", "words"),
+    [
+        ("merge", {"clusters": [1, 7]}, UnknownNameError, "no cluster '7'"),
+        ("merge", {"clusters": [1]}, InputError, "two clusters or more"),
+        ("merge", {}, ParameterError, "merge needs clusters"),
+        ("split", {"cluster": 5}, UnknownNameError, "no cluster '5'"),
+        ("split", {"cluster": 2, "n": 1000}, InputError, "at most as many as it has members"),
+        ("split", {"cluster": 0, "n": 1}, ParameterError, "at least 2"),
+        ("relabel", {"names": {"9": "x"}}, UnknownNameError, "no cluster '9'"),
+        ("relabel", {"names": {"x": "y"}}, ParameterError, "clusters' numbers"),
+        ("recolor", {"colors": [0, 1]}, ParameterError, "3 different places"),
+        ("recolor", {"colors": [0, 1, 1]}, ParameterError, "3 different places"),
+        ("exclude", {"mask": np.zeros((17, 13), bool)}, InputError, "shape of the scan"),
+        ("exclude", {"mask": np.ones(SHAPE, bool)}, InputError, "At least one position"),
+        ("exclude", {"mask": "no.tif"}, InputError, "can be read"),
+        ("mrege", {"clusters": [0, 1]}, UnknownNameError, "Did you mean 'merge'"),
+        ("merge", {"cluster": [0, 1]}, UnknownNameError, "Did you mean 'clusters'"),
+    ],
+)
+def test_refusals(result, edit, params, error, words):
+    with pytest.raises(error, match=words) as refusal:
+        result.edit(edit, **params)
+    assert refusal.value.cure
+
+
+def test_equal_members_cannot_be_split():
+    data = np.zeros((4, 6, 5))
+    data[:, 3:] = 9
+    found = clustem.segment(
+        hs.signals.Signal1D(data), Recipe.from_toml(HARD), **{"cluster.n_clusters": 2}
+    )
+    with pytest.raises(InputError, match="different members"):
+        found.split(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[edit]]\ndo = "mrege"\nclusters = [0, 1]', "Did you mean 'merge'"),
+        ('[[edit]]\ndo = "merge"\nclusters = "all"', "a list"),
+        ('[edit]\ndo = "merge"', r"Write \[\[edit\]\]"),
+        ("[[edit]]\nclusters = [0, 1]", "no edit ''"),
+    ],
+)
+def test_refused_toml(text, words):
+    with pytest.raises(InputError, match=words):
+        Recipe.from_toml(HARD + text)
+
+
+def test_other_settings_warn_about_edits_and_sweeps_refuse_them():
+    recipe = Recipe.from_toml(HARD + '[[edit]]\ndo = "merge"\nclusters = [0, 1]\n')
+    with pytest.warns(UserWarning, match="-s edit=false"):
+        changed = recipe.with_settings({"cluster.n_clusters": 4})
+    assert len(changed.edits) == 1
+    assert recipe.with_settings({"cluster.n_clusters": 4, "edit": False}).edits == ()
+    assert clustem.segment(signal(), recipe).n_clusters == 2
+    with pytest.raises(ParameterError, match=r"without edits.*edit=false"):
+        clustem.sweep(signal(), recipe, [2, 3])
+
+
+def test_picked_rows_are_those_rows():
+    data = np.random.default_rng(1).integers(0, 99, (50, 7))
+    chosen = np.array([3, 4, 17, 30, 49])
+    rows = PickedRows(Rows(data, block_bytes=200), chosen)
+    np.testing.assert_array_equal(np.asarray(rows), data[chosen])
+    np.testing.assert_array_equal(rows.take([4, 0, 4]), data[[49, 3, 49]])
+    sums = {}
+    for where, part in rows.map(lambda block, _: block.sum(axis=1), subset=np.array([1, 3])):
+        sums |= dict(zip(where.tolist(), part.tolist(), strict=True))
+    assert sums == {1: data[4].sum(), 3: data[30].sum()}
