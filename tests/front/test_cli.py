@@ -36,7 +36,27 @@ def files(tmp_path_factory):
     for name, value in (("nan", np.nan), ("negative", -3)):
         bad.data[3, 4, 5] = value
         bad.save(folder / f"{name}.hspy")
+    save_images(folder)
     return folder
+
+
+def save_images(folder):
+    rng = np.random.default_rng(0)
+    image = samples.particles(kind="crystal", shape=(64, 72), diameter=3.4).signal
+    image.save(folder / "crystal.hspy")
+    grey = image.data.astype(np.float32)
+    broken = np.where(np.indices(grey.shape).sum(axis=0) == 7, np.nan, grey)
+    arrays = {
+        "noise": rng.normal(size=(64, 72)),
+        "nan_image": broken,
+        "stack": np.stack([grey, grey]),
+        "nan_stack": np.stack([grey, broken]),
+        "cube": rng.normal(size=(2, 3, 20, 24)),
+    }
+    for name, array in arrays.items():
+        hs.signals.Signal2D(array).save(folder / f"{name}.hspy")
+    colors = np.clip(grey / grey.max() * np.array([255, 200, 150])[:, None, None], 0, 255)
+    np.save(folder / "rgb.npy", np.moveaxis(colors, 0, -1).astype(np.uint8))
 
 
 def test_run_then_compare_with_the_truth(files, tmp_path):
@@ -88,14 +108,40 @@ BAD = {
     "option": (["run", "map.hspy", "-r", "eds", "--bogus"], "No such option: --bogus"),
     "command": (["rum"], "No such command 'rum'"),
     "no recipe": (["run", "map.hspy"], "Missing option"),
-    "shapes": (["compare", "truth.npy", "other.npy"], "same shape"),
+    "no fringes": (
+        ["run", "noise.hspy", "-r", "particles"],
+        "must show lattice fringes; got no spot",
+    ),
+    "constant": (["run", "image.hspy", "-r", "particles"], "got the value 1 everywhere"),
+    "constant patches": (
+        ["run", "image.hspy", "-r", "domains"],
+        "needs contrast; got 1 in all 600",
+    ),
+    "NaN in an image": (["run", "nan_image.hspy", "-r", "particles"], "finite numbers; got 8"),
+    "NaN in patches": (["run", "nan_image.hspy", "-r", "domains"], "finite numbers; got 8"),
+    "NaN in a frame": (["run", "nan_stack.hspy", "-r", "particles"], "Frame 1: An image must hold"),
+    "stack": (["run", "stack.hspy", "-r", "domains"], "takes one image; got a stack of 2"),
+    "stack in a sweep": (
+        ["sweep", "stack.hspy", "-r", "particles", "-k", "2:3"],
+        "takes one image; got a stack of 2. Segment all of them: clustem run",
+    ),
+    "four axes": (["run", "cube.hspy", "-r", "particles"], "need one image"),
+    "patch": (
+        ["run", "crystal.hspy", "-r", "domains", "-s", "describe.size=65"],
+        "must fit in the image of 64 × 72 pixels; got size=65",
+    ),
+    "wavelength": (
+        ["run", "crystal.hspy", "-r", "particles", "-s", "describe.wavelengths=[1.9]"],
+        "wavelengths must be 2 px to half the image, 32 px; got 1.9",
+    ),
+    "shapes": (["compare", "truth.npy", "other.npy"], "must have the same shape"),
     "no map": (["compare", "truth.npy", "none.tif"], "none.tif"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_exit_2(files, case, monkeypatch, capsys):
-    np.save(files / "other.npy", np.zeros((3, 4), int))
+    np.save(files / "other.npy", np.zeros((40, 7), int))
     before = sorted(files.iterdir())
     args, message = BAD[case]
     monkeypatch.chdir(files)
@@ -107,6 +153,64 @@ def test_bad_input_is_one_line_and_exit_2(files, case, monkeypatch, capsys):
     assert len(errors.strip().splitlines()) == 1, errors
     assert message in errors
     assert sorted(files.iterdir()) == before, "nothing is written"
+
+
+def in_process(args, folder, monkeypatch):
+    """Run the command line here: no second start of the interpreter."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["clustem", *map(str, args)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return stop.value.code or 0
+
+
+@pytest.mark.filterwarnings("default:A color image")
+def test_colors_are_joined_with_a_note_that_is_seen(files, tmp_path, monkeypatch, capsys):
+    args = ["run", files / "rgb.npy", "-r", "particles", "-k", 2, "-o", "out"]
+    assert in_process(args, tmp_path, monkeypatch) == 0
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [
+        "clustem: note: A color image was given: its colors are joined to grey."
+    ]
+    assert "describe.gabor: colors joined to grey; fringes of" in told.out
+    args = ["run", files / "rgb.npy", "-r", "domains", "-k", 2, "-o", "patches"]
+    args += ["-s", "describe.at=grid", "-s", "describe.size=6"]
+    assert in_process(args, tmp_path, monkeypatch) == 0
+    assert "describe.patches: colors turned to their luminance" in capsys.readouterr().out
+
+
+def test_a_stack_is_segmented_as_a_movie(files, tmp_path, monkeypatch, capsys):
+    args = ["run", files / "stack.hspy", "-r", "particles", "-k", 2, "-o", "out"]
+    assert in_process(args, tmp_path, monkeypatch) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("a stack of 2 images: segmented as a movie, frame by frame\n")
+    assert "lattice 1: in 2 of 2 frames" in told
+    names = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")}
+    assert names == {
+        "labels.tif",
+        "tracks.csv",
+        "recipe.toml",
+        "provenance.json",
+        "report.html",
+        "figures/movie_strip.png",
+        "figures/movie_curves.png",
+    }
+    assert in_process(args, tmp_path, monkeypatch) == 2
+    assert "must not exist yet" in capsys.readouterr().err
+
+
+def test_compare_draws(files, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "found.npy", np.roll(np.load(files / "truth.npy"), 1, axis=0))
+    args = ["compare", "found.npy", files / "truth.npy", "-o"]
+    assert in_process([*args, "drawn"], tmp_path, monkeypatch) == 0
+    assert "accuracy" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "drawn").iterdir()}
+    assert names == {"confusion.png", "disagreement.png"}
+    assert in_process([*args, "one.png"], tmp_path, monkeypatch) == 0
+    assert (tmp_path / "one_map.png").stat().st_size > 5000
+    assert in_process([*args, "one.png"], tmp_path, monkeypatch) == 2
+    assert "Figures must not exist yet; got one.png" in capsys.readouterr().err
+    assert in_process([*args, "one.png", "--force"], tmp_path, monkeypatch) == 0
 
 
 def test_an_existing_folder_is_refused_before_any_work(files, tmp_path):
@@ -187,7 +291,8 @@ def test_info_and_recipes(files):
 def test_sweep(files, tmp_path):
     done = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2:3", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"k02", "k03", "maps.png", "sweep.csv"}
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"k02", "k03", "lineage.png", "maps.png", "sweep.csv"}
     assert (tmp_path / "out/k03/report.html").is_file()
     bad = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2-3", cwd=tmp_path)
     assert bad.returncode == 2

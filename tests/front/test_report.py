@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from clustem.model import OutputError, Projection, Step
-from clustem.report import center_plot, write_report
+from clustem.report import center_plot, write_movie, write_report
+from clustem.report._example import example_tracks
 
 
 class Page(HTMLParser):
@@ -125,7 +126,9 @@ def test_what_users_write_is_text_not_markup(eds, tmp_path):
     assert all(re.fullmatch(r"[\w.-]+", f.name) for f in files)
 
 
-@pytest.mark.parametrize("case", ["patterns", "hard", "line", "one", "values", "context"])
+@pytest.mark.parametrize(
+    "case", ["patterns", "hard", "line", "one", "values", "context", "flat patterns"]
+)
 def test_every_kind_of_result_has_a_report(case, cases, tmp_path):
     projection = cases[case]()
     files, _, page = written(projection, tmp_path, dpi=60)
@@ -133,6 +136,81 @@ def test_every_kind_of_result_has_a_report(case, cases, tmp_path):
     assert ("memberships.tif" in names) == (projection.memberships is not None)
     assert ("centers.tif" in names) == (projection.centers.data.ndim == 3)
     assert page.tags.count("img") == sum(f.suffix == ".png" for f in files) >= 2
+
+
+def plates_of(files):
+    return [f.stem for f in files if f.suffix == ".png"]
+
+
+def test_particles_have_directions_and_no_filters_in_the_table(cases, tmp_path):
+    found = cases["fringes"]()
+    responses = np.ones((found.mask.size, 72), dtype=np.float32)
+    files, _, page = written(replace(found, points=responses), tmp_path, dpi=60)
+    assert plates_of(files) == ["phase_map", "orientation_map", "centers", "scree"]
+    assert "direction of the normal" in page.text
+    assert (tmp_path / "points.csv").read_text().splitlines()[0] == "y,x,label"
+
+
+def test_a_known_truth_is_compared_with(eds, tmp_path):
+    truth = np.roll(eds.labels.data, 1, axis=1)
+    names = ("oxide", "iron", "calcium")
+    files, _, page = written(eds, tmp_path, truth=truth, truth_names=names, dpi=60)
+    assert plates_of(files)[-2:] == ["confusion", "disagreement"]
+    assert "Against the truth" in page.text
+
+
+def test_a_line_scan_has_a_confusion_matrix_only(cases, tmp_path):
+    found = cases["line"]()
+    files, _, _ = written(found, tmp_path, truth=found.labels.data, dpi=60)
+    assert plates_of(files)[-1] == "confusion"
+
+
+def test_patches_are_shown_beside_other_clusterings(cases, tmp_path):
+    line = cases["line"]()
+    where = np.stack([np.full(37, 5.0), np.arange(37) + 3.0], axis=1)
+    image = np.random.default_rng(0).normal(size=(12, 44))
+    placed = {"positions": where, "image": image, "image_scale": np.array([0.1, 0.1])}
+    found = replace(line, details={**line.details, **placed})
+    files, _, page = written(found, tmp_path, beside={"all dimensions": found}, dpi=60)
+    assert plates_of(files)[0] == "image_map"
+    assert plates_of(files)[-1] == "split_1"
+    assert "This result, all dimensions" in page.text
+
+
+def test_a_movie_has_its_own_folder(tmp_path):
+    labels = hs.signals.Signal2D(np.zeros((2, 4, 6), dtype=np.int16))
+    labels.data[1, 1:3] = 1
+    time = labels.axes_manager[0]
+    time.name, time.scale, time.units = "time", 0.5, "s"
+    steps = (Step("describe", "gabor", {"orientations": 36}, "0.1.0", note="2 frames"),)
+    tracks = example_tracks()
+    files = write_movie(labels, tracks, tmp_path, title="Turning", history=steps, dpi=60)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    for words in (
+        "Turning",
+        "1 lattice followed through 2 frames (0 … 0.5 s) of 4 × 6 pixels",
+        "Sizes, mean over all frames",
+        "lattice 1",
+        "describe.gabor",
+    ):
+        assert words in page.text, words
+    read = hs.load(tmp_path / "labels.tif")
+    np.testing.assert_array_equal(read.data, labels.data)
+    assert (read.axes_manager[0].scale, read.axes_manager[0].units) == (0.5, "s")
+    lines = (tmp_path / "tracks.csv").read_text().splitlines()
+    assert lines[0].split(",")[:6] == [
+        "frame",
+        "time (s)",
+        "number",
+        "name",
+        "pixels",
+        "area (px²)",
+    ]
+    assert lines[3].split(",")[:5] == ["1", "0.5", "0", "lattice 1", "12"]
+    assert float(lines[3].split(",")[7]) == pytest.approx(10, abs=0.1)
+    assert {f for f in tmp_path.rglob("*") if f.is_file()} == set(files)
+    with pytest.raises(OutputError, match="empty folder"):
+        write_movie(labels, tracks, tmp_path)
 
 
 def test_a_rerun_writes_the_same_report(eds, tmp_path):
