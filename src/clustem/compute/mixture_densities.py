@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.mixture_triangle import PANEL, Triangle, in_cache, spans
+from clustem.compute.mixture_kernels import scaled_squares
+from clustem.compute.mixture_triangle import PANEL, Triangle, spans
 
 F64 = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -157,19 +158,11 @@ def _log_densities(x: NDArray[Any], parts: Components, kind: Kind) -> F64:
         turned = _solved(x.copy(), parts.factors[0])
         squares = [_squares(turned - z) for z in _solved(centers, parts.factors[0])]
     else:
-        return parts.log_norm - 0.5 * _scaled_squares(x, centers, parts.variances)
+        out = np.empty((len(x), len(centers)))
+        precisions = np.broadcast_to(1 / parts.variances, centers.shape)
+        scaled_squares(x, parts.means, np.ascontiguousarray(precisions), out)
+        return parts.log_norm - 0.5 * out
     return parts.log_norm - 0.5 * np.stack(squares, axis=1)
-
-
-def _scaled_squares(x: NDArray[Any], centers: NDArray[Any], variances: F64) -> F64:
-    scale = (1 / np.sqrt(variances)).astype(x.dtype)
-    out = np.empty((len(x), len(centers)))
-    for part in in_cache(x.shape):
-        for j, center in enumerate(centers):
-            z = x[part] - center
-            z *= scale[j]
-            out[part, j] = _squares(z)
-    return out
 
 
 def _solved(rows: NDArray[Any], factor: Triangle) -> NDArray[Any]:

@@ -20,7 +20,8 @@ from clustem.compute.mixture_densities import (
     sorts_out,
 )
 from clustem.compute.mixture_frame import Coordinates, copied, scatter_of, weighted_sums
-from clustem.compute.mixture_triangle import Lower, Triangle, blocks, in_cache
+from clustem.compute.mixture_kernels import weighted_squares
+from clustem.compute.mixture_triangle import Lower, Triangle, blocks
 from clustem.compute.mixture_workers import Workers
 from clustem.compute.pulse import pulse
 
@@ -245,17 +246,11 @@ class Steps:
 
     def _round(self, pool: Workers, parts: Components, size: F64) -> None:
         """Axes along the features, or none at all."""
-        (k, D), kind = parts.means.shape, self.x.dtype
-        centers = parts.means.astype(kind)
+        k, D = parts.means.shape
 
         def one(part: slice) -> F64:
-            x, weights = self.x[part], parts.made_of[part].T.astype(kind)
             squares = np.zeros((k, D))
-            for piece in in_cache(x.shape):
-                for j in range(k):
-                    z = x[piece] - centers[j]
-                    z *= z
-                    squares[j] += weights[j, piece] @ z
+            weighted_squares(self.x[part], parts.made_of[part], parts.means, squares)
             return squares
 
         total = np.zeros((k, D))
