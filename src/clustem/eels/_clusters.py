@@ -75,7 +75,7 @@ def read_clusters(
         for i, median in zip(spectra, medians, strict=True)
     ]
     width = float(np.median([found.fwhm for found in regions]))
-    reach = min(_CORE * width, *((found.fwhm + found.onset) / 2 for found in regions))
+    reach = min(_CORE * width, *(found.blend_start for found in regions))
     core = np.abs(energy) <= reach
     clusters = []
     for rows, median, found in zip(spectra.values(), medians, regions, strict=True):

@@ -33,6 +33,11 @@ class Regions:
     onset: float
     cutoff: float
 
+    @property
+    def blend_start(self) -> float:
+        """E_0: up to here all intensity is the zero-loss peak's [eV]."""
+        return (self.fwhm + self.onset) / 2
+
 
 def find_regions(
     energy: F64,

@@ -12,8 +12,9 @@ from clustem.eels._network import Points
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-_SPREAD = 0.05
-"""Least spread of ln I that counts: below, the core of the peak would outweigh its tail."""
+_SPREAD, _SPREAD_CORE = 0.05, 0.2
+"""Least spread of ln I that counts, in the tail and in the core of the peak: all of the core is
+the zero-loss peak's anyway, and must not outweigh the tail."""
 
 _BEYOND = 0.8
 """Spread of ln I in region III."""
@@ -118,7 +119,8 @@ def draw(
         target = logs[which] - np.log(cluster.height[which])[:, None] - scale.peaks[k]
         xs.append(scale.inputs(energy[channels], k)[:, seen].transpose(1, 0, 2))
         ys.append(np.take_along_axis(target, seen, axis=1))
-        sigmas.append(np.maximum(spread, _SPREAD)[seen])
+        tail = energy[channels] >= cluster.regions.blend_start
+        sigmas.append(np.maximum(spread, np.where(tail, _SPREAD, _SPREAD_CORE))[seen])
         ceilings.append(scale.inputs(beyond, k))
         levels.append(np.full(_CEILINGS, np.log(one_count) - scale.peaks[k]))
         grids.append(scale.inputs(np.geomspace(cluster.regions.onset, cutoff, _GRID), k))

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.special import expit
 
-from clustem.eels._spectra import energy_of, label_map
+from clustem.eels._fitted import model_and_labels
+from clustem.eels._spectra import energy_of
 from clustem.eels.zero_loss_model import ZeroLossModel
-from clustem.model import InputError, checked
+from clustem.model import checked
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -101,20 +102,11 @@ def subtract(
     >>> wedge = eels(shape=(8, 30), jitter=0.0)
     >>> model = ZeroLossModel(n_replicas=8, n_epochs=50).fit(wedge.signal, wedge.labels)
     >>> parts = subtract(wedge.signal, model)
-    >>> bool((parts.zero_loss.data <= np.maximum(wedge.signal.data, 0)).all())
-    False
+    >>> parts.inelastic
+    <EELSSpectrum, title: Simulated low losses, dimensions: (30, 8|1200)>
     """
     energy = energy_of(signal)
-    shape = signal.data.shape[:-1]
-    if not isinstance(model, ZeroLossModel):
-        model, segmentation = ZeroLossModel().fit(signal, model), None
-    labels = label_map(model.labels_ if segmentation is None else segmentation, shape)
-    if labels.max() >= len(model.counts_):
-        raise InputError(
-            f"The model knows clusters up to {len(model.counts_) - 1}",
-            got=f"label {labels.max()}",
-            cure="Fit the model with this segmentation.",
-        )
+    model, labels = model_and_labels(signal, model, segmentation)
     tables = _Tables.of(model, energy, noise=counting_noise)
     size = _PARTS * 4 * signal.data.size / 2**30
     lazy = hasattr(signal.data, "dask")

@@ -105,7 +105,7 @@ class ZeroLossModel(BaseEstimator):
     Each replica draws one random spectrum of each cluster and fits one network of 10, 15 and 5 tanh
     units to all of them. Inputs are asinh(E/FWHM) and ln of the cluster's peak intensity, both
     scaled; the output is ln of the zero-loss intensity. In region I (E < E_I) it is compared with
-    ln I in units of the cluster's 68 % spread of ln I, but at least 0.05; in region III (from the
+    ln I in units of the cluster's 68 % spread of ln I, but at least 0.05 (0.2 up to E_0); in region III (from the
     largest E_II of all clusters on) it may not exceed one count, in units of 0.8; in between it may
     not rise. Spectra are first scaled to the cluster's typical height of the peak, and region I
     begins at -E_I: what lies farther on the gain side is not modelled.

@@ -1,0 +1,48 @@
+"""Which model, and which labels, for a signal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from clustem.eels._spectra import label_map
+from clustem.eels.zero_loss_model import ZeroLossModel
+from clustem.model import InputError
+
+
+def model_and_labels(
+    signal: Any, model: Any, segmentation: Any
+) -> tuple[ZeroLossModel, NDArray[np.intp]]:
+    """Return a fitted model and the cluster of each scan position.
+
+    Parameters
+    ----------
+    signal
+        The spectra.
+    model
+        A fitted model; or a segmentation or label map, for which one is fitted.
+    segmentation
+        Segmentation or label map; None for that of the model.
+
+    Raises
+    ------
+    InputError
+        If labels do not fit the signal, or name a cluster that the model does not know.
+    """
+    if not isinstance(model, ZeroLossModel):
+        model, segmentation = ZeroLossModel().fit(signal, model), None
+    check_is_fitted(model, "weights_")
+    given = model.labels_ if segmentation is None else segmentation
+    labels = label_map(given, signal.data.shape[:-1])
+    used = np.unique(labels[labels >= 0])
+    known = np.flatnonzero(model.source_ >= 0)
+    if not np.isin(used, known).all():
+        raise InputError(
+            f"The model knows the clusters {', '.join(map(str, known))}",
+            got=f"labels {', '.join(map(str, used))}",
+            cure="Fit the model with this segmentation.",
+        )
+    return model, labels

@@ -1,0 +1,107 @@
+"""How thick the specimen is at each position, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from clustem.model import InputError, checked
+from clustem.report._maps import BAR, CMAP, color_bar, draw_map, scale_bar
+from clustem.report._scan import axes_of, frame_of
+from clustem.report._sheet import DOUBLE, Sheet, packed, styled
+from clustem.report._units import with_units
+
+_EDGE, _GAP, _TITLE, _BAR_ROOM = 1.5, 4.0, 5.0, 16.0
+_LABELS = {"relative": "Thickness t/λ", "absolute": "Thickness (nm)"}
+
+
+@checked
+@styled
+def thickness_map(maps: Any, *, quantity: Literal["relative", "absolute"] = "relative") -> Any:
+    """Draw the thickness, and beside it its uncertainty.
+
+    Parameters
+    ----------
+    maps
+        What ``eels.thickness`` returned.
+    quantity
+        ``"relative"``: t/λ; ``"absolute"``: in nm.
+
+    Returns
+    -------
+    :
+        A ``matplotlib.figure.Figure``; for a line scan, a curve with its band.
+
+    Raises
+    ------
+    InputError
+        If the scan has more than two axes, or the absolute thickness is not known.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> from clustem.eels.thickness import ThicknessMaps
+    >>> some = hs.signals.Signal2D(np.linspace(0.1, 0.9, 24).reshape(4, 6))
+    >>> len(thickness_map(ThicknessMaps(some, some * 0.02, None, None)).axes)  # with color bars
+    4
+    """
+    value, error = getattr(maps, quantity), getattr(maps, f"{quantity}_error")
+    if value is None:
+        raise InputError(
+            "The absolute thickness must be known to be drawn",
+            got="t/λ only",
+            cure="Give eels.thickness a density or a mean_free_path.",
+        )
+    axes = axes_of(value)
+    if len(axes) not in (1, 2):
+        raise InputError(
+            "A thickness map has one or two scan axes",
+            got=f"{len(axes)} axes",
+            cure="Take one scan of the series.",
+        )
+    label = _LABELS[quantity]
+    if len(axes) == 1:
+        return _curve(axes[0], value.data, error.data, label)
+    frame = frame_of(axes)
+    room = DOUBLE - 2 * _EDGE - 2 * _BAR_ROOM
+    columns, width = packed(
+        frame.aspect, 2, width=room, gap=(_GAP, _TITLE + BAR), limit=100, most=70
+    )
+    height, pitch = width / frame.aspect, max(width + _BAR_ROOM, 48.0) + _GAP
+    rows = 2 // columns
+    sheet = Sheet(columns * pitch + 2 * _EDGE, rows * (height + _TITLE + BAR) + 2 * _EDGE)
+    panels = (
+        (value.data, label, CMAP),
+        (error.data, "Uncertainty (half of the 68 % band)", "magma"),
+    )
+    for i, (image, title, cmap) in enumerate(panels):
+        left = _EDGE + (i % columns) * pitch
+        top = _EDGE + (i // columns) * (height + _TITLE + BAR)
+        shown = np.ma.masked_invalid(image)
+        high = float(np.quantile(shown.compressed(), 0.995)) if shown.count() else 1.0
+        drawn = draw_map(
+            sheet.axes(left, top + _TITLE, width, height),
+            shown,
+            frame,
+            cmap=cmap,
+            vmin=0,
+            vmax=max(high, 1e-12),
+        )
+        sheet.text(left, top + 2, title)
+        clipped = bool(shown.count()) and float(shown.max()) > high
+        place = left + width + 2.0, top + _TITLE, min(height, 45.0)
+        color_bar(sheet, drawn, place, label="", clipped=clipped)
+    scale_bar(sheet, _EDGE, _EDGE + _TITLE + height, width, frame)
+    return sheet.figure
+
+
+def _curve(axis: Any, value: Any, error: Any, label: str) -> Any:
+    sheet = Sheet(DOUBLE, 56)
+    ax = sheet.axes(14, 4, DOUBLE - 18, 40)
+    ax.fill_between(axis.values, value - error, value + error, color="#9a9a9a", alpha=0.5, lw=0)
+    ax.plot(axis.values, value)
+    ax.set_ylabel(label)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel(with_units(axis.name or "Position", axis.units, fallback="px"))
+    return sheet.figure

@@ -1,0 +1,130 @@
+"""The zero-loss peak of each cluster, and where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clustem.model import InputError, checked
+from clustem.report._sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report._spectra import ink
+from clustem.report.colors import colors
+
+_LEFT, _RIGHT, _TOP, _BELOW, _GAP = 14.0, 2.0, 7.0, 10.5, 3.0
+_HEIGHT = 44.0
+_BAND, _REGION = "#9a9a9a", "#eef0f2"
+
+
+@checked
+@styled
+def zero_loss_plot(model: Any, *, names: Mapping[int, str] | None = None) -> Any:
+    """Draw each cluster's median spectrum and the model of its zero-loss peak, logarithmically.
+
+    Parameters
+    ----------
+    model
+        A fitted ``eels.ZeroLossModel``.
+    names
+        Names of clusters, by number.
+
+    Returns
+    -------
+    :
+        A ``matplotlib.figure.Figure``, 183 mm wide, a panel for each cluster that has a model of
+        its own.
+
+    Raises
+    ------
+    InputError
+        If the model is not fitted.
+
+    Notes
+    -----
+    The line is the median of the ensemble, the grey band holds 68 % of it. Region II, from E_I to
+    E_II, is shaded.
+
+    Examples
+    --------
+    >>> from clustem.eels import ZeroLossModel
+    >>> from clustem.samples import eels
+    >>> wedge = eels(shape=(8, 30), jitter=0.0)
+    >>> model = ZeroLossModel(n_replicas=8, n_epochs=50).fit(wedge.signal, wedge.labels)
+    >>> [ax.get_yscale() for ax in zero_loss_plot(model).axes]
+    ['log', 'log', 'log', 'log', 'log']
+    """
+    if not hasattr(model, "weights_"):
+        raise InputError(
+            "A plot of the zero-loss peak needs a fitted model",
+            got=type(model).__name__,
+            cure="Fit it first: ZeroLossModel().fit(signal, segmentation).",
+        )
+    shown = np.flatnonzero(model.source_ == np.arange(len(model.source_)))
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    width = (DOUBLE - _LEFT - _RIGHT - (columns - 1) * _GAP) / columns
+    sheet = Sheet(DOUBLE, _TOP + rows * (_HEIGHT + _GAP) - _GAP + _BELOW)
+    limits = _limits(model, shown)
+    for i, k in enumerate(shown):
+        row, column = divmod(i, columns)
+        place = _LEFT + column * (width + _GAP), _TOP + row * (_HEIGHT + _GAP)
+        ax = sheet.axes(*place, width, _HEIGHT)
+        _panel(ax, model, int(k), limits)
+        name = (names or {}).get(int(k), f"cluster {k}")
+        sheet.text(place[0] + width - 1.5, place[1] + 3, fitted(name, width * 0.5), ha="right")
+        last = i + columns >= len(shown)
+        ax.tick_params(labelleft=column == 0, labelbottom=last)
+        if last:
+            ax.set_xlabel("Energy loss (eV)")
+        if column == 0:
+            ax.set_ylabel("Intensity (counts)")
+    _key(sheet)
+    return sheet.figure
+
+
+def _limits(model: Any, shown: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+    energy = model.energy_
+    first = max(float(energy[0]), -3 * float(model.fwhm_[shown].max()))
+    last = min(float(energy[-1]), 1.15 * float(model.cutoff_[shown].max()))
+    return (first, last), (0.5, 3 * float(model.spectra_[shown].max()))
+
+
+def _panel(ax: Any, model: Any, k: int, limits: Any) -> None:
+    (first, last), heights = limits
+    energy, onset, cutoff = model.energy_, model.onset_[k], model.cutoff_[k]
+    color = ink(colors(k + 1)[k])
+    ax.axvspan(onset, cutoff, color=_REGION, lw=0, zorder=0)
+    spectrum = model.spectra_[k]
+    ax.plot(energy, np.where(spectrum > 0, spectrum, np.nan), color=color, lw=1.0)
+    fine = np.linspace(max(first, -onset), cutoff, 400)
+    band = model.predict(fine)
+    ax.fill_between(fine, band.low[k], band.high[k], color=_BAND, alpha=0.55, lw=0)
+    ax.plot(fine, band.median[k], color=INK, lw=0.8)
+    ax.set_yscale("log")
+    ax.set(xlim=(first, last), ylim=heights)
+    for at, text in ((onset, "I"), (cutoff, "II")):
+        ax.axvline(at, color=MUTED, lw=0.6, ls=(0, (4, 2)))
+        ax.annotate(
+            rf"$E_\mathrm{{{text}}}$ {at:.3g}",
+            (at, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, -13 if text == "I" else -22),
+            textcoords="offset points",
+            size=SIZE - 1,
+            color=MUTED,
+            ha="left" if at < first + 0.8 * (last - first) else "right",
+        )
+
+
+def _key(sheet: Sheet) -> None:
+    y = 3.0
+    sheet.line([_LEFT, _LEFT + 6], [y, y], color="#2f6fae", linewidth=1.0)
+    sheet.text(_LEFT + 7.5, y, "median spectrum, in the cluster's color")
+    left = _LEFT + 68
+    sheet.box(left, y - 1.2, 6, 2.4, facecolor=_BAND, alpha=0.55, edgecolor="none")
+    sheet.line([left, left + 6], [y, y], linewidth=0.8)
+    sheet.text(left + 7.5, y, "zero-loss peak and its 68 % band")
+    left += 62
+    sheet.box(left, y - 1.2, 6, 2.4, facecolor=_REGION, edgecolor="none")
+    sheet.text(left + 7.5, y, "region II")
