@@ -15,7 +15,7 @@ F64 = NDArray[np.float64]
 _HALF = 0.5
 """Share of a mark's difference down to which what surrounds it is the same mark."""
 _APART = 0.01
-"""Least distance of two marks, as a share of the axis."""
+"""Least stretch of a mark, as a share of the axis."""
 _NOTHING = 1e-9
 """Standard deviation that is rounding, relative to the largest mean."""
 
@@ -84,7 +84,8 @@ def distinguishing(
     -------
     :
         Differences in all channels, and marks: the channel of largest difference, then that of
-        what is left when all around it that differs by more than half as much is taken out.
+        what is left when all around it that differs by more than half as much is taken out, with
+        as much again on either side.
 
     Notes
     -----
@@ -153,7 +154,7 @@ def _differences(mean: F64, error: F64, counts: F64) -> tuple[F64, F64]:
 
 def _places(difference: F64, significance: F64, n: int, least: float) -> list[tuple[int, ...]]:
     """Places of the largest differences, each with a stretch of its own."""
-    from scipy.ndimage import label  # noqa: PLC0415  # 0.1 s
+    from scipy.ndimage import find_objects, label  # noqa: PLC0415  # 0.1 s
 
     left = np.where(np.abs(significance) >= least, difference, 0.0)
     reach = [max(2, round(_APART * size)) for size in difference.shape]
@@ -165,7 +166,12 @@ def _places(difference: F64, significance: F64, n: int, least: float) -> list[tu
             break
         found.append(tuple(int(i) for i in place))
         parts, _count = label(np.sign(peak) * left > _HALF * abs(peak))
-        left[parts == parts[place]] = 0
-        near = tuple(slice(max(i - r, 0), i + r + 1) for i, r in zip(place, reach, strict=True))
-        left[near] = 0
+        stretch = find_objects(parts)[int(parts[place]) - 1]
+        left[tuple(map(_widened, stretch, reach))] = 0
     return found
+
+
+def _widened(stretch: slice, least: int) -> slice:
+    """Add a stretch's own length on either side: a peak's tails are part of it."""
+    more = max(stretch.stop - stretch.start, least)
+    return slice(max(stretch.start - more, 0), stretch.stop + more)
