@@ -1,0 +1,201 @@
+"""Gaps: whether there are fewer rows between two groups than in either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+Labels = NDArray[np.intp]
+_CUTS = 12
+SURE = 3.0
+"""Score of a gap that counts as one."""
+SHALLOW = 0.4
+"""Depth from which on a gap is none, however sure."""
+
+
+class Gap(NamedTuple):
+    """What lies between two groups.
+
+    Parameters
+    ----------
+    score
+        Largest z such that an interval holds fewer values than intervals on both of its sides would
+        have it, by z standard deviations each.
+    depth
+        Density in that interval over the smaller one beside it; 0 if it is empty.
+    """
+
+    score: float
+    depth: float
+
+    @property
+    def strength(self) -> float:
+        """The score; less than :data:`SURE` where the gap is shallow."""
+        return min(self.score, SURE * SHALLOW / max(self.depth, 1e-9))
+
+
+def gap_between(values: F64, upper: NDArray[np.bool_]) -> Gap:
+    """Find the gap that lies most surely between the two parts of values.
+
+    Parameters
+    ----------
+    values
+        Numbers (n,).
+    upper
+        Which of them are in the one part (n,).
+
+    Notes
+    -----
+    For a density that rises and then falls, the mean density in an interval is at least the smaller
+    of those in intervals on its two sides. For each choice of three neighbouring intervals among
+    quantiles of both parts, the signed root of the likelihood ratio (two Poisson
+    counts, equal densities against any) is taken for both sides, and the smaller one counts.
+    For values from a density without a gap, cut at any place, the score exceeds 3 in 1 ... 5 of
+    100 cases (most in those of a constant density), 3.5 in less than 1.
+
+    References
+    ----------
+    L. Dümbgen and G. Walther, Ann. Stat. 36 (2008) 1758 (many intervals at once).
+    """
+    if np.median(values[upper]) < np.median(values[~upper]):
+        values = -values
+    shares = np.linspace(0.01, 0.99, _CUTS)
+    cuts = np.unique([np.quantile(values[part], shares) for part in (~upper, upper)])
+    if len(cuts) < 4:
+        return Gap(0.0, 1.0)
+    below = np.searchsorted(np.sort(values), cuts).astype(np.float64)
+    first, last = np.triu_indices(len(cuts), 1)
+    count, width = below[last] - below[first], cuts[last] - cuts[first]
+    before = _sparser(count, width, below[first, None] - below, cuts[first, None] - cuts)
+    after = _sparser(count, width, below - below[last, None], cuts - cuts[last, None])
+    scores = np.minimum(before[0], after[0])
+    best = int(scores.argmax())
+    beside = min(before[1][best], after[1][best])
+    return Gap(float(scores[best]), float(count[best] / width[best] / beside) if beside else 1.0)
+
+
+def _sparser(count: F64, width: F64, others: F64, widths: F64) -> tuple[F64, F64]:
+    """How much sparser intervals (p,) are than the best of others (p, s), and its density (p,).
+
+    By the signed root of the likelihood ratio.
+    """
+    valid = widths > 0
+    widths, others = np.where(valid, widths, 1.0), np.where(valid, others, 0.0)
+    count, width = count[:, None], width[:, None]
+    expected = (count + others) * width / (width + widths)
+    ratio = _entropic(count, expected) + _entropic(others, count + others - expected)
+    score = np.sqrt(np.maximum(2 * ratio, 0.0)) * np.sign(expected - count)
+    score = np.where(valid, score, -np.inf)
+    pick = np.arange(len(score)), score.argmax(axis=1)
+    return score[pick], (others / widths)[pick]
+
+
+def _entropic(count: F64, expected: F64) -> F64:
+    safe = np.where(count > 0, count, 1.0)
+    return np.asarray(count * np.log(safe / np.where(expected > 0, expected, 1.0)))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of rows with gaps between them.
+
+    Parameters
+    ----------
+    labels
+        Group of each row (n,).
+    course
+        Score of the weakest gap by number of groups, from 2 on: where they would be joined
+        down to that number, weakest gap first.
+    """
+
+    labels: Labels
+    course: dict[int, float]
+
+    @property
+    def size(self) -> int:
+        """Number of groups."""
+        return int(self.labels.max()) + 1
+
+
+def joined(rows: F64, labels: Labels, within: F64, *, few: int) -> Groups:
+    """Join groups of rows until a gap lies between any two.
+
+    Parameters
+    ----------
+    rows
+        Float64 (n, d).
+    labels
+        Group of each row (n,), 0 ... g-1, to start from.
+    within
+        Covariance (d, d) that groups of few rows are drawn towards.
+    few
+        Rows that are too few for a group: such are joined to the nearest one.
+
+    Returns
+    -------
+    :
+        The groups that are left, numbered by falling size.
+    """
+    groups = _Groups(rows, labels, within, few)
+    course, final = {}, None
+    while groups.size > 1:
+        weakest = groups.weakest()
+        course[groups.size] = groups.scores[weakest]
+        if final is None and course[groups.size] >= SURE:
+            final = groups.labels.copy()
+        groups.join(*weakest)
+    if final is None:
+        final = groups.labels
+    order = np.argsort(-np.bincount(final), kind="stable")
+    return Groups(np.argsort(order)[final], course)
+
+
+class _Groups:
+    """Groups with the score of the gap between each two."""
+
+    def __init__(self, rows: F64, labels: Labels, within: F64, few: int) -> None:
+        self._rows, self._within, self._few = rows, within, few
+        self.labels = np.unique(labels, return_inverse=True)[1]
+        self.scores = np.full((self.size, self.size), np.inf)
+        for i in range(self.size):
+            self._score(i, range(i))
+
+    @property
+    def size(self) -> int:
+        return int(self.labels.max()) + 1
+
+    def weakest(self) -> tuple[int, int]:
+        """Find the two groups to be joined next."""
+        i, j = np.unravel_index(np.argmin(self.scores), self.scores.shape)
+        return max(int(i), int(j)), min(int(i), int(j))
+
+    def join(self, i: int, j: int) -> None:
+        """Join group i to group j < i; later ones move up."""
+        self.labels[self.labels == i] = j
+        self.labels[self.labels > i] -= 1
+        self.scores = np.delete(np.delete(self.scores, i, axis=0), i, axis=1)
+        self._score(j, range(self.size))
+
+    def _score(self, i: int, others: Iterable[int]) -> None:
+        for j in others:
+            if j != i:
+                self.scores[i, j] = self.scores[j, i] = self._gap(i, j)
+
+    def _gap(self, i: int, j: int) -> float:
+        one, two = self._rows[self.labels == i], self._rows[self.labels == j]
+        offset = two.mean(axis=0) - one.mean(axis=0)
+        toward = np.linalg.solve((self._scatter(one) + self._scatter(two)) / 2, offset)
+        if min(len(one), len(two)) < self._few:
+            return -1.0 / (1.0 + float(offset @ toward))
+        values = np.concatenate([one, two]) @ toward
+        return gap_between(values, np.arange(len(values)) >= len(one)).strength
+
+    def _scatter(self, rows: F64) -> F64:
+        d = rows.shape[1]
+        centered = rows - rows.mean(axis=0)
+        return np.asarray((centered.T @ centered + (d + 2) * self._within) / (len(rows) + d + 2))

@@ -1,0 +1,99 @@
+"""How many groups with gaps between them some rows hold, whatever clusters an estimator makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.judge._components import FEW, Mixture, Steps, grow
+from clustem.judge._gaps import Groups, joined
+
+F64 = NDArray[np.float64]
+_PLANE = 8
+"""Dimensions up to which each component may have a covariance of its own."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Groups of rows, and the mixture that they were joined from."""
+
+    groups: Groups
+    mixture: Mixture
+
+
+def structure(
+    rows: F64,
+    most: int,
+    *,
+    random_state: int,
+    report: Callable[[float], None] | None = None,
+) -> Structure:
+    """Describe rows (n, d) by normal distributions, and join those without a gap between them.
+
+    Parameters
+    ----------
+    rows
+        Float64 (n, d).
+    most
+        Most components to try.
+    random_state
+        Seed.
+    report
+        Called with the share of work done.
+    """
+    report = report or (lambda _: None)
+    sphered, units = _sphered(rows)
+    tied = grow(
+        Steps(sphered, "tied"),
+        most,
+        units=units,
+        random_state=random_state,
+        report=lambda share: report(0.6 * share),
+    )
+    chosen = min(tied, key=_bic)
+    own = sphered if sphered.shape[1] <= _PLANE else _discriminant(sphered, chosen)
+    if own.shape[1]:
+        here = [Steps(own, "tied").run(one.memberships, 1) for one in [chosen]]
+        units_here = units if own is sphered else np.eye(own.shape[1])
+        full = grow(
+            Steps(own, "full"),
+            min(most, chosen.size + 3),
+            units=units_here,
+            random_state=random_state,
+            known=tied,
+            report=lambda share: report(0.6 + 0.3 * share),
+        )
+        chosen = min([*here, *full], key=_bic)
+        sphered = own
+    groups = joined(sphered, chosen.labels, chosen.within, few=FEW)
+    report(1.0)
+    return Structure(groups, chosen)
+
+
+def _bic(mixture: Mixture) -> float:
+    return mixture.bic
+
+
+def _sphered(rows: F64) -> tuple[F64, F64]:
+    """Turn rows so that their covariance is the unit matrix; return them and what turns them back.
+
+    Directions in which nothing varies are left out.
+    """
+    centered = rows - rows.mean(axis=0)
+    values, vectors = np.linalg.eigh(centered.T @ centered / len(rows))
+    kept = values > 1e-12 * values.max()
+    spread = np.sqrt(values[kept])
+    return centered @ vectors[:, kept] / spread, np.diag(spread)
+
+
+def _discriminant(rows: F64, mixture: Mixture) -> F64:
+    """Coordinates (n, q) that tell the components apart best, with unit covariance within them."""
+    inverse = np.linalg.inv(np.linalg.cholesky(mixture.within))
+    means = (mixture.means - mixture.weights @ mixture.means) @ inverse.T
+    values, vectors = np.linalg.eigh((means.T * mixture.weights) @ means)
+    count = min(mixture.size - 1, _PLANE)
+    out = rows @ inverse.T @ vectors[:, ::-1][:, :count]
+    return np.asarray(out - out.mean(axis=0))
