@@ -60,7 +60,7 @@ class Tracks:
     ...     settings = {"cluster.n_clusters": 2}
     ...     labels = tracks.add(segment(image.signal, "particles", **settings).projection)
     >>> tracks.names, round(float(np.diff(tracks.directions[:, 1])[0]))
-    (('background', 'lattice 1'), 3)
+    (('background', 'lattice 1'), -3)
     """
 
     def __init__(
