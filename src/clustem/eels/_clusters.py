@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.eels._regions import Regions, find_regions, per_cluster
-from clustem.eels._spectra import sample
+from clustem.eels._spectra import aligned_width, energy_of, sample
 
 F64 = NDArray[np.float64]
 _CORE = 2.0
@@ -40,14 +40,14 @@ class ClusterSpectra:
 
 
 def read_clusters(
-    energy: F64, spectra: Mapping[int, F64], k: int, params: Mapping[str, Any]
+    signal: Any, spectra: Mapping[int, F64], k: int, params: Mapping[str, Any]
 ) -> tuple[list[ClusterSpectra], float]:
     """Find the regions of each cluster, and the height of each spectrum's peak.
 
     Parameters
     ----------
-    energy
-        Energy losses (D,) [eV].
+    signal
+        Where they are from.
     spectra
         Intensities (n, D) by number of the cluster.
     k
@@ -60,6 +60,7 @@ def read_clusters(
     clusters, reach
         Spectra without any peak are left out. The core is ``|E| <= reach`` [eV], of all alike.
     """
+    energy = energy_of(signal)
     onsets = per_cluster(params["onset"], k, "onset")
     cutoffs = per_cluster(params["cutoff"], k, "cutoff")
     medians = [np.median(rows, axis=0) for rows in spectra.values()]
@@ -67,6 +68,7 @@ def read_clusters(
         find_regions(
             energy,
             median,
+            width=aligned_width(signal, median, f"cluster {i}"),
             onset=onsets[i],
             cutoff=cutoffs[i],
             one_count=params["one_count"],

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 
-from clustem.eels._spectra import half_maxima
 from clustem.model import InputError
 
 F64 = NDArray[np.float64]
@@ -43,6 +42,7 @@ def find_regions(
     energy: F64,
     median: F64,
     *,
+    width: float,
     onset: float | None,
     cutoff: float | None,
     one_count: float,
@@ -56,6 +56,8 @@ def find_regions(
         Energy losses (D,), evenly spaced [eV].
     median
         Median spectrum (D,).
+    width
+        Full width of its zero-loss peak at half of the maximum [eV].
     onset, cutoff
         What the user says; None to find it.
     one_count
@@ -80,8 +82,6 @@ def find_regions(
     ----------
     Satopää et al., 31st Int. Conf. Distributed Computing Systems Workshops (2011) 166.
     """
-    left, right = half_maxima(energy, median)
-    width = right - left
     log = _Log(energy, median, width=width, one_count=one_count)
     knee = low = None
     if onset is None or cutoff is None:

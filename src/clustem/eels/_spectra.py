@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.compute.energy_loss import electronvolts, find_zero_loss, loss_axis
 from clustem.model import InputError
 
 F64 = NDArray[np.float64]
-_EV = {"ev": 1.0, "kev": 1e3, "": 1.0, "<undefined>": 1.0}
 _SAMPLE = 2000
 """Spectra of a cluster that are looked at, at most."""
 
@@ -28,70 +28,48 @@ def energy_of(signal: Any) -> F64:
     InputError
         If there is another number of signal axes, other units, or no even spacing.
     """
-    axes = signal.axes_manager.signal_axes
-    if len(axes) != 1:
+    axis = loss_axis(signal, "A zero-loss model")
+    return _in_ev(axis) * np.asarray(axis.axis, dtype=np.float64)
+
+
+def aligned_width(signal: Any, spectrum: F64, name: str) -> float:
+    """Return the full width of the zero-loss peak at half of its maximum [eV].
+
+    Parameters
+    ----------
+    signal
+        Whose energy axis counts.
+    spectrum
+        Intensities (D,).
+    name
+        Of the spectrum, for messages.
+
+    Raises
+    ------
+    InputError
+        If there is no zero-loss peak, or farther than its width from 0 eV.
+    """
+    axis = loss_axis(signal, "A zero-loss model")
+    peak = find_zero_loss(axis, spectrum)
+    unit = _in_ev(axis)
+    if abs(peak.position) > peak.fwhm:
         raise InputError(
-            "Energy-loss spectra have one signal axis",
-            got=f"{len(axes)} signal axes",
-            cure="Make the energy the only one: signal.transpose(signal_axes=1).",
+            f"The zero-loss peak of {name} must be at 0 eV",
+            got=f"its highest channel at {unit * peak.position:.4g} eV",
+            cure="Align the spectra first: prepare.align_zero_loss(signal).",
         )
-    axis = axes[0]
-    factor = _EV.get(str(axis.units).strip().lower())
-    if factor is None or (str(axis.units).strip() == "MeV"):
+    return unit * peak.fwhm
+
+
+def _in_ev(axis: Any) -> float:
+    factor = 1.0 if str(axis.units) in ("", "<undefined>") else electronvolts(axis)
+    if factor is None:
         raise InputError(
             "The energy axis must be in eV or keV",
             got=repr(axis.units),
             cure="Set signal.axes_manager[-1].units and scale.",
         )
-    if not axis.is_uniform:
-        raise InputError(
-            "The energy axis must be evenly spaced",
-            got=type(axis).__name__,
-            cure="Interpolate first: signal.interpolate_on_axis(...).",
-        )
-    return factor * np.asarray(axis.axis, dtype=np.float64)
-
-
-def require_zero_loss(energy: F64, mean: F64) -> None:
-    """Refuse spectra whose highest peak is not the zero-loss peak, aligned at 0 eV.
-
-    Parameters
-    ----------
-    energy
-        Energy losses (D,) [eV].
-    mean
-        Mean spectrum (D,).
-    """
-    if not energy[0] < 0 < energy[-1]:
-        raise InputError(
-            "The energy axis must have the zero-loss peak (0 eV) in it",
-            got=f"{energy[0]:g} to {energy[-1]:g} eV",
-            cure="Give the low-loss spectra, recorded together with the zero-loss peak.",
-        )
-    top = int(np.argmax(mean))
-    left, right = half_maxima(energy, mean)
-    if not left <= 0 <= right:
-        raise InputError(
-            "The highest peak must be the zero-loss peak, at 0 eV",
-            got=f"a peak at {energy[top]:.4g} eV",
-            cure="Align the spectra first (prepare.align_zero_loss), or crop off what is higher.",
-        )
-
-
-def half_maxima(energy: F64, spectrum: F64) -> tuple[float, float]:
-    """Where a spectrum falls to half of its maximum, left and right of it [eV]."""
-    top, half = int(np.argmax(spectrum)), float(spectrum.max()) / 2
-    below = np.flatnonzero(spectrum < half)
-    left, right = below[below < top][-1:], below[below > top][:1]
-    ends = []
-    for found, inner, edge in ((left, 1, 0), (right, -1, -1)):
-        if found.size == 0:
-            ends.append(float(energy[edge]))
-            continue
-        i = int(found[0])
-        share = (half - spectrum[i]) / (spectrum[i + inner] - spectrum[i])
-        ends.append(float(energy[i] + share * (energy[i + inner] - energy[i])))
-    return ends[0], ends[1]
+    return factor
 
 
 def label_map(segmentation: Any, shape: tuple[int, ...]) -> NDArray[np.intp]:

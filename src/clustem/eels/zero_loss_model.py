@@ -19,7 +19,7 @@ from clustem.eels._clusters import ClusterSpectra, read_clusters, stand_ins
 from clustem.eels._network import forward, initial, require_torch, train
 from clustem.eels._noise import counting_noise
 from clustem.eels._replicas import Scale, draw, scale_of
-from clustem.eels._spectra import energy_of, label_map, require_zero_loss, sample
+from clustem.eels._spectra import energy_of, label_map, sample
 from clustem.model import InputError, check_parameters
 
 F64 = NDArray[np.float64]
@@ -105,7 +105,8 @@ class ZeroLossModel(BaseEstimator):
     Each replica draws one random spectrum of each cluster and fits one network of 10, 15 and 5 tanh
     units to all of them. Inputs are asinh(E/FWHM) and ln of the cluster's peak intensity, both
     scaled; the output is ln of the zero-loss intensity. In region I (E < E_I) it is compared with
-    ln I in units of the cluster's 68 % spread of ln I, but at least 0.05 (0.2 up to E_0); in region III (from the
+    ln I in units of the cluster's 68 % spread of ln I, but at least 0.05, or 0.2 up to E_0 =
+    (FWHM + E_I)/2, where :func:`clustem.eels.subtract` does not need it; in region III (from the
     largest E_II of all clusters on) it may not exceed one count, in units of 0.8; in between it may
     not rise. Spectra are first scaled to the cluster's typical height of the peak, and region I
     begins at -E_I: what lies farther on the gain side is not modelled.
@@ -199,8 +200,7 @@ class ZeroLossModel(BaseEstimator):
         counts = np.bincount(labels[labels >= 0])
         large = _large_enough(counts, params["min_members"])
         spectra = {int(k): sample(signal, labels, rng, cluster=int(k)) for k in large}
-        require_zero_loss(energy, np.mean([rows.mean(axis=0) for rows in spectra.values()], axis=0))
-        clusters, reach = read_clusters(energy, spectra, len(counts), params)
+        clusters, reach = read_clusters(signal, spectra, len(counts), params)
         self.energy_, self.labels_, self.counts_, self.reach_ = energy, labels, counts, reach
         self.source_ = stand_ins(signal, labels, counts, large=large, rng=rng)
         self._tell_small()

@@ -12,7 +12,10 @@ from clustem.report._sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted, style
 from clustem.report._spectra import ink
 from clustem.report.colors import colors
 
-_LEFT, _RIGHT, _TOP, _BELOW, _GAP = 14.0, 2.0, 7.0, 10.5, 3.0
+_LEFT, _RIGHT, _TOP, _BELOW, _GAP = 14.0, 2.0, 11.5, 10.5, 3.0
+_NAME, _ENERGIES = 4.5, 27.0
+"""Height of a panel's heading, and width of what it says of energies [mm]."""
+
 _HEIGHT = 44.0
 _BAND, _REGION = "#9a9a9a", "#eef0f2"
 
@@ -64,15 +67,17 @@ def zero_loss_plot(model: Any, *, names: Mapping[int, str] | None = None) -> Any
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     width = (DOUBLE - _LEFT - _RIGHT - (columns - 1) * _GAP) / columns
-    sheet = Sheet(DOUBLE, _TOP + rows * (_HEIGHT + _GAP) - _GAP + _BELOW)
+    pitch = _HEIGHT + _GAP + _NAME
+    sheet = Sheet(DOUBLE, _TOP + rows * pitch - _GAP - _NAME + _BELOW)
     limits = _limits(model, shown)
     for i, k in enumerate(shown):
         row, column = divmod(i, columns)
-        place = _LEFT + column * (width + _GAP), _TOP + row * (_HEIGHT + _GAP)
+        place = _LEFT + column * (width + _GAP), _TOP + row * pitch
         ax = sheet.axes(*place, width, _HEIGHT)
         _panel(ax, model, int(k), limits)
         name = (names or {}).get(int(k), f"cluster {k}")
-        sheet.text(place[0] + width - 1.5, place[1] + 3, fitted(name, width * 0.5), ha="right")
+        sheet.box(place[0], place[1] - 3.5, 3.2, 2.4, facecolor=colors(k + 1)[k], edgecolor="none")
+        sheet.text(place[0] + 4.5, place[1] - 2.3, fitted(name, width - 5 - _ENERGIES))
         last = i + columns >= len(shown)
         ax.tick_params(labelleft=column == 0, labelbottom=last)
         if last:
@@ -103,22 +108,22 @@ def _panel(ax: Any, model: Any, k: int, limits: Any) -> None:
     ax.plot(fine, band.median[k], color=INK, lw=0.8)
     ax.set_yscale("log")
     ax.set(xlim=(first, last), ylim=heights)
-    for at, text in ((onset, "I"), (cutoff, "II")):
+    for at in (onset, cutoff):
         ax.axvline(at, color=MUTED, lw=0.6, ls=(0, (4, 2)))
-        ax.annotate(
-            rf"$E_\mathrm{{{text}}}$ {at:.3g}",
-            (at, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(2, -13 if text == "I" else -22),
-            textcoords="offset points",
-            size=SIZE - 1,
-            color=MUTED,
-            ha="left" if at < first + 0.8 * (last - first) else "right",
-        )
+    ax.annotate(
+        rf"$E_\mathrm{{I}}$ {onset:.3g}, $E_\mathrm{{II}}$ {cutoff:.3g} eV",
+        (1, 1),
+        xycoords="axes fraction",
+        xytext=(0, 3.5),
+        textcoords="offset points",
+        size=SIZE - 1,
+        color=MUTED,
+        ha="right",
+    )
 
 
 def _key(sheet: Sheet) -> None:
-    y = 3.0
+    y = 2.8
     sheet.line([_LEFT, _LEFT + 6], [y, y], color="#2f6fae", linewidth=1.0)
     sheet.text(_LEFT + 7.5, y, "median spectrum, in the cluster's color")
     left = _LEFT + 68
