@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -186,9 +187,13 @@ def _nearest(run: Run, last: Any) -> Any:
     fresh = run.partition.estimator
     if last is None or not hasattr(last, "inertia_") or "init" not in fresh.get_params():
         return fresh
+    start = time.perf_counter()
     warm = (
         clone(fresh).set_params(init=last.cluster_centers_, n_init=1).fit(run.partition.table.rows)
     )
+    step = run.history[-1]
+    spent = round(step.seconds + time.perf_counter() - start, 4)
+    run.history[-1] = replace(step, seconds=spent)
     if warm.inertia_ * _BETTER > fresh.inertia_:
         return fresh
     run.partition = Partition.from_estimator(warm, run.partition.table)

@@ -20,6 +20,7 @@ from clustem.reproject.orientations import LatticeDirections, Region, orientatio
 _EDGE, _GAP, _TITLE, _TALLEST, _WHEEL = 1.5, 4.0, 4.5, 110.0, 21.0
 _KEY = 33.0  # what the wheel and its degrees need
 _FILM = 0.93  # grey of background without an image
+_LONGEST = 0.08  # half a bar, as a share of the shorter side
 _ROW = 4.4
 _LINES = 16  # facets and turns that are listed
 _TABLE, _TURNS = 122.0, 8.0  # where the list of turns begins, and its distance from the table
@@ -148,7 +149,7 @@ def _bars(ax: Any, found: LatticeDirections, frame: Frame) -> None:
         if region.pixels < 0.004 * np.prod(frame.shape):
             continue
         row, column, reach = _widest(found.region_map == number, region)
-        length = 0.6 * min(reach, 0.4 * np.sqrt(region.pixels))
+        length = min(0.6 * reach, 0.24 * np.sqrt(region.pixels), _LONGEST * min(frame.shape))
         turned = radians(float(found.directions[region.cluster]))
         x = (column + 0.5 + length * cos(turned) * np.array([-1, 1])) * frame.width
         y = (row + 0.5 + length * sin(turned) * np.array([-1, 1])) * frame.height

@@ -177,7 +177,8 @@ def _plan(projection: Projection) -> _Figures:
             "How far each position belongs to each cluster, from 0 to 1.",
             membership_maps,
         )
-    if "margin" in projection.details:
+    joined = "clusters asked for" in projection.scores  # then distances are to other centers
+    if "margin" in projection.details and not joined:
         yield (
             "margins",
             "How sure",
