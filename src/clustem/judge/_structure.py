@@ -93,7 +93,7 @@ def _discriminant(rows: F64, mixture: Mixture) -> F64:
     """Coordinates (n, q) that tell the components apart best, with unit covariance within them."""
     inverse = np.linalg.inv(np.linalg.cholesky(mixture.within))
     means = (mixture.means - mixture.weights @ mixture.means) @ inverse.T
-    values, vectors = np.linalg.eigh((means.T * mixture.weights) @ means)
+    vectors = np.linalg.eigh((means.T * mixture.weights) @ means)[1]
     count = min(mixture.size - 1, _PLANE)
     out = rows @ inverse.T @ vectors[:, ::-1][:, :count]
     return np.asarray(out - out.mean(axis=0))

@@ -1,0 +1,251 @@
+"""Whether clusters come out again: from other starts, other rows, fewer counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
+
+from clustem.compute.rows import Rows
+from clustem.judge._agreement import agreement
+from clustem.judge._fits import labels_of, refitted
+from clustem.judge._sample import drawn, sampled
+from clustem.judge._thinning import thinned
+from clustem.model import Table, checked
+
+F64 = NDArray[np.float64]
+Labels = NDArray[np.intp]
+By = Literal["reseed", "half", "bootstrap", "thinning"]
+_REAL, _PATTERN = 0.75, 0.6
+_BOTH_HALVES = {"half", "thinning"}
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How clusters come out again.
+
+    Attributes
+    ----------
+    by
+        What was changed from time to time.
+    table
+        The rows.
+    labels
+        The clusters that are judged, int16 (n,), numbered as in a partition.
+    ari, vi
+        Adjusted Rand index and variation of information [bit] of each repeat (r,): of the two
+        halves where the rows or counts were halved, else of the repeat and ``labels``.
+    jaccard
+        For each repeat and cluster (r, k): rows shared with the cluster of the repeat that is
+        most like it, over the rows in either.
+    changes
+        Share of the repeats in which a row is not in the cluster that is matched with its own,
+        (n,); NaN for rows that no repeat labels.
+    """
+
+    by: By
+    table: Table
+    labels: NDArray[np.int16]
+    ari: F64
+    vi: F64
+    jaccard: F64
+    changes: F64
+
+    @property
+    def clusters(self) -> F64:
+        """Mean Jaccard index of each cluster (k,): 0.75 and more is stable, below 0.6 is not."""
+        return self.jaccard.mean(axis=0)
+
+    @property
+    def real(self) -> NDArray[np.bool_]:
+        """Which clusters are stable: a mean Jaccard index of 0.75 or more (k,)."""
+        return self.clusters >= _REAL
+
+    def map(self) -> F64:
+        """Lay ``changes`` out on the scan; NaN where excluded."""
+        return self.table.on_scan(self.changes, fill=np.nan)
+
+    def __str__(self) -> str:
+        """Return one line per cluster."""
+        head = f"by {self.by}: ARI {self.ari.mean():.3f}, VI {self.vi.mean():.3f} bit"
+        words = [
+            "stable" if index >= _REAL else "a pattern" if index >= _PATTERN else "not stable"
+            for index in self.clusters
+        ]
+        sizes = np.bincount(self.labels, minlength=len(words))
+        lines = [
+            f"cluster {i}: {size} rows, Jaccard {index:.3f}, {word}"
+            for i, (size, index, word) in enumerate(zip(sizes, self.clusters, words, strict=True))
+        ]
+        return "\n".join([head, *lines])
+
+
+@checked
+def stability(
+    table: Table,
+    estimator: Any,
+    describe: Callable[[Any], Table] | None = None,
+    *,
+    by: By = "half",
+    repeats: Annotated[int, Ge(1)] = 10,
+    share: Annotated[float, Gt(0), Lt(1)] = 0.5,
+    sample: Annotated[int, Ge(4)] = 16384,
+    random_state: Annotated[int, Ge(0)] = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Stability:
+    """Cluster again and again what should give the same clusters.
+
+    Parameters
+    ----------
+    table
+        Rows (n, D).
+    estimator
+        Unfitted estimator: ``KMeans(4)``.
+    describe
+        Makes the table of a signal, for ``"thinning"``: ``lambda s: pca(spectra(s))``. May be left
+        out if the rows are the counts themselves.
+    by
+        ``"reseed"``: the same rows, other seeds. ``"half"``: two halves of the rows, drawn anew
+        each time, each of which labels all rows. ``"bootstrap"``: as many rows, drawn with
+        repeats. ``"thinning"``: two scans of half the dose from the one there is: every count goes
+        to one or the other by the toss of a coin, which gives independent Poisson counts again.
+    repeats
+        How often.
+    share
+        Share of the counts that thinned copies keep. For less than a half, both copies are drawn
+        alike and share some counts: it foretells what a scan of such a dose would show.
+    sample
+        Rows to fit at most; all rows are labelled.
+    random_state
+        Seed.
+    progress
+        Called with the share of repeats done, 0 ... 1.
+
+    Returns
+    -------
+    :
+        Agreement of each repeat, stability of each cluster and each row.
+
+    Raises
+    ------
+    InputError
+        If fewer than 2 rows differ; for thinning, if the source holds no counts in memory.
+    ParameterError
+        If there are more clusters than rows to fit.
+
+    Notes
+    -----
+    Clusters are compared with those of one fit to all rows (up to ``sample``). Which of them
+    are real: after Hennig, mean Jaccard indices of 0.75 and more are stable, of 0.6 ... 0.75 show a
+    pattern whose border is uncertain, below 0.6 should not be trusted. Stable does not mean
+    separate: a long cloud is cut in the same place every time.
+
+    References
+    ----------
+    C. Hennig, Comput. Stat. Data Anal. 52 (2007) 258. A. Ben-Hur, A. Elisseeff, I. Guyon, Pac.
+    Symp. Biocomput. 7 (2002) 6. A. Neufeld et al., J. Mach. Learn. Res. 25 (2024) 57 (thinning).
+
+    Examples
+    --------
+    >>> from clustem.cluster import KMeans
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rng.normal(size=(90, 2)) + 9 * np.eye(3)[np.arange(90) % 3, :2]
+    >>> found = stability(Table(rows, None, np.zeros(90, bool)), KMeans(3), repeats=3)
+    >>> found.real.tolist(), found.map().shape
+    ([True, True, True], (90,))
+    """
+    rows = Rows.of(table.rows)
+    sampled(table, sample, random_state)  # refuses what cannot be judged
+    numbers = drawn(len(rows), sample, random_state)
+    reference = refitted(estimator, _taken(table, numbers))
+    labels = _numbered(labels_of(reference, table.rows, numbers))
+    random = np.random.default_rng([random_state, 1])
+    pairs = _RUNS[by](table, estimator, describe, numbers, share, random)
+    found: list[tuple[float, float, F64]] = []
+    changed, seen = np.zeros(len(rows)), np.zeros(len(rows))
+    for repeat, copies in zip(range(repeats), pairs, strict=False):
+        ours = [agreement(labels, copy) for copy in copies]
+        both = agreement(copies[0], copies[1]) if by in _BOTH_HALVES else ours[0]
+        found.append((both.ari, both.vi, np.mean([one.jaccard for one in ours], axis=0)))
+        for one, copy in zip(ours, copies, strict=True):
+            changed += ~one.kept & (copy >= 0)
+            seen += copy >= 0
+        if progress is not None:
+            progress((repeat + 1) / repeats)
+    ari, vi, jaccard = (np.array(column) for column in zip(*found, strict=True))
+    changes = np.where(seen > 0, changed / np.maximum(seen, 1), np.nan)
+    return Stability(by, table, labels.astype(np.int16), ari, vi, jaccard, changes)
+
+
+def _taken(table: Table, numbers: Labels) -> Any:
+    """Read some rows; where they are all, return what holds them."""
+    rows = table.rows
+    return rows if len(numbers) == rows.shape[0] else Rows.of(rows).take(numbers)
+
+
+def _numbered(labels: Labels) -> Labels:
+    """Give clusters numbers by falling size, empty ones left out."""
+    inverse = np.unique(labels, return_inverse=True)[1]
+    order = np.argsort(-np.bincount(inverse), kind="stable")
+    return np.argsort(order)[inverse]
+
+
+def _seed(random: np.random.Generator) -> int:
+    return int(random.integers(2**31 - 1))
+
+
+def _reseeded(
+    table: Table, estimator: Any, _: Any, numbers: Labels, __: float, random: np.random.Generator
+) -> Iterator[list[Labels]]:
+    some = _taken(table, numbers)
+    while True:
+        yield [labels_of(refitted(estimator, some, _seed(random)), table.rows, numbers)]
+
+
+def _bootstrapped(
+    table: Table, estimator: Any, _: Any, numbers: Labels, __: float, random: np.random.Generator
+) -> Iterator[list[Labels]]:
+    rows = Rows.of(table.rows)
+    while True:
+        some = np.sort(random.choice(numbers, len(numbers)))
+        yield [labels_of(refitted(estimator, rows.take(some), _seed(random)), table.rows, some)]
+
+
+def _halved(
+    table: Table, estimator: Any, _: Any, numbers: Labels, __: float, random: np.random.Generator
+) -> Iterator[list[Labels]]:
+    rows = Rows.of(table.rows)
+    while True:
+        halves = [np.sort(half) for half in np.array_split(random.permutation(numbers), 2)]
+        fits = [refitted(estimator, rows.take(half), _seed(random)) for half in halves]
+        yield [labels_of(fit, table.rows, half) for fit, half in zip(fits, halves, strict=True)]
+
+
+def _thinned(
+    table: Table,
+    estimator: Any,
+    describe: Any,
+    numbers: Labels,
+    share: float,
+    random: np.random.Generator,
+) -> Iterator[list[Labels]]:
+    while True:
+        copies = []
+        for copy in thinned(table, describe, share, random):
+            used = drawn(copy.rows.shape[0], len(numbers), _seed(random))
+            fit = refitted(estimator, _taken(copy, used))
+            found = labels_of(fit, copy.rows, used)
+            copies.append(copy.on_scan(found, fill=-1).ravel()[table.positions])
+        yield copies
+
+
+_RUNS = {
+    "reseed": _reseeded,
+    "half": _halved,
+    "bootstrap": _bootstrapped,
+    "thinning": _thinned,
+}
