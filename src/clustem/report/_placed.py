@@ -14,6 +14,7 @@ from clustem.report._scan import Frame
 from clustem.report._units import pretty
 
 _OPACITY = 0.5
+_PALE, _LARGER = 0.55, 2.0
 _SHARE = 0.62
 """Diameter of a mark, as a share of the distance to the next one."""
 
@@ -32,7 +33,9 @@ def image_frame(projection: Projection) -> Frame:
     return Frame(projection.details["image"].shape, height, width, units)
 
 
-def draw_placed(ax: Any, projection: Projection, frame: Frame, *, width: float) -> None:
+def draw_placed(
+    ax: Any, projection: Projection, frame: Frame, *, width: float, few: bool = False
+) -> None:
     """Draw the image in grey and each patch on it.
 
     Parameters
@@ -45,14 +48,18 @@ def draw_placed(ax: Any, projection: Projection, frame: Frame, *, width: float) 
         Of the image.
     width
         Width of the axes [mm].
+    few
+        Whether only some patches are shown, which have to be seen: larger, on a pale image.
     """
     image = projection.details["image"]
     low, high = grey_limits(image)
     draw_map(ax, image, frame, cmap="gray", vmin=low, vmax=high)
+    if few:
+        ax.imshow(np.full((1, 1, 4), (1, 1, 1, _PALE)), extent=frame.extent, aspect="auto")
     if projection.mask.ndim == 2:
         _shade(ax, projection, frame)
     else:
-        _mark(ax, projection, frame, width)
+        _mark(ax, projection, frame, width * (_LARGER if few else 1.0))
     left, right, bottom, top = frame.extent
     ax.set(xlim=(left, right), ylim=(bottom, top))
 

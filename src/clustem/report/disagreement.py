@@ -83,9 +83,8 @@ def disagreement(first: Any, second: Any, *, titles: tuple[str, str] = ("Found",
         ax = sheet.axes(left, _EDGE + _TITLE, width, height)
         shown = np.ones(a.shape, dtype=bool) if i < 2 else differ
         if placed:
-            draw_placed(
-                ax, _relabelled(first, np.where(shown, labels, -1), hues), frame, width=width
-            )
+            drawn = _relabelled(first, np.where(shown, labels, -1), hues)
+            draw_placed(ax, drawn, frame, width=width, few=i == 2)
         else:
             draw_map(ax, _painted(labels, hues, shown=shown, labelled=labelled), frame)
     scale_bar(sheet, _EDGE, _EDGE + _TITLE + height, width, frame)
