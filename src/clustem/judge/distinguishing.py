@@ -74,7 +74,8 @@ def distinguishing(
     Parameters
     ----------
     projection
-        Clusters with their centers, spread and counts.
+        Clusters with their centers, spread and counts; ``signal_mask`` in the details hides
+        channels from the marks.
     n
         Number of marks per cluster at most.
     least
@@ -116,6 +117,9 @@ def distinguishing(
     error = np.nan_to_num(np.asarray(projection.spread.data, dtype=np.float64))
     counts = projection.counts.reshape(-1, *[1] * (mean.ndim - 1)).astype(np.float64)
     difference, significance = _differences(mean, error, counts)
+    hidden = projection.details.get("signal_mask")
+    if hidden is not None and np.shape(hidden) == mean.shape[1:]:  # took no part
+        significance[:, np.asarray(hidden, dtype=bool)] = 0
     manager = projection.centers.axes_manager
     axes = [np.asarray(axis.axis) for axis in manager.signal_axes[::-1]]
     marks = []

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustem.model import Projection
 from clustem.report._maps import bare, color_bar
+from clustem.report._marks import outline, outlines
 from clustem.report._palette import palette
 from clustem.report._placed import is_placed
 from clustem.report._scan import Axis, axes_of
@@ -51,8 +52,9 @@ class _Scale:
         return dict(zip(found, _written(found), strict=True))
 
 
-def pattern_grid(projection: Projection) -> Any:
+def pattern_grid(projection: Projection, marks: int) -> Any:
     """Draw each pattern on its grey scales, and its difference from the mean of all rows."""
+    marked = outlines(projection, marks)
     rows_axis, columns_axis = axes_of(projection.centers)[-2:]
     scales = _scales(projection)
     extent = _extent(rows_axis, columns_axis)
@@ -85,6 +87,8 @@ def pattern_grid(projection: Projection) -> Any:
                 scale.images[i], extent=extent, aspect="auto", cmap=scale.cmap, norm=scale.norm
             )
             _outline(ax, hidden, extent)
+            if j == 0:
+                outline(ax, marked[i], extent)
             bare(ax, ink(color), 1.4)
             if i % columns == 0:
                 ax.set_yticks(_ticks(rows_axis, height, wide=False))

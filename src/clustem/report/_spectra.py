@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
 from clustem.model import Projection
+from clustem.report._marks import mark_spectrum, marked_channels
 from clustem.report._palette import palette
 from clustem.report._scan import axes_of, instrument, metadata
 from clustem.report._sheet import DOUBLE, FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
@@ -39,7 +40,7 @@ class _View:
         return _View(self.x[keep], means, errors, self.label, self.quantity)
 
 
-def cascade(projection: Projection, scale: str) -> Any:
+def cascade(projection: Projection, scale: str, marks: int) -> Any:
     """Draw the mean spectra below each other; X-ray lines are labelled above."""
     view = _view(projection)
     lines: list[XrayLine] = []
@@ -53,13 +54,13 @@ def cascade(projection: Projection, scale: str) -> Any:
     row = float(np.clip(130 / k, 9, max(24, 42 / k)))  # the name of the axis needs 42 mm
     width = DOUBLE - _LEFT - _RIGHT
     sheet = Sheet(DOUBLE, band + k * row + _BELOW)
-    _rows(sheet, projection, view, (_LEFT, band, width, row), scale=scale)
+    _rows(sheet, projection, view, (_LEFT, band, width, row), scale=scale, marks=marks)
     if lines:
         _label_lines(sheet, lines, view.x, (_LEFT, band, width, k * row))
     return sheet.figure
 
 
-def cascade_and_log(projection: Projection, scale: str) -> Any:
+def cascade_and_log(projection: Projection, scale: str, marks: int) -> Any:
     """Draw the mean spectra below each other, and beside that all in one on a logarithmic axis."""
     view = _view(projection)
     k = len(view.means)
@@ -69,7 +70,8 @@ def cascade_and_log(projection: Projection, scale: str) -> Any:
     left_width = 92.0
     sheet = Sheet(DOUBLE, _TOP + height + _BELOW)
     tops = _tops(view)
-    _rows(sheet, projection, view, (_LEFT, _TOP, left_width, row), scale=scale, tops=tops)
+    box = (_LEFT, _TOP, left_width, row)
+    _rows(sheet, projection, view, box, scale=scale, marks=marks, tops=tops)
     left = _LEFT + left_width + 17
     ax = sheet.axes(left, _TOP, DOUBLE - _RIGHT - left, height)
     for mean, color in zip(view.means, palette(projection), strict=True):
@@ -145,11 +147,13 @@ def _rows(
     box: tuple[float, float, float, float],
     *,
     scale: str,
+    marks: int,
     tops: NDArray[np.float64] | None = None,
 ) -> None:
     left, top, width, row = box
     k = len(view.means)
     peaks = view.means.max(axis=1) if tops is None else tops
+    channels = marked_channels(projection, marks)
     for i, color in enumerate(palette(projection)):
         ax = sheet.axes(left, top + i * row, width, row)
         mean, error, dark = view.means[i], view.errors[i], ink(color)
@@ -170,6 +174,9 @@ def _rows(
                 linewidth=0.6 if (side, i) in (("top", 0), ("bottom", k - 1)) else 0.3
             )
         _name_row(sheet, projection, i, (left + width, top + i * row + 2.6, width * 0.4))
+        if channels[i]:
+            place = (left + width, top + i * row + 5.9, width * 0.6) if row >= 12 else None
+            mark_spectrum(sheet, ax, channels[i], (view.x, mean, dark), place)
     ax.set_xlabel(view.label)
     sheet.text(2.6, top + k * row / 2, view.quantity, rotation=90, ha="center")
 

@@ -15,6 +15,9 @@ from clustem.report._scan import instrument, metadata
 _SIGNIFICANT = 5.0
 """Standard errors by which a peak must rise above the spectrum beside it."""
 
+_LEAST = 0.1
+"""Weight of the lines that are looked at, relative to the strongest of their shell."""
+
 _GREEK = {"a": "α", "b": "β", "g": "γ", "l": "ℓ", "n": "η", "z": "ζ"}
 _LEADERS = {"Ka", "La", "Ma"}
 
@@ -49,7 +52,7 @@ def visible_lines(
         shown: set[str] = set()
         for line in sorted(_known(element, beam), key=lambda line: -line.weight):
             leads = line.name in _LEADERS
-            if not leads and (line.weight < 0.1 or line.family not in shown):
+            if not leads and (line.weight < _LEAST or line.family not in shown):
                 continue
             width = float(fwhm(line.energy, resolution))
             strength = _stands_out(line.energy, energy, means, errors, width)
@@ -58,6 +61,31 @@ def visible_lines(
                 text = f"{element} {_greek(line.name)}"
                 found.append(XrayLine(text, line.energy, strength * (4 if leads else 1)))
     return _separate(found, resolution)
+
+
+def line_at(signal: Any, position: float, *, units: str) -> str:
+    """Name the line of a listed element that is nearest to an energy; "" if none is that near.
+
+    Parameters
+    ----------
+    signal
+        X-ray spectra; of others there are no lines.
+    position, units
+        The energy, in keV or eV.
+    """
+    if not str(metadata(signal, "Signal.signal_type", "")).startswith("EDS"):
+        return ""
+    kev = position * (1e-3 if units == "eV" else 1.0)
+    beam = float(instrument(signal, "beam_energy") or np.inf)
+    resolution = float(instrument(signal, "Detector.EDS.energy_resolution_MnKa") or 130.0)
+    lines = [
+        (abs(line.energy - kev), f"{element} {_greek(line.name)}")
+        for element in elements_of(signal)
+        for line in _known(element, beam)
+        if line.weight >= _LEAST
+    ]
+    near = min(lines, default=(np.inf, ""))
+    return near[1] if near[0] <= 0.5 * float(fwhm(kev, resolution)) else ""
 
 
 def elements_of(signal: Any) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge
 
 from clustem.model import InputError, Projection, checked
 from clustem.report._fringe_curves import fringe_curves, has_fringes
@@ -17,7 +18,10 @@ from clustem.report._spectra import cascade, cascade_and_log, ink, is_eds, quant
 @checked
 @styled
 def center_plot(
-    projection: Projection, *, scale: Literal["auto", "linear", "sqrt", "log"] = "auto"
+    projection: Projection,
+    *,
+    scale: Literal["auto", "linear", "sqrt", "log"] = "auto",
+    marks: Annotated[int, Ge(0)] = 2,
 ) -> Any:
     """Draw the center of each cluster in the color of the map.
 
@@ -30,6 +34,9 @@ def center_plot(
         Intensity axis of the cascade of spectra; "auto" is the square root for X-rays, which
         gives all counts the same noise, and linear otherwise. Diffraction patterns always show both
         a linear and a logarithmic grey scale, patches of an image only the linear one.
+    marks
+        In how many places at most each center is marked where it differs most from the others
+        (``judge.distinguishing``).
 
     Returns
     -------
@@ -47,7 +54,9 @@ def center_plot(
     beam energy and rise by 5 standard errors above the spectrum beside them in at least one
     cluster. The axis ends after the last of them. Other spectra: a logarithmic view of all of them
     stands beside the cascade; a zero-loss peak is cut off in the linear one. Bands are standard
-    errors of the mean. Lattice fringes: strength against direction, one line per spacing. Dots are
+    errors of the mean. Filled carets point at energies where a cluster has more than the
+    others, hollow ones where it has less; on patterns, solid and dotted lines surround such parts.
+    Lattice fringes: strength against direction, one line per spacing. Dots are
     maxima, the dashed line is the lattice's direction as ``reproject.orientations`` finds it.
 
     Examples
@@ -60,13 +69,13 @@ def center_plot(
     if ndim == 0:
         return _values(projection)
     if ndim == 1 and is_eds(projection.centers):
-        return cascade(projection, "sqrt" if scale == "auto" else scale)
+        return cascade(projection, "sqrt" if scale == "auto" else scale, marks)
     if ndim == 1:
-        return cascade_and_log(projection, "linear" if scale == "auto" else scale)
+        return cascade_and_log(projection, "linear" if scale == "auto" else scale, marks)
     if has_fringes(projection):
         return fringe_curves(projection)
     if ndim == 2:
-        return pattern_grid(projection)
+        return pattern_grid(projection, marks)
     raise InputError(
         "Centers can be drawn if they have up to two axes",
         got=f"{ndim} axes",
