@@ -18,10 +18,11 @@ _PLANE = 8
 
 @dataclass(frozen=True)
 class Structure:
-    """Groups of rows, and the mixture that they were joined from."""
+    """Groups of rows, the mixture that they were joined from, and the best criterion by size."""
 
     groups: Groups
     mixture: Mixture
+    bics: dict[int, float]
 
 
 def structure(
@@ -70,7 +71,7 @@ def structure(
         sphered = own
     groups = joined(sphered, chosen.labels, chosen.within, few=FEW)
     report(1.0)
-    return Structure(groups, chosen)
+    return Structure(groups, chosen, {one.size: one.bic for one in tied})
 
 
 def _bic(mixture: Mixture) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -164,10 +164,11 @@ def stability(
     reference = refitted(estimator, _taken(table, numbers))
     labels = _numbered(labels_of(reference, table.rows, numbers))
     random = np.random.default_rng([random_state, 1])
-    pairs = _RUNS[by](table, estimator, describe, numbers, share, random)
+    job = _Job(table, estimator, describe, numbers, share, random)
     found: list[tuple[float, float, F64]] = []
     changed, seen = np.zeros(len(rows)), np.zeros(len(rows))
-    for repeat, copies in zip(range(repeats), pairs, strict=False):
+    for repeat in range(repeats):
+        copies = _RUNS[by](job)
         ours = [agreement(labels, copy) for copy in copies]
         both = agreement(copies[0], copies[1]) if by in _BOTH_HALVES else ours[0]
         found.append((both.ari, both.vi, np.mean([one.jaccard for one in ours], axis=0)))
@@ -194,53 +195,48 @@ def _numbered(labels: Labels) -> Labels:
     return np.argsort(order)[inverse]
 
 
-def _seed(random: np.random.Generator) -> int:
-    return int(random.integers(2**31 - 1))
+@dataclass(frozen=True)
+class _Job:
+    """What is clustered again: ``numbers`` are the rows that may be fitted."""
+
+    table: Table
+    estimator: Any
+    describe: Callable[[Any], Table] | None
+    numbers: Labels
+    share: float
+    random: np.random.Generator
+
+    def fit(self, rows: Any) -> Any:
+        return refitted(self.estimator, rows, int(self.random.integers(2**31 - 1)))
+
+    def labelled(self, some: Labels) -> Labels:
+        """Label all rows by a fit to some."""
+        fitted = self.fit(_taken(self.table, some))
+        return labels_of(fitted, self.table.rows, some)
 
 
-def _reseeded(
-    table: Table, estimator: Any, _: Any, numbers: Labels, __: float, random: np.random.Generator
-) -> Iterator[list[Labels]]:
-    some = _taken(table, numbers)
-    while True:
-        yield [labels_of(refitted(estimator, some, _seed(random)), table.rows, numbers)]
+def _reseeded(job: _Job) -> list[Labels]:
+    return [job.labelled(job.numbers)]
 
 
-def _bootstrapped(
-    table: Table, estimator: Any, _: Any, numbers: Labels, __: float, random: np.random.Generator
-) -> Iterator[list[Labels]]:
-    rows = Rows.of(table.rows)
-    while True:
-        some = np.sort(random.choice(numbers, len(numbers)))
-        yield [labels_of(refitted(estimator, rows.take(some), _seed(random)), table.rows, some)]
+def _bootstrapped(job: _Job) -> list[Labels]:
+    some = np.sort(job.random.choice(job.numbers, len(job.numbers)))
+    fitted = job.fit(Rows.of(job.table.rows).take(some))
+    return [labels_of(fitted, job.table.rows, some)]
 
 
-def _halved(
-    table: Table, estimator: Any, _: Any, numbers: Labels, __: float, random: np.random.Generator
-) -> Iterator[list[Labels]]:
-    rows = Rows.of(table.rows)
-    while True:
-        halves = [np.sort(half) for half in np.array_split(random.permutation(numbers), 2)]
-        fits = [refitted(estimator, rows.take(half), _seed(random)) for half in halves]
-        yield [labels_of(fit, table.rows, half) for fit, half in zip(fits, halves, strict=True)]
+def _halved(job: _Job) -> list[Labels]:
+    mixed = job.random.permutation(job.numbers)
+    return [job.labelled(np.sort(half)) for half in np.array_split(mixed, 2)]
 
 
-def _thinned(
-    table: Table,
-    estimator: Any,
-    describe: Any,
-    numbers: Labels,
-    share: float,
-    random: np.random.Generator,
-) -> Iterator[list[Labels]]:
-    while True:
-        copies = []
-        for copy in thinned(table, describe, share, random):
-            used = drawn(copy.rows.shape[0], len(numbers), _seed(random))
-            fit = refitted(estimator, _taken(copy, used))
-            found = labels_of(fit, copy.rows, used)
-            copies.append(copy.on_scan(found, fill=-1).ravel()[table.positions])
-        yield copies
+def _thinned(job: _Job) -> list[Labels]:
+    copies = []
+    for copy in thinned(job.table, job.describe, job.share, job.random):
+        used = drawn(copy.rows.shape[0], len(job.numbers), 0)
+        found = labels_of(job.fit(_taken(copy, used)), copy.rows, used)
+        copies.append(copy.on_scan(found, fill=-1).ravel()[job.table.positions])
+    return copies
 
 
 _RUNS = {

@@ -1,0 +1,319 @@
+"""How many clusters there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from clustem.compute.kmeans_sketch import Sketch
+from clustem.compute.rows import Rows
+from clustem.judge._agreement import agreement
+from clustem.judge._fits import refitted, with_few_starts
+from clustem.judge._gaps import SURE
+from clustem.judge._k_choice import KChoice
+from clustem.judge._sample import checked_ks, sampled
+from clustem.judge._structure import Structure, structure
+from clustem.judge.gap import gap
+from clustem.judge.scores import scores
+from clustem.judge.stability import stability
+from clustem.model import Partition, Table, checked
+
+F64 = NDArray[np.float64]
+Make = Callable[[int], Any]
+_BEYOND = 6
+"""Components that are tried beyond the largest k, so that odd shapes can be put together."""
+_REFERENCE_ROWS = 2048
+_VARIES = 0.05
+_NEARLY, _FIRM = 2.3, 5.0
+"""Strength up to which nobody would see a gap, and from which on everybody would."""
+
+
+@checked
+def choose_k(
+    table: Table,
+    make: Make,
+    ks: Iterable[int] = range(1, 11),
+    *,
+    sample: Annotated[int, Ge(50)] = 4096,
+    repeats: Annotated[int, Ge(1)] = 3,
+    n_references: Annotated[int, Ge(2)] = 10,
+    random_state: Annotated[int, Ge(0)] = 0,
+    progress: Callable[[float], None] | None = None,
+) -> KChoice:
+    """Recommend a number of clusters, with all the evidence.
+
+    Parameters
+    ----------
+    table
+        Rows (n, D), possibly not in memory.
+    make
+        Makes an unfitted estimator for k clusters: ``lambda k: KMeans(k)``. Its clusters are
+        scored; the recommendation does not depend on it.
+    ks
+        Numbers of clusters to score and to choose from. Whether there is any structure is
+        always asked, with or without 1 among them.
+    sample
+        Rows to use at most. A cluster should have some 30 rows among them to be seen.
+    repeats
+        Repeats of each test of stability.
+    n_references
+        Reference tables of the gap statistic.
+    random_state
+        Seed.
+    progress
+        Called with the share of work done, 0 ... 1.
+
+    Returns
+    -------
+    :
+        The choice, its reason and how sure it is, and a table of scores over k: those of
+        ``scores``, the ``gap`` statistic along the principal axes and along the features with its
+        error, ``stability`` of halves of the rows and of other seeds (mean ARI), ``weakest gap``
+        and ``mixture BIC``.
+
+    Raises
+    ------
+    InputError
+        If fewer than 2 rows differ, or values are NaN or infinite.
+    ParameterError
+        If a k is no integer from 1 to the number of rows.
+
+    Notes
+    -----
+    Recommended is the number of groups that gaps separate. Rows are described by normal
+    distributions, as many as the Bayesian criterion asks for, with one covariance for all
+    or each its own. Two groups between which no gap lies are joined, weakest gap first, until
+    there is one between any two: an interval, across the line that tells them apart best,
+    that holds surely fewer rows than the intervals on both of its sides (z of 3 or more),
+    at 40 % of their density or less. So neither the shape nor the size of clusters matters, and
+    a cloud however long, skewed or heavy-tailed is one cluster.
+
+    What touches is one group: normal clusters of equal size that are nearer than 3.5 standard
+    deviations, and small ones within 5 of one 50 times as large. Rows count as independent: smooth
+    variation over few, large regions of the scan can look like gaps.
+
+    All evidence comes from ``sample`` rows in at most 64 coordinates (k-means' sketch), which are
+    shared by all k. Cost: reading those rows, then independent of n and D.
+
+    References
+    ----------
+    C. Hennig, Adv. Data Anal. Classif. 4 (2010) 3 (joining components).
+
+    Examples
+    --------
+    >>> from clustem.cluster import KMeans
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rng.normal(size=(400, 2)) + 8 * np.eye(3)[np.arange(400) % 3, :2]
+    >>> found = choose_k(Table(rows, None, np.zeros(400, bool)), KMeans, range(1, 6))
+    >>> found.k, found.confidence, found.structure
+    (3, 'high', True)
+    """
+    report = progress or (lambda _: None)
+    n = int(table.rows.shape[0])
+    ks = checked_ks(ks, n)
+    numbers, rows = sampled(table, sample, random_state)
+    ks = checked_ks(ks, len(rows))
+    space = _Space.of(rows, make, ks)
+    groups = structure(
+        space.points,
+        min(ks[-1] + _BEYOND, len(rows)),
+        random_state=random_state,
+        report=lambda share: report(0.4 * share),
+    )
+    columns, labels = _scored(
+        space, ks, repeats, random_state, lambda share: report(0.4 + 0.4 * share)
+    )
+    columns |= _gap_columns(space, ks, n_references, random_state)
+    columns["weakest gap"] = _column(groups.groups.course, ks)
+    columns["mixture BIC"] = _column(groups.bics, ks)
+    report(1.0)
+    found = _Finding(groups, ks, columns, labels, _intensity_spread(table, numbers))
+    return KChoice(
+        k=found.k,
+        confidence=found.confidence,
+        reason=found.reason,
+        alternatives=found.alternatives,
+        ks=ks,
+        scores=columns,
+        gaps=groups.groups.course,
+        n_rows=n,
+        n_used=len(rows),
+    )
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Rows to fit, their few coordinates (m, d) that distances are measured in, and the maker."""
+
+    table: Table
+    points: F64
+    make: Make
+
+    @classmethod
+    def of(cls, rows: NDArray[Any], make: Make, ks: tuple[int, ...]) -> _Space:
+        largest = make(ks[-1])
+        mask = np.zeros(len(rows), dtype=bool)
+        if not hasattr(largest, "sketch"):
+            points = np.asarray(Sketch(Rows.of(rows), n_clusters=ks[-1]).z, dtype=np.float64)
+            return cls(Table(rows, None, mask), points, make)
+        points = np.asarray(largest.sketch(rows).z, dtype=np.float64)  # masked and normalised
+
+        def plain(k: int) -> Any:
+            estimator = clone(make(k))
+            given = estimator.get_params()
+            done = {name: None for name in ("normalize", "mask") if name in given}
+            return estimator.set_params(**done)
+
+        return cls(Table(points, None, mask), points, plain)
+
+
+def _scored(
+    space: _Space,
+    ks: tuple[int, ...],
+    repeats: int,
+    random_state: int,
+    report: Callable[[float], None],
+) -> tuple[dict[str, F64], dict[int, NDArray[Any]]]:
+    """Score the estimator's clusters at each k; return the labels (m,), too."""
+    found: dict[str, F64] = {}
+    labels = {}
+    points = Table(space.points, None, space.table.mask)
+    for i, k in enumerate(ks):
+        fitted = refitted(space.make(k), space.table.rows)
+        partition = Partition.from_estimator(fitted, points)
+        labels[k] = partition.labels
+        values = dict(scores(points, partition, random_state=random_state))
+        few = with_few_starts(space.make(k))
+        for by, name in (("half", "stability of halves"), ("reseed", "stability of starts")):
+            again = stability(space.table, few, by=by, repeats=repeats, random_state=random_state)
+            values[name] = float(again.ari.mean()) if k > 1 else np.nan
+        for name, value in values.items():
+            found.setdefault(name, np.full(len(ks), np.nan))[i] = value
+        report((i + 1) / len(ks))
+    return found, labels
+
+
+def _gap_columns(
+    space: _Space, ks: tuple[int, ...], n_references: int, random_state: int
+) -> dict[str, F64]:
+    points = Table(space.points, None, space.table.mask)
+    out = {}
+    for reference, name in (("pca", "gap"), ("uniform", "gap, along features")):
+        found = gap(
+            points,
+            None,
+            ks,
+            reference=reference,
+            n_references=n_references,
+            sample=_REFERENCE_ROWS,
+            random_state=random_state,
+        )
+        out |= {name: found.gap, f"{name}: error": found.error}
+    return out
+
+
+def _column(values: Mapping[int, float], ks: tuple[int, ...]) -> F64:
+    return np.array([values.get(k, np.nan) for k in ks])
+
+
+def _intensity_spread(table: Table, numbers: NDArray[np.intp]) -> float:
+    """Relative spread of the total intensity of the source over rows, counting noise left out."""
+    source = table.source
+    manager = getattr(source, "axes_manager", None)
+    if manager is None or manager.navigation_shape[::-1] != table.shape:
+        return 0.0
+    positions = table.positions[numbers[: 2 * _REFERENCE_ROWS]]
+    raw = Rows(source.data, row_ndim=manager.signal_dimension).take(positions)
+    totals = raw.sum(axis=1, dtype=np.float64)
+    mean = float(totals.mean())
+    if not mean > 0:
+        return 0.0
+    counted = 1 / mean if raw.dtype.kind in "bui" else 0.0
+    return float(np.sqrt(max(totals.var() / mean**2 - counted, 0.0)))
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What the evidence says."""
+
+    found: Structure
+    ks: tuple[int, ...]
+    columns: Mapping[str, F64]
+    labels: Mapping[int, NDArray[Any]]
+    spread: float
+
+    @property
+    def groups(self) -> int:
+        return self.found.groups.size
+
+    @property
+    def k(self) -> int:
+        if self.groups == 1:
+            return 1
+        return min((k for k in self.ks), key=lambda k: (abs(k - self.groups), k))
+
+    @property
+    def agreement(self) -> float:
+        """Adjusted Rand index of the estimator's clusters and the groups."""
+        labels = self.labels.get(self.k)
+        return 1.0 if labels is None else agreement(self.found.groups.labels, labels).ari
+
+    @property
+    def weakest(self) -> float:
+        """Strength of the weakest gap that counted."""
+        return self.found.groups.course.get(self.groups, 0.0)
+
+    @property
+    def next(self) -> float:
+        """Strength of the strongest gap that did not count."""
+        return self.found.groups.course.get(self.groups + 1, 0.0)
+
+    @property
+    def stable(self) -> float:
+        if self.k not in self.ks or self.k == 1:
+            return 1.0
+        return float(self.columns["stability of halves"][self.ks.index(self.k)])
+
+    @property
+    def confidence(self) -> Literal["low", "medium", "high"]:
+        if self.k != self.groups or self.next > 0.9 * SURE or len(self.found.groups.labels) < 100:
+            return "low"
+        if self.groups > 1 and (self.weakest < 1.15 * SURE or self.agreement < 0.5):
+            return "low"
+        firm = self.groups == 1 or self.weakest >= _FIRM
+        same = self.agreement > 0.9 and self.stable > 0.8
+        return "high" if firm and self.next <= _NEARLY and same else "medium"
+
+    @property
+    def alternatives(self) -> tuple[int, ...]:
+        """Numbers of groups whose weakest gap is neither clearly open nor clearly closed."""
+        course = self.found.groups.course
+        more = [k for k in self.ks if k > self.k and course.get(k, 0.0) > _NEARLY]
+        fewer = [
+            k for k in self.ks if 1 < k < self.k and self.weakest < _FIRM <= course.get(k, 0.0)
+        ]
+        near = sorted([*more, *fewer[-1:]], key=lambda k: abs(k - self.k))
+        return tuple(near[:3])
+
+    @property
+    def reason(self) -> str:
+        if self.groups == 1:
+            beyond = ""
+            if self.spread > _VARIES:
+                beyond = f" beyond intensity, which varies by {100 * self.spread:.0f} %"
+            return f"no structure{beyond}: nowhere in the cloud of rows lies a gap"
+        several = f"{self.groups} groups have a gap between any two of them"
+        if self.k != self.groups:
+            return f"{several}, which is not among the numbers tried: the nearest is taken"
+        strength = f"the weakest has strength {self.weakest:.1f}, 3 makes a gap"
+        if self.agreement > 0.9:
+            same = "the estimator finds the same groups"
+        else:
+            same = f"but the estimator's clusters differ from them (ARI {self.agreement:.2f})"
+        return f"{several} ({strength}), none within; {same}"
