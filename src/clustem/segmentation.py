@@ -296,7 +296,8 @@ class Segmentation:
         force
             Whether an earlier result there is replaced.
         beside
-            Other results on the same scan, by title: the report shows their maps, too.
+            Other results on the same scan, by title: the report shows their maps, too, in
+            the colors of this one.
         truth, truth_names
             Labels that are known to be right, of the map's shape, negative where there are none,
             and their names: the report shows the confusion matrix and where the map is wrong.
@@ -315,7 +316,10 @@ class Segmentation:
         -----
         Written to a sibling folder that is renamed at the end, so there is never half a result.
         """
-        others = {title: other.projection for title, other in (beside or {}).items()}
+        others = {
+            title: replace(other.projection, colors=colors_of(other.projection, self.projection))
+            for title, other in (beside or {}).items()
+        }
         return save_result(
             self.projection,
             folder,

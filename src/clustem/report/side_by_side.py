@@ -15,7 +15,7 @@ _EDGE, _GAP, _TITLE, _TALLEST, _WIDEST = 1.5, 4.0, 5.0, 200.0, 85.0
 
 @styled
 def side_by_side(projections: Mapping[str, Projection]) -> Any:
-    """Draw the maps of several results, each in its own colors.
+    """Draw the maps of several results, each in the colors that it has.
 
     Parameters
     ----------

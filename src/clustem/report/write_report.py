@@ -130,25 +130,12 @@ def write_report(
 def _plan(projection: Projection) -> _Figures:
     """Name, heading, caption and function of each figure that the projection can fill."""
     soft = projection.memberships is not None
-    placed = is_placed(projection)
-    if placed:
-        yield (
-            "image_map",
-            "Clusters on the image",
-            "Each patch in the color of its cluster, where its middle lies in the image.",
-            image_map,
-        )
-    if placed and projection.points.shape[1] > 1:
-        yield (
-            "ellipses",
-            "Plane of the first two features",
-            "Every patch is a dot; ellipses hold 50 % and 95 % of a normal distribution each.",
-            ellipses,
-        )
-    if placed and projection.mask.ndim == 1:  # a strip of atom columns in a row tells nothing
-        yield "centers", "What the clusters are made of", _center_caption(projection), center_plot
-        yield from _data_space(projection)
-        return
+    if is_placed(projection):
+        yield from _on_image(projection)
+        if projection.mask.ndim == 1:  # a strip of atom columns in a row tells nothing
+            yield _centers(projection)
+            yield from _data_space(projection)
+            return
     yield (
         "phase_map",
         "Map of the clusters",
@@ -169,7 +156,7 @@ def _plan(projection: Projection) -> _Figures:
             ),
             orientation_map,
         )
-    yield "centers", "What the clusters are made of", _center_caption(projection), center_plot
+    yield _centers(projection)
     if soft:
         yield (
             "memberships",
@@ -197,6 +184,28 @@ def _plan(projection: Projection) -> _Figures:
             + (", and the largest membership of each position." if soft else "."),
             unassigned_map,
         )
+
+
+def _on_image(projection: Projection) -> _Figures:
+    """Figures of the patches of an image."""
+    yield (
+        "image_map",
+        "Clusters on the image",
+        "Each patch in the color of its cluster, where its middle lies in the image.",
+        image_map,
+    )
+    if projection.points.shape[1] > 1:
+        yield (
+            "ellipses",
+            "Plane of the first two features",
+            "Every patch is a dot; ellipses hold 50 % and 95 % of a normal distribution each.",
+            ellipses,
+        )
+
+
+def _centers(projection: Projection) -> tuple[str, str, str, Callable[..., Any]]:
+    caption = _center_caption(projection)
+    return "centers", "What the clusters are made of", caption, center_plot
 
 
 def _data_space(projection: Projection) -> _Figures:
@@ -256,7 +265,7 @@ def _comparison(beside: Mapping[str, Projection]) -> _Figures:
         yield (
             "side_by_side",
             "Other results on this scan",
-            "Each map has colors of its own.",
+            "Clusters that overlap most have the same color.",
             lambda projection: side_by_side({"this result": projection, **beside}),
         )
 
