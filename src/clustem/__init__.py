@@ -2,7 +2,7 @@
 
 ``clustem.segment(signal_or_path, recipe)`` does the whole journey; each room's functions and
 estimators also work on their own: ``clustem.prepare``, ``describe``, ``reduce``, ``cluster``,
-``judge``, ``reproject``, ``report``, ``samples``.
+``judge``, ``reproject``, ``eels``, ``report``, ``samples``.
 """
 
 from importlib import import_module
@@ -36,7 +36,7 @@ _HOME = {
     "views": "clustem.recipes",
 }
 _ROOMS = ("cluster", "describe", "judge", "prepare", "recipes", "reduce", "report", "reproject")
-_ROOMS += ("samples",)
+_ROOMS += ("eels", "samples")
 
 
 def __getattr__(name: str) -> object:
