@@ -10,6 +10,7 @@ from clustem import prepare
 from clustem.model import InputError
 from clustem.samples.diffraction import diffraction
 from clustem.samples.eds import eds
+from clustem.samples.eels import eels
 
 KINDS = {"geometry", "values", "scan mask", "signal mask"}
 SETTINGS = {
@@ -17,8 +18,15 @@ SETTINGS = {
     "rebin": {"scan": 2, "channels": 4},
     "pixel_size": {"width": "17.6 µm", "pixels": 1024, "tilt": 52},
     "pool": {"d": 3},
+    "normalize": {"level": "mean"},
+    "remove_background": {"window": (405.0, 450.0)},
 }
 PATTERNS = {"beam_mask", "beam_shift", "bad_pixels"}
+KINDS_OF_SCAN = dict.fromkeys(PATTERNS, "patterns") | {
+    "align_zero_loss": "losses",
+    "nonnegative": "losses",
+    "remove_background": "edges",
+}
 
 
 def kind_of(entry):
@@ -34,11 +42,13 @@ every_step = pytest.mark.parametrize("entry", STEPS, ids=lambda entry: entry.nam
 def scans():
     spectra = eds(shape=(18, 21)).signal
     patterns = diffraction(shape=(8, 9)).signal
-    return {"spectra": spectra, "patterns": patterns}
+    losses = eels(shape=(9, 8)).signal
+    edges = eels(kind="core", shape=(9, 8)).signal.inav[:6]  # without the vacuum
+    return {"spectra": spectra, "patterns": patterns, "losses": losses, "edges": edges}
 
 
 def scan_for(entry, scans):
-    return scans["patterns" if entry.name in PATTERNS else "spectra"]
+    return scans[KINDS_OF_SCAN.get(entry.name, "spectra")]
 
 
 def run(entry, signal, **more):

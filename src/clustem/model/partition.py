@@ -68,8 +68,9 @@ class Partition:
         table
             The table it was fitted on.
         by
-            One value per row (n,): clusters are numbered by falling median of it
-            (EELS: the total intensity). By falling number of rows if None.
+            One value per row (n,): clusters are numbered by falling median of it. If None: of the
+            column that the table's details name as ``numbered_by`` (EELS: the total intensity);
+            by falling number of rows if there is none.
         history
             History of the table and the clustering step.
 
@@ -82,6 +83,7 @@ class Partition:
         given = getattr(estimator, "memberships_", None)
         centers = getattr(estimator, "cluster_centers_", None)
         k = len(centers) if centers is not None else int(raw.max()) + 1
+        by = _named_column(table) if by is None else by
         if by is None:
             rank = np.bincount(raw, minlength=k).astype(np.float64)
         else:
@@ -100,6 +102,15 @@ def falling_order(rank: NDArray[Any]) -> NDArray[np.intp]:
     return np.argsort(-np.asarray(rank, dtype=np.float64), kind="stable")
 
 
+def _named_column(table: Table) -> NDArray[Any] | None:
+    """Return the column that clusters are numbered by, if the table still has it."""
+    name = table.details.get("numbered_by")
+    if name not in table.features:
+        return None
+    column: NDArray[Any] = np.asarray(table.rows)[:, table.features.index(name)]
+    return column
+
+
 def _scores(estimator: Any) -> dict[str, float]:
     names = {
         "inertia_": "inertia",
@@ -107,6 +118,10 @@ def _scores(estimator: Any) -> dict[str, float]:
         "n_iter_": "iterations",
         "converged_": "converged",
         "certified_": "certified",
+        "cost_": "cost",
+        "optimal_": "optimal",
+        "gap_bound_": "gap to the optimum at most",
+        "agreement_": "agreement with p = 1",
     }
     return {
         name: float(getattr(estimator, attribute))

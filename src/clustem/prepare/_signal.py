@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from clustem.model import InputError
 
+NET = "Signal.background_removed"
+"""Where the metadata of a signal say that it is net of a background."""
+
 
 def scan_shape(signal: Any) -> tuple[int, ...]:
     """Shape of the scan in array order: (rows, columns), (positions,) or ()."""

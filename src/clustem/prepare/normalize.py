@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.compute import Rows
-from clustem.model import InputError, SignalMask, Values, checked
+from clustem.model import InputError, ScanMask, SignalMask, Values, checked
 from clustem.prepare._signal import fitting_mask, require_numbers, scan_shape, with_data
 
 Scale = Literal["sum", "max", "l2", "zscore"]
@@ -19,6 +19,8 @@ def normalize(
     signal: Any,
     *,
     by: Scale = "sum",
+    level: Literal["one", "mean"] = "one",
+    mask: ScanMask | None = None,
     signal_mask: SignalMask | None = None,
 ) -> Values:
     """Divide each spectrum or pattern by its sum, maximum or norm, or standardise it.
@@ -30,6 +32,12 @@ def normalize(
     by
         ``"sum"`` of the magnitudes, ``"max"`` of the magnitudes, ``"l2"``: Euclidean norm,
         ``"zscore"``: subtract the mean and divide by the standard deviation.
+    level
+        What sum, maximum or norm becomes: ``"one"``, or the ``"mean"`` of all of them, so that
+        values stay as large as the counts they come from, and their noise nearly that of counts.
+        Does not apply to ``"zscore"``.
+    mask
+        Boolean, shape of the scan, True = excluded: does not count in that mean.
     signal_mask
         Boolean, shape of one spectrum or pattern, True = excluded: does not count in the sum,
         maximum or norm. With the transmitted beam excluded, faint spots set the scale.
@@ -69,7 +77,11 @@ def normalize(
         )
     keep = np.flatnonzero(~excluded) if excluded.any() else None
     lazy = hasattr(signal.data, "dask")
-    return with_data(signal, (_lazily if lazy else _at_once)(signal.data, len(inner), keep, by))
+    found = (_lazily if lazy else _at_once)(signal.data, len(inner), keep, by)
+    if level == "mean" and by != "zscore":
+        left_out = fitting_mask(mask, scan, "scan")
+        found = found * np.float32(_mean_size(signal.data, len(inner), keep, by, left_out))
+    return with_data(signal, found)
 
 
 def _at_once(data: NDArray[Any], inner: int, keep: NDArray[np.intp] | None, by: str) -> Any:
@@ -97,16 +109,45 @@ def _lazily(data: Any, inner: int, keep: NDArray[np.intp] | None, by: str) -> An
     return whole.map_blocks(one, dtype=np.float32, meta=np.empty((0,) * data.ndim, np.float32))
 
 
+def _mean_size(
+    data: Any,
+    inner: int,
+    keep: NDArray[np.intp] | None,
+    by: str,
+    left_out: NDArray[np.bool_],
+) -> float:
+    """Mean sum, maximum or norm of the positions that are left in."""
+    if left_out.all():
+        return 1.0
+    rows = Rows(
+        data if data.ndim > inner else data[np.newaxis],
+        row_ndim=inner,
+        mask=left_out if left_out.any() else None,
+    )
+    total = 0.0
+    for _, part in rows.map(lambda block, _: float(_sizes(_counted(block, keep), by).sum())):
+        total += part
+    return total / len(rows)
+
+
+def _counted(block: NDArray[Any], keep: NDArray[np.intp] | None) -> NDArray[np.float64]:
+    return (block if keep is None else block[:, keep]).astype(np.float64)
+
+
+def _sizes(counted: NDArray[np.float64], by: str) -> NDArray[np.float64]:
+    if by == "sum":
+        return np.abs(counted).sum(axis=1)
+    if by == "max":
+        return np.abs(counted).max(axis=1)
+    return np.sqrt(np.einsum("ij,ij->i", counted, counted))
+
+
 def _scaled(block: NDArray[Any], keep: NDArray[np.intp] | None, by: str) -> NDArray[np.float32]:
     """Scale rows (n, D); ``keep`` lists the values that set the scale."""
     x = block.astype(np.float64)
     counted = x if keep is None else x[:, keep]
-    if by == "sum":
-        size = np.abs(counted).sum(axis=1)
-    elif by == "max":
-        size = np.abs(counted).max(axis=1)
-    elif by == "l2":
-        size = np.sqrt(np.einsum("ij,ij->i", counted, counted))
+    if by != "zscore":
+        size = _sizes(counted, by)
     else:
         mean = counted.mean(axis=1)
         size = counted.std(axis=1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
 
+from clustem.compute import Rows
 from clustem.model import ScanMask, checked
 from clustem.prepare._signal import require_numbers, require_scan
 
@@ -16,6 +18,7 @@ def vacuum(
     signal: Any,
     *,
     threshold: Annotated[float, Ge(0)] = 1.0,
+    share: Annotated[float, Gt(0), Lt(1)] | None = None,
     closing: bool = True,
     opening: bool = True,
 ) -> ScanMask:
@@ -28,6 +31,9 @@ def vacuum(
     threshold
         Largest value of a spectrum or pattern that still is vacuum, in the signal's own unit
         [counts].
+    share
+        If given, vacuum is instead where the total is no more than this share of that of bright
+        positions (the 95th percentile). Where all are alike, nothing is masked.
     closing
         Fill gaps of the mask that are smaller than its 4-neighbourhood.
     opening
@@ -45,8 +51,9 @@ def vacuum(
 
     Notes
     -----
-    TEM-EDS signals are sent to eXSpy's ``vacuum_mask``; the same rule holds for all others. It
-    cannot find the vacuum of low-loss EELS, where the zero-loss peak is brightest outside.
+    Without a share, TEM-EDS signals are sent to eXSpy's ``vacuum_mask``; the same rule holds for
+    all others. Neither rule finds the vacuum of low-loss EELS, where the zero-loss peak is
+    brightest outside.
 
     Examples
     --------
@@ -58,6 +65,11 @@ def vacuum(
     """
     require_scan(signal, "A vacuum mask", cure="Give a spectrum image or a scan of patterns.")
     require_numbers(signal, "A vacuum mask")
+    if share is not None:
+        totals = _totals(signal)
+        return _cleaned(
+            totals <= share * np.percentile(totals, 95), closing=closing, opening=opening
+        )
     if hasattr(signal, "vacuum_mask"):
         found = signal.vacuum_mask(threshold=threshold, closing=closing, opening=opening)
         return np.array(found.data, dtype=bool)
@@ -65,10 +77,23 @@ def vacuum(
 
 
 def _by_largest(signal: Any, threshold: float, *, closing: bool, opening: bool) -> ScanMask:
-    from scipy.ndimage import binary_dilation, binary_erosion  # noqa: PLC0415  # 0.1 s
-
     inner = tuple(range(signal.axes_manager.navigation_dimension, signal.data.ndim))
     mask = np.asarray(signal.data.max(axis=inner) <= threshold)
+    return _cleaned(mask, closing=closing, opening=opening)
+
+
+def _totals(signal: Any) -> NDArray[np.float64]:
+    scan = signal.axes_manager.navigation_dimension
+    rows = Rows(signal.data, row_ndim=signal.data.ndim - scan)
+    totals = np.empty(len(rows))
+    for where, part in rows.map(lambda block, _: block.sum(axis=1, dtype=np.float64)):
+        totals[where] = part
+    return totals.reshape(signal.data.shape[:scan])
+
+
+def _cleaned(mask: ScanMask, *, closing: bool, opening: bool) -> ScanMask:
+    from scipy.ndimage import binary_dilation, binary_erosion  # noqa: PLC0415  # 0.1 s
+
     if closing:
         mask = binary_erosion(binary_dilation(mask, border_value=0), border_value=1)
     if opening:

@@ -41,6 +41,9 @@ class Recipe:
     edits
         What is changed in the result afterwards, in order: each with its name as ``do``, and
         its parameters (``[[edit]]`` in TOML).
+    reaches
+        A value that the signal axis must reach for the recipe to fit: 0 where it needs the
+        zero-loss peak. None if any axis does.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Recipe:
     data: str
     steps: Mapping[tuple[str, str], Mapping[str, Any]]
     edits: tuple[Mapping[str, Any], ...] = ()
+    reaches: float | None = None
 
     @classmethod
     def names(cls) -> list[str]:
@@ -111,7 +115,7 @@ class Recipe:
                 )
             for step, params in found.items():
                 steps[room, step] = _checked(_entry(room, step), params)
-        known = {"name", "title", "signal", "data"}
+        known = {"name", "title", "signal", "data", "reaches"}
         for key in head:
             if key not in known:
                 raise UnknownNameError.among("key of [recipe]", key, known)
@@ -122,6 +126,7 @@ class Recipe:
             str(head.get("data", "")),
             _ordered(steps),
             edits,
+            None if head.get("reaches") is None else float(head["reaches"]),
         )
 
     @classmethod
@@ -134,7 +139,9 @@ class Recipe:
         found = [
             recipe
             for recipe in map(cls.named, cls.names())
-            if kind.startswith(recipe.signal) and recipe.data in {"", data}
+            if kind.startswith(recipe.signal)
+            and recipe.data in {"", data}
+            and _reached(recipe.reaches, manager)
         ]
         return [recipe.name for recipe in sorted(found, key=lambda recipe: -len(recipe.signal))]
 
@@ -145,6 +152,7 @@ class Recipe:
     def to_toml(self) -> str:
         """Write the recipe as TOML; :meth:`from_toml` reads it back the same."""
         head = {"name": self.name, "title": self.title, "signal": self.signal, "data": self.data}
+        head |= {} if self.reaches is None else {"reaches": self.reaches}
         tables = [("recipe", head)]
         tables += [(f"{room}.{step}", params) for (room, step), params in self.steps.items()]
         written = [table(name, values) for name, values in tables]
@@ -197,6 +205,14 @@ class Recipe:
                 entry = _entry(*key)
                 steps.setdefault(key, {}).update(_checked(entry, {param: value}))
         return replace(self, steps=_ordered(steps), edits=edits)
+
+
+def _reached(value: float | None, manager: Any) -> bool:
+    """Whether a value lies on the only signal axis."""
+    if value is None:
+        return True
+    axis = manager.signal_axes[0].axis
+    return bool(axis.min() <= value <= axis.max())
 
 
 def _folder() -> Any:
