@@ -42,7 +42,7 @@ def read_for(
         raise InputError(
             f"The recipe {recipe.name} takes one image",
             got=f"a stack of {n}",
-            cure="Segment all of them: clustem.segment_movie(...)."
+            cure="Segment all of them: clustem run FILE, or clustem.segment_movie(...)."
             if movie
             else "Save one of them to a file of its own: signal.inav[0].save(...).",
         )
