@@ -97,17 +97,36 @@ class Segmentation:
             shape.
         """
         raw, mask = self._raw(source), self.projection.mask
-        if cluster != -1:
-            check_clusters(self.projection, [cluster])
-        chosen = self.projection.unassigned if cluster == -1 else self.labels.data == cluster
-        if not chosen.any():
-            raise InputError(
-                f"Cluster {cluster} must have members", got=0, cure="Lower the threshold."
-            )
+        chosen = self._chosen(cluster)
         data = raw.data.reshape(mask.size, *raw.data.shape[mask.ndim :])[np.flatnonzero(chosen)]
         axes = [{"name": "member", "size": len(data), "navigate": True}]
         axes += [axis.get_axis_dictionary() for axis in raw.axes_manager._axes[mask.ndim :]]
         return raw.__class__(data, axes=axes, metadata=raw.metadata.as_dictionary())
+
+    def spectral_image(self, cluster: int, *, source: Any = None) -> Any:
+        """Take the raw scan with zeros wherever another cluster is, or none.
+
+        Parameters
+        ----------
+        cluster
+            As for :meth:`members`.
+        source
+            As for :meth:`members`.
+
+        Returns
+        -------
+        :
+            Signal of the source's shape, type and axes, lazy if the source is.
+
+        Raises
+        ------
+        InputError
+            As for :meth:`members`.
+        """
+        raw, chosen = self._raw(source), self._chosen(cluster)
+        inner = (1,) * (raw.data.ndim - chosen.ndim)
+        data = np.where(chosen.reshape(*chosen.shape, *inner), raw.data, raw.data.dtype.type(0))
+        return raw._deepcopy_with_new_data(data)  # HyperSpy's way
 
     def relabel(self, names: Mapping[int, str]) -> Segmentation:
         """Give clusters names, which figures and files then show.
@@ -355,6 +374,17 @@ class Segmentation:
         if source is None:
             return self
         return replace(self, projection=replace(self.projection, source=self._raw(source)))
+
+    def _chosen(self, cluster: int) -> Any:
+        """Where a cluster is, or the unassigned positions for -1; boolean, shape of the scan."""
+        if cluster != -1:
+            check_clusters(self.projection, [cluster])
+        chosen = self.projection.unassigned if cluster == -1 else self.labels.data == cluster
+        if not chosen.any():
+            raise InputError(
+                f"Cluster {cluster} must have members", got=0, cure="Lower the threshold."
+            )
+        return chosen
 
     def _raw(self, source: Any) -> Any:
         """Return the raw signal, given or kept."""

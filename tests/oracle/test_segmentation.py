@@ -102,6 +102,22 @@ def test_members_are_the_raw_spectra(result):
         result.members(9)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_spectral_image_is_zero_elsewhere(result, lazy):
+    source = result.source.as_lazy() if lazy else result.source
+    inside = result.labels.data == 1
+    found = result.spectral_image(1, source=source)
+    assert found._lazy == lazy
+    assert found.data.dtype == source.data.dtype
+    assert str(found.axes_manager) == str(source.axes_manager)
+    data = np.asarray(found.data)
+    np.testing.assert_array_equal(data[inside], result.source.data[inside])
+    assert not data[~inside].any()
+    assert result.source.data[~inside].any()
+    with pytest.raises(UnknownNameError):
+        result.spectral_image(9)
+
+
 def test_merge_is_what_one_cluster_would_have_been(result):
     merged = result.merge([1, 3])
     together = np.isin(result.labels.data, [1, 3])
