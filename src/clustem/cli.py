@@ -234,6 +234,51 @@ def recipes(
             typer.echo(f"  {parameter.name:18} {parameter.description}; {default}")
 
 
+@app.command()
+def serve(
+    source: Annotated[
+        Path | None, typer.Argument(help="A file to begin with.", metavar="INPUT")
+    ] = None,
+    *,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder whose files may be opened and where results are saved "
+            "(default: that of INPUT, else the current one).",
+            metavar="DIR",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's demands a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 5006,
+    token: Annotated[
+        str | None,
+        typer.Option(help="Token that a browser must show; made and printed where one is needed."),
+    ] = None,
+    max_upload: Annotated[float, typer.Option(help="Largest upload [GB].", min=0)] = 2.0,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="One more name of the page, host:port, behind a proxy.", metavar="NAME"),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = False,
+) -> None:
+    """Open the explorer in the browser."""
+    from clustem.app.serve import serve as serve_explorer  # noqa: PLC0415  # --help stays fast
+
+    serve_explorer(
+        source,
+        root=root,
+        host=host,
+        port=port,
+        token=token,
+        max_upload=max_upload,
+        origins=tuple(origin or ()),
+        show=show,
+        say=typer.echo,
+    )
+
+
 def main() -> None:
     """Run the command line: exit 0 if fine, 2 for wrong use or bad input, 130 for Ctrl-C."""
     status = 130
@@ -270,9 +315,8 @@ def _stop(message: str, status: int) -> None:
 
 def _parsed(settings: list[str] | None, k: int | None) -> dict[str, Any]:
     """Split ``name=value``; values are TOML where they can be, else text."""
-    import tomllib  # noqa: PLC0415  # --help stays fast
-
-    from clustem.model import ParameterError  # noqa: PLC0415
+    from clustem.model import ParameterError  # noqa: PLC0415  # --help stays fast
+    from clustem.recipes._values import from_text  # noqa: PLC0415
 
     found: dict[str, Any] = {}
     for setting in settings or ():
@@ -283,11 +327,7 @@ def _parsed(settings: list[str] | None, k: int | None) -> dict[str, Any]:
                 got=setting,
                 cure="For example cluster.n_clusters=4.",
             )
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        found[name.strip()] = value
+        found[name.strip()] = from_text(text)
     if k is not None:
         found["cluster.n_clusters"] = k
     return found

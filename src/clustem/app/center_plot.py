@@ -1,0 +1,248 @@
+"""Centers of all clusters, and their memberships, in the colors of the map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import param
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    LabelSet,
+    LinearColorMapper,
+    MultiLine,
+    Range1d,
+)
+from bokeh.palettes import Cividis256
+from numpy.typing import NDArray
+
+from clustem.app.paint import hex_colors
+from clustem.app.plots import FONT, Looks, powers
+from clustem.app.state import Explorer
+from clustem.model import Projection
+from clustem.report._units import with_units
+
+_GAP = 0.08
+
+
+class SpectraPlot(param.Parameterized):
+    """Cascade of the centers, each with its own zero, with the X-ray lines that they show.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    looks
+        Makes the figure.
+    """
+
+    log = param.Boolean(default=False)
+
+    def __init__(self, explorer: Explorer, looks: Looks) -> None:
+        super().__init__()
+        self._explorer = explorer
+        made = self.figure = looks.figure(
+            x_range=Range1d(0, 1), y_range=Range1d(0, 1), name="centers"
+        )
+        self._lines = ColumnDataSource({"xs": [], "ys": [], "color": []})
+        made.add_glyph(self._lines, MultiLine(xs="xs", ys="ys", line_color="color", line_width=1.5))
+        self._zeros = ColumnDataSource({"x": [], "y": [], "name": [], "color": []})
+        names = LabelSet(
+            x="x", y="y", text="name", source=self._zeros, text_color="color", text_font=FONT,
+            text_font_size="11px", text_font_style="bold", text_align="right", x_offset=-4,
+            y_offset=4,
+        )  # fmt: skip
+        made.add_layout(names)
+        self._marks = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": [], "text": []})
+        marks = made.segment("x0", "y0", "x1", "y1", source=self._marks, line_dash=[2, 3])
+        looks.ink(marks.glyph, "line_color", "line")
+        labels = LabelSet(
+            x="x0", y="y1", text="text", source=self._marks, text_font=FONT, text_font_size="10px",
+            angle=np.pi / 2, text_align="right", text_baseline="middle", y_offset=-2,
+        )  # fmt: skip
+        looks.ink(labels, "text_color", "muted")
+        made.add_layout(labels)
+        made.yaxis.major_label_text_alpha = 0.0
+        made.yaxis.major_tick_line_color = None
+        made.xaxis[0].ticker = BasicTicker(desired_num_ticks=9)
+        explorer.param.watch(lambda *_: self.draw(), "outcome")
+        self.param.watch(lambda *_: self.draw(), "log")
+
+    def draw(self) -> None:
+        """Draw the spectra one above the other."""
+        outcome = self._explorer.outcome
+        if outcome is None or outcome.result.centers.data.ndim != 2:
+            self._clear()
+            return
+        projection: Projection = outcome.result.projection
+        axis = projection.centers.axes_manager.signal_axes[0]
+        x = np.asarray(axis.axis, dtype=float)
+        rows = self._heights(np.asarray(projection.centers.data, dtype=float))
+        k = len(rows)
+        base = np.arange(k)[::-1, None].astype(float)
+        shades = hex_colors(projection)
+        self._lines.data = {"xs": [x] * k, "ys": list(rows * (1 - _GAP) + base), "color": shades}
+        self._zeros.data = {
+            "x": [x[-1]] * k, "y": list(base[:, 0] + 0.5),
+            "name": [projection.name_of(i) for i in range(k)], "color": shades,
+        }  # fmt: skip
+        self.figure.x_range.update(start=x[0], end=x[-1], reset_start=x[0], reset_end=x[-1])
+        top = k + self._mark_lines(projection, x, k)
+        self.figure.y_range.update(start=0, end=top, reset_start=0, reset_end=top)
+        name = axis.name if isinstance(axis.name, str) else "Channel"
+        self.figure.xaxis.axis_label = with_units(name, axis.units)
+        how = "log" if self.log else "linear"
+        self.figure.yaxis.axis_label = f"Mean counts, {how}, each to its maximum"
+
+    def _clear(self) -> None:
+        self._lines.data = {"xs": [], "ys": [], "color": []}
+        self._zeros.data = {"x": [], "y": [], "name": [], "color": []}
+        self._marks.data = {"x0": [], "y0": [], "x1": [], "y1": [], "text": []}
+
+    def _heights(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale each spectrum to a height of 1."""
+        if self.log:
+            peak = np.maximum(values.max(axis=1, keepdims=True), 1e-12)
+            decades = np.log10(np.maximum(values / peak, 1e-4))
+            return 1 + decades / 4
+        low = np.minimum(values.min(axis=1, keepdims=True), 0)
+        return (values - low) / np.maximum(values.max(axis=1, keepdims=True) - low, 1e-12)
+
+    def _mark_lines(self, projection: Projection, x: NDArray[Any], k: int) -> float:
+        """Mark X-ray lines; return the room that their names take above the spectra."""
+        found = []
+        if str(projection.centers.metadata.get_item("Signal.signal_type", "")).startswith("EDS"):
+            from clustem.report._xray_lines import visible_lines  # noqa: PLC0415  # exspy, 1 s
+
+            centers = projection.centers
+            means, errors = np.asarray(centers.data), np.asarray(projection.spread.data)
+            to_kev = 1e-3 if str(centers.axes_manager[-1].units) == "eV" else 1.0
+            found = [
+                line for line in visible_lines(centers, x * to_kev, means, errors)
+                if x[0] < line.energy / to_kev < x[-1]
+            ]  # fmt: skip
+            found = [(line.energy / to_kev, line.text) for line in found]
+        room = 0.16 * k if found else 0.04 * k
+        at = [energy for energy, _ in found]
+        self._marks.data = {
+            "x0": at, "x1": at, "y0": [0.0] * len(at), "y1": [k + room] * len(at),
+            "text": [text for _, text in found],
+        }  # fmt: skip
+        return room
+
+
+class GridPlot(param.Parameterized):
+    """Small images side by side in one figure: center patterns or patches, or membership maps.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    looks
+        Makes the figure.
+    what
+        ``"centers"`` or ``"memberships"``.
+    """
+
+    log = param.Boolean(default=True)
+
+    def __init__(self, explorer: Explorer, looks: Looks, what: str) -> None:
+        super().__init__()
+        self._explorer, self._what = explorer, what
+        made = self.figure = looks.figure(
+            match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(1, 0), name=what, tools=False,
+            min_border=0,
+        )  # fmt: skip
+        made.axis.visible = False
+        made.outline_line_color = None
+        self._source = ColumnDataSource(
+            {
+                name: []
+                for name in ("image", "x", "y", "dw", "dh", "right", "bottom", "color", "name")
+            }
+        )
+        palette = Cividis256 if what == "memberships" else "Inferno256"
+        self._mapper = LinearColorMapper(palette=palette, low=0, high=1, nan_color="#00000000")
+        made.image(
+            image="image", x="x", y="y", dw="dw", dh="dh", source=self._source,
+            color_mapper=self._mapper,
+        )  # fmt: skip
+        made.quad(
+            left="x", right="right", top="y", bottom="bottom", source=self._source,
+            fill_color=None, line_color="color", line_width=2,
+        )  # fmt: skip
+        names = LabelSet(
+            x="x", y="y", text="name", source=self._source, text_font=FONT, text_font_size="11px",
+            text_baseline="bottom", y_offset=2,
+        )  # fmt: skip
+        looks.ink(names, "text_color", "ink")
+        made.add_layout(names)
+        self._bar = ColorBar(
+            color_mapper=self._mapper, width=7, padding=2, label_standoff=3,
+            ticker=BasicTicker(desired_num_ticks=4),
+        )  # fmt: skip
+        made.add_layout(self._bar, "right")
+        looks.style(made)
+        explorer.param.watch(lambda *_: self.draw(), "outcome")
+        self.param.watch(lambda *_: self.draw(), "log")
+
+    def draw(self) -> None:
+        """Draw the images."""
+        images, aspect, label = self._images()
+        if images is None:
+            self._source.data = {name: [] for name in self._source.data}
+            return
+        projection = self._explorer.outcome.result.projection
+        k = len(images)
+        columns = _columns(k, aspect)
+        width, height = 1.0, 1.0 / aspect
+        x = (np.arange(k) % columns) * (width + 0.07)
+        y = (np.arange(k) // columns) * (height + 0.2 * max(height, 0.5))
+        self._source.data = {
+            "image": list(images), "x": x, "y": y, "dw": [width] * k, "dh": [height] * k,
+            "right": x + width, "bottom": y + height, "color": hex_colors(projection),
+            "name": [projection.name_of(i) for i in range(k)],
+        }  # fmt: skip
+        self.figure.x_range.update(start=-0.02, end=float(x.max()) + width + 0.02)
+        self.figure.y_range.update(
+            start=float(y.max()) + height + 0.02, end=-0.2 * max(height, 0.5)
+        )
+        self._bar.title = label
+
+    def _images(self) -> tuple[Any, float, str]:
+        outcome = self._explorer.outcome
+        if outcome is None:
+            return None, 1.0, ""
+        projection: Projection = outcome.result.projection
+        if self._what == "memberships":
+            return self._memberships(projection)
+        data = np.nan_to_num(np.asarray(projection.centers.data, dtype=np.float32))
+        if data.ndim != 3:
+            return None, 1.0, ""
+        axes = projection.centers.axes_manager.signal_axes
+        aspect = float(axes[0].size * axes[0].scale / (axes[1].size * axes[1].scale))
+        if self.log and (data > 0).any():
+            positive = data[data > 0]
+            floor = max(float(np.quantile(positive, 0.02)), float(positive.max()) * 1e-5)
+            data = np.log10(np.maximum(data, floor))
+            self._bar.formatter = powers()
+        self._mapper.update(low=float(data.min()), high=float(data.max()))
+        return data, abs(aspect) or 1.0, "mean counts"
+
+    def _memberships(self, projection: Projection) -> tuple[Any, float, str]:
+        places = self._explorer.places
+        if projection.memberships is None or places is None or places.scattered:
+            return None, 1.0, ""
+        stack = np.asarray(projection.memberships.data, dtype=np.float32)
+        stack = stack.reshape(len(stack), *places.frame.shape)
+        stack = np.where(np.atleast_2d(projection.mask), np.nan, stack)
+        height, width = places.frame.size
+        return stack, width / height, "0 ... 1"
+
+
+def _columns(k: int, aspect: float) -> int:
+    """Columns that fill a room 1.7 times as wide as high."""
+    best = min(range(1, k + 1), key=lambda c: abs(np.log(c * aspect / -(-k // c) / 1.7)))
+    return int(best)

@@ -1,0 +1,97 @@
+"""Two clusterings side by side, each with its own settings, as fast as they are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import param
+
+from clustem.app.jobs import Report
+from clustem.app.runs import Outcome
+from clustem.app.state import Explorer, Message
+from clustem.judge.compare import Comparison, compare
+from clustem.model import InputError
+from clustem.recipes import Recipe
+
+FULL, REDUCED = "all dimensions", "reduced"
+
+
+class Live(param.Parameterized):
+    """Two variants of a session's recipe.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    """
+
+    outcomes = param.Parameter(doc="Two outcomes, or None")
+    comparison = param.Parameter(doc="Comparison of their maps where these have one shape, or None")
+
+    def __init__(self, explorer: Explorer) -> None:
+        super().__init__()
+        self._explorer = explorer
+        explorer.param.watch(lambda *_: self.param.update(outcomes=None, comparison=None), "opened")
+
+    def variants(self, shared: Mapping[str, Any], each: list[Mapping[str, Any]]) -> list[Recipe]:
+        """Change the session's recipe twice.
+
+        Parameters
+        ----------
+        shared
+            Settings of both.
+        each
+            Settings of the first and of the second; ``"space"`` is ``FULL`` or ``REDUCED``.
+        """
+        return [with_space(self._explorer.recipe, {**shared, **own}) for own in each]
+
+    def run(self, shared: Mapping[str, Any], each: list[Mapping[str, Any]]) -> None:
+        """Run both; what came before and is not done yet is dropped."""
+        explorer, runs = self._explorer, self._explorer.runs
+        if explorer.recipe is None or runs is None:
+            return
+        try:
+            recipes = self.variants(shared, each)
+        except InputError as error:
+            explorer.fail(error)
+            return
+
+        def work(report: Report) -> tuple[list[Outcome], Comparison | None]:
+            found = []
+            for i, recipe in enumerate(recipes):
+
+                def half(step: str, share: float, i: int = i) -> None:
+                    report(f"{'left' if i == 0 else 'right'}: {step}", (i + share) / 2)
+
+                found.append(runs.run(recipe, half))
+            return found, _compared(found)
+
+        def show(found: tuple[list[Outcome], Comparison | None]) -> None:
+            self.param.update(outcomes=tuple(found[0]), comparison=found[1])
+            explorer.message = Message("info", "")
+
+        explorer.start("Side by side", work, show, latest=True)
+
+
+def with_space(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """Change a recipe; ``"space"`` says whether it clusters in all dimensions.
+
+    Examples
+    --------
+    >>> full = with_space(Recipe.named("domains"), {"space": FULL})
+    >>> [room for room, _ in full.steps]
+    ['describe', 'cluster', 'reproject']
+    """
+    settings = dict(settings)
+    space = settings.pop("space", None)
+    if space == FULL:
+        settings |= {f"{room}.{step}": False for room, step in recipe.steps if room == "reduce"}
+    elif space == REDUCED and not any(room == "reduce" for room, _ in recipe.steps):
+        settings["reduce.pca"] = True
+    return recipe.with_settings(settings)
+
+
+def _compared(found: list[Outcome]) -> Comparison | None:
+    left, right = (outcome.result.labels.data for outcome in found)
+    return compare(left, right) if left.shape == right.shape else None

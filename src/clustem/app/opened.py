@@ -1,0 +1,184 @@
+"""What is open: a file below the root, an upload or a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustem.app.frames import Frame
+from clustem.app.security import check_content
+from clustem.model import InputError
+from clustem.recipes import Recipe, Scan, read
+
+_MEMORY = 2e9
+"""What takes more than this is left on disk [bytes]."""
+_PACKED = {".hspy", ".zspy", ".emd", ".h5", ".hdf5", ".nc"}
+"""Formats that compress, so the size of the file says little."""
+_SAMPLE = "sample: "
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A scan or an image, and what is known about it.
+
+    Parameters
+    ----------
+    scan
+        The signal and its context images.
+    label
+        What people call it: the path below the root, the name of an upload or of a sample.
+    truth
+        Label map of a sample by a function of its result, None for real data.
+    settings
+        What the sample's recipe needs to know.
+    """
+
+    scan: Scan
+    label: str
+    truth: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def file(cls, path: Path, label: str) -> Opened:
+        """Open a file; what would take more than 2 GB of memory stays on disk.
+
+        Raises
+        ------
+        InputError
+            If it is not data in a known format, or of a kind that cannot be clustered.
+        """
+        check_content(path)
+        suffix = path.suffix.lower()
+        axes = _signal_axes_of_npy(path) if suffix == ".npy" else None
+        lazy = None
+        if suffix in _PACKED and read(path, lazy=True).signal.data.nbytes > _MEMORY:
+            lazy = True
+        found = cls(read(path, lazy=lazy, signal_axes=axes), label)
+        _ = found.kind  # refuse now what cannot be shown
+        return found
+
+    @classmethod
+    def sample(cls, name: str) -> Opened:
+        """Simulate a built-in sample."""
+        from clustem import samples  # noqa: PLC0415  # some import slow libraries
+
+        sample = samples.catalogue[name].step()
+        return cls(Scan(sample.signal), f"{_SAMPLE}{name}", truth=sample.truth_for)
+
+    @property
+    def signal(self) -> Any:
+        """The HyperSpy signal."""
+        return self.scan.signal
+
+    @cached_property
+    def kind(self) -> str:
+        """``"spectra"`` or ``"patterns"`` on a scan of one or two axes, or an ``"image"``."""
+        manager = self.signal.axes_manager
+        inner, outer = manager.signal_dimension, manager.navigation_dimension
+        if inner == 2 and outer == 0:
+            return "image"
+        if inner in (1, 2) and outer in (1, 2):
+            return "spectra" if inner == 1 else "patterns"
+        raise InputError(
+            "The explorer shows scans of spectra or patterns, and images",
+            got=f"{outer} scan axes and {inner} signal axes",
+            cure="Cut out one scan or one image with HyperSpy and save that.",
+        )
+
+    @cached_property
+    def frame(self) -> Frame:
+        """Pixels of the scan or image."""
+        return frame_of(self.signal)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What a reader wants to know first, in pairs of short texts."""
+        signal = self.signal
+        shape = " × ".join(str(size) for size in signal.data.shape)
+        where = "on disk" if self.on_disk else "in memory"
+        kind = signal.metadata.get_item("Signal.signal_type", "") or "no signal type"
+        lines = [
+            ("Shape", f"{shape}  {_type_name(signal.data.dtype)}"),
+            ("Kind", f"{kind}, {self.kind}"),
+            ("Memory", f"{size_text(signal.data.nbytes)}, {where}"),
+        ]
+        for axis in signal.axes_manager._axes:
+            units = axis.units if isinstance(axis.units, str) and axis.units else "px"
+            role = "scan" if axis.navigate else "signal"
+            step = f"{axis.scale:.4g} {units}" if axis.is_uniform else f"uneven, {units}"
+            lines.append((f"{role} axis", f"{axis.name}: {axis.size} × {step}"))
+        return lines
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the values are read when they are needed."""
+        data = self.signal.data
+        return hasattr(data, "dask") or isinstance(_base_of(data), np.memmap)
+
+    @property
+    def private(self) -> tuple[Path, ...]:
+        """Folders that no message may name."""
+        return () if self.scan.path is None else (self.scan.path.parent,)
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """Recipes that can take this, by name, the most specific first.
+
+        One for another signal type comes along for data of no type: it then says that it takes any.
+        """
+        fitting = {name: Recipe.named(name) for name in Recipe.fitting(self.signal)}
+        others = {}
+        if not self.signal.metadata.get_item("Signal.signal_type", ""):
+            for name in Recipe.names():
+                recipe = Recipe.named(name)
+                if name not in fitting and recipe.data == self.kind:
+                    others[name] = replace(recipe, signal="")
+        found = {**fitting, **others}
+        own = self.label.removeprefix(_SAMPLE)
+        return {own: found[own], **found} if own in found else found
+
+
+def frame_of(signal: Any) -> Frame:
+    """Pixels of the scan of a signal, or of the image that it is."""
+    manager = signal.axes_manager
+    axes = list(manager.navigation_axes[::-1]) or list(manager._axes[:2])
+    return Frame.of(axes)
+
+
+def size_text(n_bytes: float) -> str:
+    """Write a size for people.
+
+    Examples
+    --------
+    >>> size_text(645553152)
+    '646 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"
+
+
+def _type_name(dtype: np.dtype[Any]) -> str:
+    return "colors" if dtype.names else str(dtype)
+
+
+def _base_of(data: Any) -> Any:
+    while isinstance(getattr(data, "base", None), np.ndarray):
+        data = data.base
+    return data
+
+
+def _signal_axes_of_npy(path: Path) -> int | None:
+    """Guess from the number of axes: spectra of three, patterns of four; two are an image."""
+    try:
+        ndim = np.load(path, mmap_mode="r", allow_pickle=False).ndim
+    except (OSError, ValueError):
+        return None  # its reader will say so
+    return 1 if ndim == 3 else None

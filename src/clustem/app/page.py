@@ -1,0 +1,329 @@
+"""The page: figures and forms of one session, put together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import param
+from bokeh.models import CustomJS
+
+from clustem.app.center_plot import GridPlot, SpectraPlot
+from clustem.app.cloud_plot import CloudPlot
+from clustem.app.clouds import Selection
+from clustem.app.clusters import Clusters
+from clustem.app.detector import DetectorPlot
+from clustem.app.fields import Field, check, radio, text
+from clustem.app.form import ASSETS, Form
+from clustem.app.header import Footer, Header
+from clustem.app.live import Live
+from clustem.app.map_plot import MapPlot
+from clustem.app.opening import Opening
+from clustem.app.plots import Looks
+from clustem.app.server import Settings
+from clustem.app.side_by_side import SideBySide
+from clustem.app.signal_plot import PatternPlot, SpectrumPlot
+from clustem.app.state import Explorer
+from clustem.app.steps import Steps
+from clustem.app.strips import DETECTOR, WINDOW, Caption, CloudForm, ExportForm, Tools
+from clustem.app.sweeping import Sweeping
+from clustem.app.transfers import Door, Transfers
+
+_LOG = logging.getLogger(__name__)
+_MODE = """
+lasso.active = mode.tags[0] === "choose" || mode.tags[0] === "exclude";
+box.active = mode.tags[0] === "crop";
+pan.active = mode.tags[0] === "look";
+"""
+_TABS = {
+    "space": "Data space",
+    "centers": "Centers",
+    "memberships": "Memberships",
+    "sweep": "Try k",
+    "sides": "Side by side",
+    "detector": "Detector",
+}
+
+
+class Page(param.Parameterized):
+    """One visitor's page.
+
+    Parameters
+    ----------
+    settings
+        How the explorer is served.
+    transfers
+        Doors for files.
+    """
+
+    tab = param.Selector(default="space", objects=list(_TABS))
+
+    def __init__(self, settings: Settings, transfers: Transfers) -> None:
+        super().__init__()
+        self._document = pn.state.curdoc
+        self.explorer = Explorer(settings.root, self._post)
+        self._transfers = transfers
+        door = Door(self.explorer.temporary, settings.limit, self._received)
+        self._key = transfers.add(door)
+        self._selection = Selection(self.explorer)
+        self.looks = Looks()
+        self._make_plots()
+        self._make_forms(settings)
+        self.template = self._assembled()
+        self._switch()
+        if self._document is not None:
+            self._document.on_session_destroyed(lambda _: self.close())
+        if settings.source:
+            self.explorer.open_path(settings.source)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._transfers.remove(self._key)
+        self.explorer.close()
+        self._document = None
+
+    # making
+
+    def _make_plots(self) -> None:
+        explorer, selection, looks = self.explorer, self._selection, self.looks
+        self.map = MapPlot(explorer, selection, looks)
+        self.spectrum = SpectrumPlot(explorer, selection, looks)
+        self.pattern = PatternPlot(explorer, selection, looks)
+        self.cloud = CloudPlot(explorer, selection, looks)
+        self.spectra = SpectraPlot(explorer, looks)
+        self.centers = GridPlot(explorer, looks, "centers")
+        self.memberships = GridPlot(explorer, looks, "memberships")
+        self.sweeping = Sweeping(explorer, looks)
+        self.live = Live(explorer)
+        self.sides = SideBySide(explorer, self.live, looks)
+        self.detector = DetectorPlot(explorer, looks)
+        tools = self.map.figure.toolbar.tools
+        pan = next(tool for tool in tools if type(tool).__name__ == "PanTool")
+        args = {"lasso": self.map.lasso, "box": self.map.box, "pan": pan}
+        args["mode"] = self.map.figure.x_range
+        self.map.figure.x_range.tags = ["look"]
+        self.map.figure.x_range.js_on_change("tags", CustomJS(args=args, code=_MODE))
+        self.map.param.watch(self._tell_mode, "mode")
+
+    def _make_forms(self, settings: Settings) -> None:
+        explorer, selection = self.explorer, self._selection
+        self.header = Header(explorer)
+        self.tools = Tools(explorer, selection, self.map)
+        self.opening = Opening(explorer, f"upload/{self._key}", settings.limit)
+        self.clusters = Clusters(explorer, selection)
+        self.export = ExportForm(explorer, f"download/{self._key}")
+        self.caption = Caption(explorer, self.spectrum, self.pattern)
+        jobs = (explorer.jobs, ["status"])
+        session = (explorer, ["opened", "recipe", "outcome", "stale"])
+        self.forms = {
+            "header": self._bound(self.header, "header", session, jobs),
+            "opening": self._bound(self.opening, "left", (explorer, ["opened"])),
+            "export": self._bound(self.export, "left", (explorer, ["outcome"])),
+            "steps": self._bound(Steps(explorer), "left", (explorer, ["recipe"])),
+            "tools": self._bound(
+                self.tools, "tools", session, (explorer, ["cursor", "picture"]),
+                (self.map, ["mode", "layer", "opacity"]), (selection, ["chosen"]),
+            ),
+            "clusters": self._bound(
+                self.clusters, "clusters-form", (explorer, ["outcome", "reading", "can_undo"])
+            ),
+            "caption": self._bound(
+                self.caption, "strip", (explorer, ["opened", "outcome", "reading", "mean"]),
+                (selection, ["mean"]), (self.spectrum, ["log"]), (self.pattern, ["log"]),
+            ),
+            "tabs": self._bound(
+                _Tabs(self), "tabs", (self, ["tab"]), (explorer, ["opened", "outcome"])
+            ),
+            "cloud": self._bound(
+                CloudForm(self.cloud), "strip", (selection, ["cloud"]), (self.cloud, ["axes"])
+            ),
+            "centers": self._bound(
+                _Scale(self.spectra, self.centers), "strip", (self.spectra, ["log"])
+            ),
+            "sweep": self._bound(
+                self.sweeping, "side", (explorer, ["swept", "outcome"]), (self.sweeping, ["ks"])
+            ),
+            "sides": self._bound(
+                self.sides, "side", (explorer, ["opened", "recipe"]), (self.sides, ["settings"])
+            ),
+            "detector": self._bound(
+                self.detector, "side", (explorer, ["opened", "mean"]),
+                (self.detector, ["what", "inner", "outer"]),
+            ),
+            "footer": self._bound(
+                Footer(explorer), "footer", jobs, (explorer, ["message", "opened"])
+            ),
+        }  # fmt: skip
+        self.header.param.watch(lambda *_: self._light(), "dark")
+        self.header.param.watch(lambda *_: self._switch(), ["opening", "exporting"])
+        explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome"])
+        self.tools.param.watch(self._source, "source")
+
+    def _bound(self, view: Any, look: str, *watched: tuple[Any, list[str]]) -> Form:
+        """Make the form of a view; it is drawn again whenever something changes that it shows."""
+        form = Form(self._guarded(view.heard), look=look, sizing_mode="stretch_width")
+
+        def draw(*_: Any) -> None:
+            form.show(view.fields())
+
+        own = [(view, [n for n in view.param if n != "name"])] if hasattr(view, "param") else []
+        for source, names in [*watched, *own]:
+            source.param.watch(draw, names)
+        draw()
+        return form
+
+    def _guarded(self, heard: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+        def safely(key: str, value: Any) -> None:
+            try:
+                heard(key, value)
+            except Exception as error:  # noqa: BLE001  # whatever a browser sends, the page lives on
+                self.explorer.fail(error)
+
+        return safely
+
+    def _assembled(self) -> Any:
+        forms = self.forms
+        template = pn.Template((ASSETS / "page.html").read_text(encoding="utf-8"))
+        template.add_variable("css", (ASSETS / "page.css").read_text(encoding="utf-8"))
+        full = {"sizing_mode": "stretch_both", "margin": 0}
+        self._signals = {
+            "line": _plot(self.spectrum.figure),
+            "pair": pn.Row(_plot(self.pattern.here), _plot(self.pattern.center), **full),
+        }
+        signal = pn.Column(forms["caption"], *self._signals.values(), **full)
+        signal.styles = {"flex": "5 1 0", "min-height": "0"}
+        self._tabs = {
+            "space": pn.Column(forms["cloud"], _plot(self.cloud.figure), **full),
+            "centers": pn.Column(
+                forms["centers"], _plot(self.spectra.figure), _plot(self.centers.figure), **full
+            ),
+            "memberships": _plot(self.memberships.figure),
+            "sweep": self._beside(forms["sweep"], self.sweeping.figure),
+            "sides": self._beside(forms["sides"], *self.sides.figures),
+            "detector": self._beside(forms["detector"], self.detector.figure),
+        }
+        tabs = pn.Column(forms["tabs"], *self._tabs.values(), **full)
+        tabs.styles = {"flex": "6 1 0", "min-height": "0"}
+        template.add_panel("header", forms["header"])
+        left = pn.Column(
+            forms["opening"], forms["export"], forms["steps"], sizing_mode="stretch_width"
+        )
+        template.add_panel("left", left)
+        template.add_panel("tools", forms["tools"])
+        template.add_panel("map", _plot(self.map.figure))
+        template.add_panel("clusters", forms["clusters"])
+        template.add_panel("signal", signal)
+        template.add_panel("tabs", tabs)
+        template.add_panel("footer", forms["footer"])
+        self.param.watch(lambda *_: self._switch(), "tab")
+        return template
+
+    @staticmethod
+    def _beside(form: Form, *figures: Any) -> Any:
+        form.sizing_mode, form.width = "stretch_height", 176
+        plots = [_plot(made) for made in figures]
+        return pn.Row(form, *plots, sizing_mode="stretch_both", margin=0)
+
+    # what changes the page itself
+
+    def tabs(self) -> dict[str, str]:
+        """Tabs that make sense now: name and title."""
+        opened, outcome = self.explorer.opened, self.explorer.outcome
+        hidden = set()
+        if opened is None or opened.kind != "patterns":
+            hidden.add("detector")
+        if outcome is not None and outcome.result.memberships is None:
+            hidden.add("memberships")
+        if self.explorer.places is not None and self.explorer.places.scattered:
+            hidden.add("memberships")
+        return {name: title for name, title in _TABS.items() if name not in hidden}
+
+    def _switch(self) -> None:
+        """Show the parts that belong to the present state."""
+        if self.tab not in self.tabs():
+            self.tab = "space"
+            return
+        forms = self.forms
+        forms["opening"].visible = self.header.opening
+        forms["export"].visible = self.header.exporting
+        line = self.caption.is_line
+        self._signals["line"].visible, self._signals["pair"].visible = line, not line
+        spectra, grid = self._tabs["centers"][1], self._tabs["centers"][2]
+        centers = self.explorer.outcome and self.explorer.outcome.result.centers
+        is_grid = centers is not None and centers.data.ndim == 3
+        spectra.visible, grid.visible = not is_grid, is_grid
+        for name, part in self._tabs.items():
+            part.visible = name == self.tab
+
+    def _light(self) -> None:
+        self.looks.switch(dark=self.header.dark)
+
+    def _source(self, *_: Any) -> None:
+        self.spectrum.window = self.tools.source == WINDOW
+        if self.tools.source == DETECTOR:
+            self.tab = "detector"
+            self.detector.heard("what", "detector")
+            self.detector.heard("inner", self.detector.inner)
+
+    def _tell_mode(self, *_: Any) -> None:
+        self.map.figure.x_range.tags = [self.map.mode]
+
+    # threads
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Run a function on the page; nothing if the visitor has left."""
+        document = self._document
+        if document is None:
+            return
+
+        def safely() -> None:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001  # the page must live on
+                self.explorer.fail(error)
+
+        try:
+            document.add_next_tick_callback(safely)
+        except RuntimeError:  # the server has stopped
+            _LOG.debug("a message came after the end")
+
+    def _received(self, path: Path, name: str) -> None:
+        self._post(lambda: self.explorer.open_upload(path, name))
+
+
+class _Tabs:
+    """The row of tabs."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def fields(self) -> list[Field]:
+        if self._page.explorer.opened is None:
+            return [text("Plots appear here.", style="faint")]
+        return [radio("tab", "Plots", list(self._page.tabs().items()), self._page.tab)]
+
+    def heard(self, key: str, value: Any) -> None:
+        if key == "tab" and value in self._page.tabs():
+            self._page.tab = value
+
+
+class _Scale:
+    """Linear or logarithmic centers."""
+
+    def __init__(self, *plots: Any) -> None:
+        self._plots = plots
+
+    def fields(self) -> list[Field]:
+        return [check("log", "log", self._plots[0].log, tip="Logarithmic scale")]
+
+    def heard(self, key: str, value: Any) -> None:
+        if key == "log":
+            for plot in self._plots:
+                plot.log = bool(value)
+
+
+def _plot(made: Any) -> Any:
+    return pn.pane.Bokeh(made, sizing_mode="stretch_both", margin=0, min_height=60)

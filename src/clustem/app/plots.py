@@ -1,0 +1,212 @@
+"""Figures of one look, light or dark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
+
+from bokeh.models import (
+    Axis,
+    ColorBar,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    Legend,
+    PanTool,
+    Range1d,
+    ResetTool,
+    ScaleBar,
+    WheelZoomTool,
+)
+from bokeh.models.annotations.dimensional import CustomDimensional
+from bokeh.plotting import figure
+
+from clustem.app.frames import Frame
+from clustem.report._units import in_nm
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+SIZE = "11px"
+
+
+@dataclass(frozen=True)
+class Inks:
+    """Colors of lines and letters.
+
+    Parameters
+    ----------
+    ink, muted, line, accent
+        Of letters, of what is less important, of frames, and of what is chosen.
+    """
+
+    ink: str
+    muted: str
+    line: str
+    accent: str
+
+
+LIGHT = Inks("#1d2733", "#5c6875", "#d5dbe1", "#d6336c")
+DARK = Inks("#e7ebef", "#a3adb8", "#3a434d", "#ff6b9d")
+
+
+class Looks:
+    """Makes figures and keeps all of them in the same light."""
+
+    def __init__(self) -> None:
+        self.inks = LIGHT
+        self._figures: WeakSet[Any] = WeakSet()
+        self._inked: list[tuple[Any, str, str]] = []
+
+    def figure(self, *, tools: bool = True, **given: Any) -> Any:
+        """Make a figure that fills the room it gets.
+
+        Parameters
+        ----------
+        tools
+            Whether it can be panned and zoomed.
+        **given
+            Of Bokeh's figure.
+        """
+        made = figure(
+            **{
+                "sizing_mode": "stretch_both",
+                "min_width": 80,
+                "min_height": 60,
+                "toolbar_location": None,
+                "tools": "",
+                "output_backend": "canvas",
+                "background_fill_color": None,
+                "border_fill_color": None,
+                "min_border": 4,
+                **given,
+            }
+        )
+        if tools:
+            wheel = WheelZoomTool()
+            made.add_tools(PanTool(), wheel, ResetTool())
+            made.toolbar.active_scroll = wheel
+        made.xgrid.grid_line_color = made.ygrid.grid_line_color = None
+        self._figures.add(made)
+        self.style(made)
+        return made
+
+    def ink(self, model: Any, attribute: str, role: str) -> None:
+        """Keep an attribute of a model in one of the inks."""
+        self._inked.append((model, attribute, role))
+        setattr(model, attribute, getattr(self.inks, role))
+
+    def switch(self, *, dark: bool) -> None:
+        """Change the light of all figures."""
+        self.inks = DARK if dark else LIGHT
+        for made in list(self._figures):
+            self.style(made)
+        for model, attribute, role in self._inked:
+            setattr(model, attribute, getattr(self.inks, role))
+
+    def style(self, made: Any) -> None:
+        """Give a figure the present colors."""
+        inks = self.inks
+        made.outline_line_color = inks.line
+        made.title.update(
+            text_color=inks.ink, text_font=FONT, text_font_size="12px", text_font_style="bold",
+            standoff=4,
+        )  # fmt: skip
+        for axis in made.select(Axis):
+            axis.update(
+                axis_label_text_color=inks.ink, axis_label_text_font=FONT,
+                axis_label_text_font_size=SIZE, axis_label_text_font_style="normal",
+                axis_label_standoff=4, major_label_text_color=inks.muted,
+                major_label_text_font=FONT, major_label_text_font_size="10px",
+                axis_line_color=inks.line, major_tick_line_color=inks.line,
+                minor_tick_line_color=None, major_tick_in=0,
+            )  # fmt: skip
+        for bar in made.select(ColorBar):
+            bar.update(
+                title_text_color=inks.ink, title_text_font=FONT, title_text_font_size="10px",
+                title_text_font_style="normal", major_label_text_color=inks.muted,
+                major_label_text_font=FONT, major_label_text_font_size="10px",
+                background_fill_color=None, bar_line_color=None, major_tick_line_color=inks.line,
+            )  # fmt: skip
+        for legend in made.select(Legend):
+            legend.update(
+                label_text_color=inks.ink, label_text_font=FONT, label_text_font_size="10px",
+                background_fill_alpha=0.0, border_line_color=None, spacing=0, padding=2,
+                glyph_height=12, glyph_width=14, label_standoff=4,
+            )  # fmt: skip
+
+
+def frame_ranges(made: Any, frame: Frame) -> None:
+    """Show a whole frame, row 0 on top."""
+    height, width = frame.size
+    made.x_range.update(start=frame.corner[1], end=frame.corner[1] + width)
+    made.y_range.update(start=frame.corner[0] + height, end=frame.corner[0])
+    made.x_range.update(reset_start=made.x_range.start, reset_end=made.x_range.end)
+    made.y_range.update(reset_start=made.y_range.start, reset_end=made.y_range.end)
+
+
+def map_figure(looks: Looks, **given: Any) -> Any:
+    """Make a figure for a picture in the sample's proportions, row 0 on top, without axes."""
+    made = looks.figure(
+        match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(1, 0), min_border=0, **given
+    )
+    made.axis.visible = False
+    return made
+
+
+def scale_bar(units: str) -> Any:
+    """Make a scale bar that follows the zoom, on a plate that is readable on any picture."""
+    factor = in_nm(units)
+    if factor is None:
+        name = units if units else "px"
+        basis = {name: (1.0, name, name)}
+        scale: Any = CustomDimensional(basis=basis, ticks=_TICKS)
+        unit = name
+    else:
+        scale = CustomDimensional(
+            basis={
+                "pm": (1e-3, "pm", "pm"), "nm": (1.0, "nm", "nm"), "µm": (1e3, "µm", "µm"),
+                "mm": (1e6, "mm", "mm"), "Å": (0.1, "Å", "Å"),
+            },
+            ticks=_TICKS, exclude=[] if units == "Å" else ["Å"],
+        )  # fmt: skip
+        unit = units
+    return ScaleBar(
+        unit=unit, dimensional=scale, orientation="horizontal", location="bottom_left",
+        length_sizing="adaptive", bar_length=0.2, bar_length_units="percent",
+        label_location="above",
+        background_fill_color="#000000", background_fill_alpha=0.55, border_line_color=None,
+        bar_line_color="#ffffff", bar_line_width=2, label_text_color="#ffffff",
+        label_text_font=FONT, label_text_font_size="11px", label_standoff=2, padding=5, margin=6,
+    )  # fmt: skip
+
+
+_TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500]
+
+
+def image_source(image: Any, frame: Frame) -> dict[str, list[Any]]:
+    """Lay an image on its frame, as the columns of a source."""
+    height, width = frame.size
+    return {
+        "image": [image],
+        "x": [frame.corner[1]],
+        "y": [frame.corner[0]],
+        "dw": [width],
+        "dh": [height],
+    }
+
+
+def empty_image() -> Any:
+    """Return a source for an image that is not there yet."""
+    return ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
+
+
+def powers() -> Any:
+    """Write 0, 1, 2 of a logarithmic scale as 1, 10, 10², what lies between in plain numbers."""
+    return CustomJSTickFormatter(
+        code="""
+        if (!Number.isInteger(tick)) return String(Number((10 ** tick).toPrecision(2)));
+        if (tick === 0) return "1";
+        if (tick === 1) return "10";
+        const power = String(Math.abs(tick)).split("").map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(d)]).join("");
+        return "10" + (tick < 0 ? "⁻" : "") + power;
+        """
+    )

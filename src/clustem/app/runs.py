@@ -1,0 +1,142 @@
+"""Recipes run on one scan: what two of them begin with in common runs once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from clustem.model import ParameterError
+from clustem.recipes import Recipe, Scan
+from clustem.recipes._run import Run
+from clustem.recipes.recipe import ROOMS
+from clustem.segmentation import Segmentation
+
+Report = Any  # Callable[[str, float], None] | None
+_KEPT = 24
+_BEFORE = ("prepare", "describe", "reduce")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A result with what its maps and spectra are drawn from.
+
+    Parameters
+    ----------
+    result
+        The segmentation.
+    raw
+        The signal that its scan is: cropped, binned, but with raw counts.
+    recipe
+        What made it.
+    rows
+        What was clustered, (n, D), possibly not in memory.
+    """
+
+    result: Segmentation
+    raw: Any
+    recipe: Recipe
+    rows: Any = None
+
+
+class Runs:
+    """Runs on one scan; each step's outcome is kept under a hash of all that led to it.
+
+    Parameters
+    ----------
+    scan
+        What to work on.
+    keep
+        How many steps' outcomes are kept; most share their arrays with each other.
+
+    Examples
+    --------
+    >>> from clustem.samples import eds
+    >>> runs = Runs(Scan(eds(shape=(20, 24)).signal))
+    >>> first = runs.run(Recipe.named("eds"))
+    >>> other = runs.run(Recipe.named("eds").with_settings({"cluster.n_clusters": 3}))
+    >>> other.result.n_clusters, runs.done  # clustering and map again, nothing else
+    (3, 7)
+    """
+
+    def __init__(self, scan: Scan, *, keep: int = _KEPT) -> None:
+        self.scan = scan
+        self.done = 0
+        self._keep = keep
+        self._kept: OrderedDict[str, Run] = OrderedDict()
+
+    def run(self, recipe: Recipe, report: Report = None) -> Outcome:
+        """Run a recipe from where an earlier run went another way.
+
+        Parameters
+        ----------
+        recipe
+            What to run.
+        report
+            Called with the step and the share of steps done, 0 ... 1.
+        """
+        run = self._upto(recipe, ROOMS, report)
+        rows = None if run.table is None else run.table.rows
+        return Outcome(run.result(recipe), run.raw, recipe, rows)
+
+    def sweep(self, recipe: Recipe, ks: Iterable[int], report: Report = None) -> dict[int, Outcome]:
+        """Run a recipe at several numbers of clusters, what comes before clustering once.
+
+        Raises
+        ------
+        InputError
+            If there is no k, or the recipe has no such parameter.
+        """
+        chosen = {k: recipe.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
+        if not chosen:
+            raise ParameterError("A sweep needs a k", got="none", cure="Write 2:8 or 3,5,7.")
+        found = {}
+        for i, (k, recipe_of_k) in enumerate(chosen.items()):
+
+            def scaled(step: str, share: float, i: int = i, k: int = k) -> None:
+                if report is not None:
+                    report(f"k = {k}: {step}", (i + share) / len(chosen))
+
+            found[k] = self.run(recipe_of_k, scaled)
+        return found
+
+    def clear(self) -> None:
+        """Forget all outcomes."""
+        self._kept.clear()
+
+    def _upto(self, recipe: Recipe, rooms: Iterable[str], report: Report) -> Run:
+        steps = [
+            (entry, params)
+            for entry, params in zip(recipe.entries(), recipe.steps.values(), strict=True)
+            if entry.room in rooms
+        ]
+        keys = self._keys([(entry.label, params) for entry, params in steps])
+        known = next((i for i in range(len(keys), 0, -1) if keys[i - 1] in self._kept), 0)
+        if known:
+            run = self._kept[keys[known - 1]].fork(n_steps=len(steps), progress=report)
+        else:
+            run = Run(self.scan, len(steps), report)
+        for key in keys[:known]:
+            self._kept.move_to_end(key)
+        for key, (entry, params) in zip(keys[known:], steps[known:], strict=True):
+            run.do(entry, params)
+            self.done += 1
+            self._keep_as(key, run)
+        return run
+
+    def _keys(self, steps: list[tuple[str, Any]]) -> list[str]:
+        """Hash each step together with all that lies before it, the input first."""
+        digest, keys = hashlib.sha256(self.scan.digest.encode()), []
+        for label, params in steps:
+            digest.update(json.dumps([label, dict(params)], sort_keys=True, default=str).encode())
+            keys.append(digest.hexdigest())
+        return keys
+
+    def _keep_as(self, key: str, run: Run) -> None:
+        self._kept[key] = run.fork()
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._keep:
+            self._kept.popitem(last=False)

@@ -1,0 +1,195 @@
+"""Two clusterings side by side: maps that follow their settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import param
+from bokeh.models import ColumnDataSource, LinearColorMapper
+
+from clustem.app import fields
+from clustem.app.editors import Hint
+from clustem.app.fields import Field
+from clustem.app.live import FULL, REDUCED, Live
+from clustem.app.paint import UNASSIGNED, hex_colors, label_map
+from clustem.app.plots import Looks, empty_image, frame_ranges, image_source, map_figure
+from clustem.app.probe import Places
+from clustem.app.runs import Outcome
+from clustem.app.state import Explorer
+from clustem.app.steps import catalogue
+
+_GREYS = tuple(f"#{i:02x}{i:02x}{i:02x}" for i in range(256))
+_SIDES = ("left", "right")
+
+
+class SideBySide(param.Parameterized):
+    """Two figures and their form.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    live
+        Runs both.
+    looks
+        Makes the figures.
+    """
+
+    settings = param.Dict(default={}, doc="Values by field")
+
+    def __init__(self, explorer: Explorer, live: Live, looks: Looks) -> None:
+        super().__init__()
+        self._explorer, self._live = explorer, live
+        self.figures = [map_figure(looks, name=f"side-{side}", title=" ") for side in _SIDES]
+        self._parts = [self._layers(made) for made in self.figures]
+        self.figures[1].x_range = self.figures[0].x_range
+        self.figures[1].y_range = self.figures[0].y_range
+        live.param.watch(lambda *_: self.draw(), "outcomes")
+        explorer.param.watch(lambda *_: self.param.update(settings={}), ["opened"])
+
+    def _layers(self, made: Any) -> dict[str, Any]:
+        grey, over = empty_image(), empty_image()
+        marks = ColumnDataSource({"x": [], "y": [], "color": []})
+        mapper = LinearColorMapper(palette=_GREYS)
+        made.image(source=grey, color_mapper=mapper)
+        made.image_rgba(source=over, global_alpha=0.75)
+        made.scatter(
+            "x", "y", source=marks, fill_color="color", line_color="#000000", line_alpha=0.4,
+            line_width=0.5, size=6,
+        )  # fmt: skip
+        return {"grey": grey, "over": over, "marks": marks, "mapper": mapper}
+
+    def fields(self) -> list[Field]:
+        """Describe the form: what both share, then what each has of its own."""
+        recipe = self._explorer.recipe
+        if recipe is None:
+            return [fields.text("Open something first.", style="faint")]
+        found = [fields.text("Both follow at once; the recipe on the left stays.", style="faint")]
+        steps = dict(recipe.steps)
+        describe = next(((s, p) for (room, s), p in steps.items() if room == "describe"), None)
+        if describe is not None and "size" in catalogue("describe")[describe[0]].parameters:
+            default = catalogue("describe")[describe[0]].parameters["size"].default
+            size = self.settings.get("size", describe[1].get("size", default))
+            found.append(fields.slider("size", "Patch", size, low=4, high=64, step=2, unit=" px"))
+        return [
+            *found,
+            *(
+                fields.group(f"side/{side}", side.capitalize(), self._of_side(side), open=True)
+                for side in _SIDES
+            ),
+        ]
+
+    def heard(self, key: str, value: Any) -> None:
+        """Take a setting and run both."""
+        self.settings = {**self.settings, key: value}
+        self.run()
+
+    def run(self) -> None:
+        """Run both with the present settings."""
+        recipe = self._explorer.recipe
+        if recipe is None:
+            return
+        shared = {"describe.size": int(self.settings["size"])} if "size" in self.settings else {}
+        each = []
+        for side in _SIDES:
+            own = {"space": self._value(side, "space")}
+            own["cluster.n_clusters"] = self._value(side, "n_clusters")
+            if f"{side}/covariance_type" in self.settings:
+                own["cluster.covariance_type"] = self._value(side, "covariance_type")
+            each.append(own)
+        self._live.run(shared, each)
+
+    @property
+    def _is_image(self) -> bool:
+        """Whether rows are pieces of an image: these can be clustered in all dimensions."""
+        opened = self._explorer.opened
+        return opened is not None and opened.kind == "image"
+
+    def _of_side(self, side: str) -> list[Field]:
+        estimator = next((s for room, s in self._explorer.recipe.steps if room == "cluster"), None)
+        if estimator is None:
+            return []
+        parameters = catalogue("cluster")[estimator].parameters
+        found = []
+        if "n_clusters" in parameters:
+            k = self._value(side, "n_clusters")
+            found.append(fields.slider(f"{side}/n_clusters", "k", k, low=2, high=12, step=1))
+        words = Hint.of(parameters["covariance_type"].hint).words if (
+            "covariance_type" in parameters
+        ) else ()  # fmt: skip
+        if words:
+            found.append(
+                fields.choice(
+                    f"{side}/covariance_type", "covariance", [(w, w) for w in words],
+                    self._value(side, "covariance_type"),
+                )
+            )  # fmt: skip
+        if self._is_image:
+            spaces = [(FULL, FULL), (REDUCED, REDUCED)]
+            now = self._value(side, "space")
+            found.append(fields.choice(f"{side}/space", "space", spaces, now))
+        return found
+
+    def _value(self, side: str, name: str) -> Any:
+        key = f"{side}/{name}"
+        if key in self.settings:
+            return self.settings[key]
+        if name == "space":
+            return (FULL if side == "left" else REDUCED) if self._is_image else None
+        for (room, step), params in self._explorer.recipe.steps.items():
+            if room == "cluster":
+                value = params.get(name, catalogue("cluster")[step].parameters[name].default)
+                if name != "n_clusters":
+                    return value
+                k = value if isinstance(value, int) else 4
+                return k if self._is_image or side == "left" else k + 1
+        return None
+
+    def draw(self) -> None:
+        """Draw both maps, clusters that are most alike in one color."""
+        outcomes = self._live.outcomes
+        if not outcomes:
+            for parts in self._parts:
+                parts["over"].data = dict(empty_image().data)
+                parts["marks"].data = {"x": [], "y": [], "color": []}
+            return
+        shades = [hex_colors(outcome.result.projection) for outcome in outcomes]
+        comparison = self._live.comparison
+        if comparison is not None:
+            shades[0] = _matched(comparison.matching, shades[0], shades[1])
+        for made, parts, outcome, colors in zip(
+            self.figures, self._parts, outcomes, shades, strict=True
+        ):
+            self._draw_one(made, parts, outcome, colors)
+
+    def _draw_one(self, made: Any, parts: Any, outcome: Outcome, colors: list[str]) -> None:
+        places, projection = Places(outcome), outcome.result.projection
+        picture = self._explorer.picture
+        if picture is not None:
+            parts["mapper"].update(low=picture.limits[0], high=picture.limits[1])
+            parts["grey"].data = image_source(picture.values, picture.frame)
+            frame_ranges(made, picture.frame)
+        rows = outcome.rows.shape[1] if outcome.rows is not None else 0
+        made.title.text = f"{projection.n_clusters} clusters in {rows} dimensions"
+        labels = projection.labels.data
+        if places.scattered:
+            shown = ~projection.mask
+            table = np.array([*colors, UNASSIGNED])
+            parts["over"].data = dict(empty_image().data)
+            parts["marks"].data = {
+                "x": places.points[shown, 0], "y": places.points[shown, 1],
+                "color": table[labels][shown],
+            }  # fmt: skip
+            return
+        parts["marks"].data = {"x": [], "y": [], "color": []}
+        image = label_map(np.atleast_2d(labels), np.atleast_2d(projection.mask), colors)
+        parts["over"].data = image_source(image, places.frame)
+
+
+def _matched(matching: dict[int, int], left: list[str], right: list[str]) -> list[str]:
+    """Give clusters on the left the colors of those on the right that they match."""
+    pairs = {a: b for a, b in matching.items() if a >= 0 and 0 <= b < len(right)}
+    found = {int(a): right[int(b)] for a, b in pairs.items()}
+    spare = [color for color in [*right, *left] if color not in found.values()]
+    return [found.get(i) or spare.pop(0) for i in range(len(left))]

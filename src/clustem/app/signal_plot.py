@@ -1,0 +1,318 @@
+"""What lies under the cursor, with its center over it or beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import param
+from bokeh.models import (
+    BasicTicker,
+    BasicTickFormatter,
+    BoxAnnotation,
+    ColorBar,
+    ColumnDataSource,
+    LinearColorMapper,
+    Range1d,
+)
+from numpy.typing import NDArray
+
+from clustem.app import pictures
+from clustem.app.clouds import Selection
+from clustem.app.paint import UNASSIGNED, hex_colors
+from clustem.app.plots import Looks, empty_image, powers
+from clustem.app.probe import Reading
+from clustem.app.state import Explorer
+from clustem.report._units import with_units
+
+_INFERNO = "Inferno256"
+_LINES = ("here", "center", "chosen")
+
+
+class SpectrumPlot(param.Parameterized):
+    """Figure of the spectrum under the cursor.
+
+    Parameters
+    ----------
+    explorer, selection
+        The session, and what is chosen.
+    looks
+        Makes the figure.
+    """
+
+    log = param.Boolean(default=False)
+    window = param.Boolean(default=False, doc="Whether the window of the picture is shown")
+
+    def __init__(self, explorer: Explorer, selection: Selection, looks: Looks) -> None:
+        super().__init__()
+        self._explorer, self._selection = explorer, selection
+        self._axis: Any = None
+        made = self.figure = looks.figure(
+            x_range=Range1d(0, 1), y_range=Range1d(0, 1), name="spectrum"
+        )
+        made.xaxis[0].ticker = BasicTicker(desired_num_ticks=8)
+        made.yaxis[0].ticker = BasicTicker(desired_num_ticks=4)
+        self._sources = {name: ColumnDataSource({"x": [], "y": []}) for name in _LINES}
+        here = made.line("x", "y", source=self._sources["here"], line_width=1)
+        looks.ink(here.glyph, "line_color", "muted")
+        self._center = made.line("x", "y", source=self._sources["center"], line_width=2).glyph
+        chosen = made.line("x", "y", source=self._sources["chosen"], line_width=1.5)
+        looks.ink(chosen.glyph, "line_color", "accent")
+        self._add_window()
+        explorer.param.watch(lambda *_: self._renew(), ["opened", "outcome"])
+        explorer.param.watch(lambda *_: self.draw(), ["reading", "mean"])
+        selection.param.watch(lambda *_: self.draw(), "mean")
+        self.param.watch(lambda *_: self._rescale(), "log")
+        self.param.watch(lambda *_: self._show_window(), "window")
+
+    @property
+    def caption(self) -> list[tuple[str, str]]:
+        """Text and color of each line that is drawn."""
+        reading, outcome = self._explorer.reading, self._explorer.outcome
+        inks = {"here": "muted", "chosen": "accent"}
+        found = []
+        if reading is not None:
+            found.append((f"row {reading.place[0]}, column {reading.place[1]}", inks["here"]))
+        else:
+            found.append(("mean of all", inks["here"]))
+        if outcome is not None and reading is not None and reading.label is not None:
+            projection = outcome.result.projection
+            if reading.label >= 0:
+                shade = hex_colors(projection)[reading.label]
+                found.append((projection.name_of(reading.label), shade))
+            else:
+                found.append(("unassigned", UNASSIGNED))
+        if self._selection.mean is not None:
+            found.append((f"mean of the {self._selection.count} chosen", inks["chosen"]))
+        return found
+
+    def draw(self) -> None:
+        """Draw the lines."""
+        reading, outcome = self._explorer.reading, self._explorer.outcome
+        if self._axis is None:
+            return
+        values = {"here": self._explorer.mean if reading is None else reading.values}
+        if outcome is not None and reading is not None and _has_cluster(reading):
+            projection = outcome.result.projection
+            values["center"] = projection.centers.data[reading.label]
+            self._center.line_color = hex_colors(projection)[reading.label]
+        values["chosen"] = self._selection.mean
+        shown = []
+        for name, source in self._sources.items():
+            y = values.get(name)
+            fits = y is not None and np.shape(y) == self._axis.shape
+            y = self._scaled(np.asarray(y, dtype=float)) if fits else np.empty(0)
+            source.data = {"x": self._axis[: len(y)], "y": y}
+            if len(y):
+                shown.append(y)
+        self._limit(shown)
+
+    def _scaled(self, values: NDArray[Any]) -> NDArray[Any]:
+        if not self.log:
+            return values
+        return np.log10(np.where(values > 0, values, np.nan))
+
+    def _limit(self, shown: list[NDArray[Any]]) -> None:
+        finite = [y[np.isfinite(y)] for y in shown]
+        finite = [y for y in finite if y.size]
+        if not finite:
+            return
+        low = min(float(y.min()) for y in finite)
+        high = max(float(y.max()) for y in finite)
+        if self.log:
+            low = max(low, high - 6)
+        room = 0.06 * (high - low or 1.0)
+        start = low - room if self.log or low < 0 else 0.0
+        self.figure.y_range.update(start=start, end=high + room)
+
+    def _renew(self) -> None:
+        """Take the axis of what is shown now."""
+        signal = self._signal()
+        if signal is None or signal.axes_manager.signal_dimension != 1:
+            self._axis = None
+            return
+        axis = signal.axes_manager.signal_axes[0]
+        values = np.asarray(axis.axis, dtype=float)
+        if self._axis is None or not np.array_equal(values, self._axis):
+            self._axis = values
+            self.figure.x_range.update(
+                start=values[0], end=values[-1], reset_start=values[0], reset_end=values[-1]
+            )
+            third = (values[-1] - values[0]) / 3
+            self._box.update(left=values[0] + third, right=values[-1] - third)
+        self.figure.xaxis.axis_label = with_units(
+            str(axis.name) if isinstance(axis.name, str) else "Channel", axis.units
+        )
+        counts = signal.data.dtype.kind in "ui"
+        self.figure.yaxis.axis_label = f"Intensity ({'counts' if counts else 'a.u.'})"
+        self.draw()
+
+    def _signal(self) -> Any:
+        outcome = self._explorer.outcome
+        if outcome is not None and outcome.result.source is not None:
+            return outcome.result.source
+        return None if self._explorer.opened is None else self._explorer.opened.signal
+
+    def _rescale(self) -> None:
+        axis = self.figure.yaxis[0]
+        axis.formatter = powers() if self.log else BasicTickFormatter()
+        self.draw()
+
+    # the window whose sum is the picture
+
+    def _add_window(self) -> None:
+        self._box = BoxAnnotation(
+            left=0, right=1, visible=False, editable=True, resizable="x", movable="x",
+            fill_color="#ffd43b", fill_alpha=0.18, line_color="#e8a800", line_width=1.5,
+            name="window",
+        )  # fmt: skip
+        self.figure.add_layout(self._box)
+        for side in ("left", "right"):
+            self._box.on_change(side, self._moved)
+
+    def _moved(self, attr: str, old: Any, new: Any) -> None:  # noqa: ARG002  # Bokeh's signature
+        self._navigate()
+
+    def _show_window(self) -> None:
+        self._box.visible = self.window
+        if self.window:
+            self._navigate()
+
+    def _navigate(self) -> None:
+        if not self.window or self._explorer.opened is None:
+            return
+        signal = self._explorer.opened.signal
+        low, high = float(self._box.left), float(self._box.right)
+        self._explorer.navigate("window", lambda: pictures.window(signal, low, high))
+
+
+class PatternPlot(param.Parameterized):
+    """Two figures: the pattern or patch under the cursor, and the center of its cluster.
+
+    Parameters
+    ----------
+    explorer, selection
+        The session, and what is chosen.
+    looks
+        Makes the figures.
+    """
+
+    log = param.Boolean(default=True)
+
+    def __init__(self, explorer: Explorer, selection: Selection, looks: Looks) -> None:
+        super().__init__()
+        self._explorer, self._selection = explorer, selection
+        self._shape: tuple[int, ...] = ()
+        self.here, self._here = self._panel(looks, "here")
+        self.center, self._center = self._panel(looks, "center")
+        explorer.param.watch(lambda *_: self._renew(), ["opened", "outcome", "picture"])
+        explorer.param.watch(lambda *_: self.draw(), ["reading", "mean"])
+        selection.param.watch(lambda *_: self.draw(), "mean")
+        self.param.watch(lambda *_: self.draw(), "log")
+
+    def _panel(self, looks: Looks, name: str) -> tuple[Any, dict[str, Any]]:
+        made = looks.figure(
+            match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(1, 0), name=name, title=" "
+        )
+        source = empty_image()
+        mapper = LinearColorMapper(palette=_INFERNO, nan_color="#00000000")
+        made.image(source=source, color_mapper=mapper)
+        bar = ColorBar(
+            color_mapper=mapper, width=7, padding=2, label_standoff=3,
+            ticker=BasicTicker(desired_num_ticks=4),
+        )  # fmt: skip
+        made.add_layout(bar, "right")
+        for axis in made.axis:
+            axis.ticker = BasicTicker(desired_num_ticks=4)
+        looks.style(made)
+        return made, {"source": source, "mapper": mapper, "bar": bar}
+
+    def draw(self) -> None:
+        """Draw both images on one scale each."""
+        reading, outcome = self._explorer.reading, self._explorer.outcome
+        values = None if reading is None else reading.values
+        title = "Mean of some" if values is None else "Here"
+        if values is None:
+            values = self._explorer.mean
+        elif reading is not None:
+            title = f"Row {reading.place[0]}, column {reading.place[1]}"
+        self._show(self.here, self._here, values, title)
+        center, name, shade = None, " ", None
+        if outcome is not None and reading is not None and _has_cluster(reading):
+            projection = outcome.result.projection
+            center = projection.centers.data[reading.label]
+            name = f"Center: {projection.name_of(reading.label)}"
+            shade = hex_colors(projection)[reading.label]
+        if self._selection.mean is not None:
+            center, name = self._selection.mean, f"Mean of the {self._selection.count} chosen"
+        self._show(self.center, self._center, center, name)
+        self.center.outline_line_color = shade or self.here.outline_line_color
+        self.center.outline_line_width = 3 if shade else 1
+
+    def _show(self, made: Any, parts: dict[str, Any], values: Any, title: str) -> None:
+        made.title.text = title
+        if values is None or np.ndim(values) != 2 or np.shape(values) != self._shape:
+            parts["source"].data = dict(empty_image().data)
+            return
+        shown, low, high = self._levels(np.asarray(values, dtype=np.float32))
+        parts["mapper"].update(low=low, high=high)
+        parts["bar"].formatter = powers() if self.log else BasicTickFormatter()
+        x0, x1 = made.x_range.reset_start, made.x_range.reset_end
+        y1, y0 = made.y_range.reset_start, made.y_range.reset_end
+        parts["source"].data = {
+            "image": [shown], "x": [x0], "y": [y0], "dw": [x1 - x0], "dh": [y1 - y0],
+        }  # fmt: skip
+
+    def _levels(self, values: NDArray[Any]) -> tuple[NDArray[Any], float, float]:
+        values = np.nan_to_num(values)
+        if not self.log or not (values > 0).any():
+            low, high = (float(v) for v in np.quantile(values, (0.002, 0.998)))
+            return values, low, high if high > low else low + 1
+        positive = values[values > 0]
+        floor = max(float(np.quantile(positive, 0.02)), float(positive.max()) * 1e-5)
+        shown = np.log10(np.maximum(values, floor)).astype(np.float32)
+        low, high = float(np.log10(floor)), float(shown.max())
+        return shown, low, high if high > low else low + 1
+
+    def _renew(self) -> None:
+        """Take the axes of what is shown now."""
+        outcome, opened = self._explorer.outcome, self._explorer.opened
+        if opened is None:
+            return
+        signal = opened.signal
+        if outcome is not None and outcome.result.source is not None:
+            signal = outcome.result.source
+        if signal.axes_manager.signal_dimension != 2:
+            return
+        if opened.kind == "image" and outcome is None:
+            self._set_shape((48, 48), None)
+        else:
+            axes = list(signal.axes_manager.signal_axes[::-1])
+            self._set_shape(signal.data.shape[-2:], axes)
+        counts = signal.data.dtype.kind in "ui"
+        for parts in (self._here, self._center):
+            parts["bar"].title = "counts" if counts else "a.u."
+        self.draw()
+
+    def _set_shape(self, shape: tuple[int, ...], axes: Any) -> None:
+        """Give both figures the axes (row, column) of the images; pixels where there are none."""
+        self._shape = tuple(int(size) for size in shape)
+        spans, labels = [], []
+        for size, axis, name in zip(
+            self._shape, axes or (None, None), ("row", "column"), strict=True
+        ):
+            scale = 1.0 if axis is None else float(axis.scale)
+            first = (0.0 if axis is None else float(axis.offset)) - scale / 2
+            spans.append((first, first + size * scale))
+            known = axis is not None and isinstance(axis.name, str) and axis.name
+            units = "px" if axis is None else axis.units
+            labels.append(with_units(axis.name if known else name, units, fallback="px"))
+        (top, bottom), (left, right) = spans
+        for made in (self.here, self.center):
+            made.x_range.update(start=left, end=right, reset_start=left, reset_end=right)
+            made.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
+            made.yaxis.axis_label, made.xaxis.axis_label = labels
+
+
+def _has_cluster(reading: Reading) -> bool:
+    return reading.label is not None and reading.label >= 0

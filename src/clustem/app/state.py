@@ -1,0 +1,325 @@
+"""What one session knows and can do; no widget, no browser."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import param
+
+from clustem.app import edits, pictures
+from clustem.app.jobs import Jobs, Post, Report, Work
+from clustem.app.opened import Opened
+from clustem.app.pictures import Picture
+from clustem.app.probe import Places, Reading, read_open, read_result
+from clustem.app.runs import Outcome, Runs
+from clustem.app.security import below, public
+from clustem.model import InputError
+from clustem.recipes import Recipe
+
+_UNDO = 20
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A line for the user: ``kind`` is ``"info"``, ``"done"`` or ``"error"``."""
+
+    kind: str
+    text: str
+
+
+class Explorer(param.Parameterized):
+    """One session: what is open, the recipe, the result and what is looked at.
+
+    Parameters
+    ----------
+    root
+        Folder whose files may be opened and where results may be saved; None for none.
+    post
+        Called with a function that is to run where the page lives.
+    """
+
+    opened = param.Parameter(doc="Opened or None")
+    recipe = param.Parameter(doc="Recipe or None")
+    outcome = param.Parameter(doc="Outcome or None")
+    stale = param.Boolean(default=False, doc="Whether the recipe changed since the outcome")
+    picture = param.Parameter(doc="Picture or None")
+    mean = param.Parameter(doc="Mean spectrum or pattern of what is open")
+    reading = param.Parameter(doc="What is under the cursor")
+    cursor = param.Parameter(doc="Position (x, y) in the units of the scan")
+    swept = param.Dict(default={}, doc="Outcomes by number of clusters")
+    pinned = param.Parameter(doc="An outcome to compare with")
+    message = param.ClassSelector(class_=Message, default=Message("info", ""))
+    can_undo = param.Boolean(default=False)
+
+    def __init__(self, root: Path | None, post: Post) -> None:
+        super().__init__()
+        self.root = root
+        self.temporary = Path(tempfile.mkdtemp(prefix="clustem-session-"))
+        self.jobs, self.looks = Jobs(post), Jobs(post)
+        self.runs: Runs | None = None
+        self.places: Places | None = None
+        self.context: dict[str, Picture] = {}
+        self.detector: pictures.Detector | None = None
+        self._past: list[Outcome] = []
+        self._closed = False
+
+    # opening
+
+    def open_path(self, relative: str) -> None:
+        """Open a file below the root."""
+        if self.root is None:
+            self.say("error", "No folder is shared here: clustem serve --root DIR.")
+            return
+        try:
+            path = below(self.root, relative)
+        except InputError as error:
+            self.fail(error)
+            return
+        self._open(relative, lambda _: Opened.file(path, relative))
+
+    def open_upload(self, path: Path, name: str) -> None:
+        """Open a file that the browser sent."""
+        self._open(name, lambda _: Opened.file(path, name))
+
+    def open_sample(self, name: str) -> None:
+        """Open a built-in sample."""
+        self._open(f"sample: {name}", lambda _: Opened.sample(name))
+
+    def _open(self, label: str, load: Callable[[Report], Opened]) -> None:
+        def work(report: Report) -> tuple[Opened, Picture]:
+            report("reading", 0.0)
+            opened = load(report)
+            report("first image", 0.5)
+            return opened, pictures.first_picture(opened)
+
+        self.start(f"Opening {label}", work, self._show_opened)
+
+    def _show_opened(self, found: tuple[Opened, Picture]) -> None:
+        opened, picture = found
+        offers = opened.recipes
+        self.runs = Runs(opened.scan)
+        self._past.clear()
+        self.places, self.detector = None, None
+        self.context = pictures.context(opened)
+        recipe = next(iter(offers.values()), None)
+        with param.parameterized.batch_call_watchers(self):
+            self.param.update(
+                opened=opened, picture=picture, recipe=recipe, outcome=None, reading=None,
+                cursor=None, swept={}, pinned=None, mean=None, stale=recipe is not None,
+                can_undo=False, message=Message("done", f"{opened.label} is open."),
+            )  # fmt: skip
+        self._find_mean(opened)
+
+    def _find_mean(self, opened: Opened) -> None:
+        if opened.kind == "image":
+            return
+
+        def show(mean: Any) -> None:
+            if self.opened is opened:
+                self.mean = mean
+
+        self.looks.start("mean", lambda _: pictures.mean_of(opened.signal), show, self.fail)
+
+    # the recipe
+
+    def offers(self) -> dict[str, Recipe]:
+        """Recipes for what is open, by name."""
+        return {} if self.opened is None else self.opened.recipes
+
+    def choose(self, name: str) -> None:
+        """Take one of the offered recipes as it comes."""
+        self.take(self.offers()[name])
+
+    def change(self, settings: Mapping[str, Any]) -> bool:
+        """Change the recipe, as on the command line; False if a name or value does not fit."""
+        try:
+            self.take(self.recipe.with_settings(settings))
+        except InputError as error:
+            self.fail(error)
+            return False
+        return True
+
+    def load_recipe(self, text: str) -> None:
+        """Take a recipe written as TOML."""
+        try:
+            self.take(Recipe.from_toml(text))
+        except InputError as error:
+            self.fail(error)
+
+    def take(self, recipe: Recipe) -> None:
+        """Take a recipe."""
+        self.recipe = recipe
+        self.stale = self.outcome is None or self.outcome.recipe != recipe
+
+    # running
+
+    def run(self) -> None:
+        """Run the recipe from the first step that changed."""
+        recipe, runs = self.recipe, self.runs
+        if recipe is None or runs is None:
+            self.fail(
+                InputError(
+                    "A recipe must fit what is open",
+                    got="none",
+                    cure="Open a scan or an image of another kind.",
+                )
+            )
+            return
+
+        def work(report: Report) -> tuple[Outcome, list[str]]:
+            return _with_warnings(lambda: runs.run(recipe, report))
+
+        self.start("Running", work, self._show_run, latest=True)
+
+    def _show_run(self, found: tuple[Outcome, list[str]]) -> None:
+        outcome, said = found
+        self._past.clear()
+        self.show(outcome)
+        left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
+        text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
+        self.message = Message("done", " ".join([text, *said]))
+
+    def _against_truth(self, outcome: Outcome) -> str:
+        if self.opened is None or self.opened.truth is None:
+            return ""
+        from clustem.judge.compare import compare  # noqa: PLC0415  # sklearn, with the first run
+
+        labels, truth = outcome.result.labels.data, self.opened.truth(outcome.result)
+        if np.shape(truth) != labels.shape:  # cropped or binned
+            return ""
+        found = compare(labels, truth)
+        return f" Against the sample's truth: accuracy {found.accuracy:.3f}, ARI {found.ari:.3f}."
+
+    def sweep(self, ks: Iterable[int]) -> None:
+        """Run the recipe at several numbers of clusters."""
+        recipe, runs, wanted = self.recipe, self.runs, list(ks)
+        if recipe is None or runs is None:
+            return
+
+        def work(report: Report) -> tuple[dict[int, Outcome], list[str]]:
+            return _with_warnings(lambda: runs.sweep(recipe, wanted, report))
+
+        def show(found: tuple[dict[int, Outcome], list[str]]) -> None:
+            self.swept = found[0]
+            self.message = Message("done", "Click a k to see it.")
+
+        self.start("Trying k", work, show)
+
+    def show_k(self, k: int) -> None:
+        """Make the outcome of a sweep at k the present one, its recipe included."""
+        outcome = self.swept[k]
+        self._past.clear()
+        self.recipe = outcome.recipe
+        self.show(outcome)
+
+    def show(self, outcome: Outcome) -> None:
+        """Make an outcome the present one."""
+        self.places = Places(outcome)
+        self.stale = self.recipe != outcome.recipe
+        self.can_undo = bool(self._past)
+        self.outcome = outcome
+        self.look()
+
+    # edits
+
+    def edit(self, verb: str, *given: Any) -> None:
+        """Merge, rename or recolor clusters: see ``edits``."""
+        if self.outcome is None:
+            return
+        before = self.outcome
+        try:
+            after = getattr(edits, verb)(before, *given)
+        except InputError as error:
+            self.fail(error)
+            return
+        self._past = [*self._past[1 - _UNDO :], before]
+        self.show(after)
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        if self._past:
+            self.show(self._past.pop())
+
+    # looking
+
+    def look(self, x: float | None = None, y: float | None = None) -> None:
+        """Move the cursor, or look again at where it is."""
+        if x is not None and y is not None:
+            self.cursor = (x, y)
+        if self.cursor is None or self.opened is None:
+            self.reading = None
+            return
+        self.reading = self._read(*self.cursor)
+
+    def _read(self, x: float, y: float) -> Reading | None:
+        if self.outcome is not None and self.places is not None:
+            found = read_result(self.outcome, self.places, x, y)
+            if found is not None:
+                return found
+        return None if self.picture is None else read_open(self.opened, self.picture.values, x, y)
+
+    def navigate(self, name: str, draw: Callable[[], Picture]) -> None:
+        """Draw another navigation image; only the last one that was asked for is shown."""
+        opened = self.opened
+
+        def show(picture: Picture) -> None:
+            if self.opened is opened:
+                self.picture = picture
+
+        self.looks.start(name, lambda _: draw(), show, self.fail, latest=True)
+
+    # housekeeping
+
+    def start(
+        self, name: str, work: Work, done: Callable[[Any], None], *, latest: bool = False
+    ) -> None:
+        """Do something that takes time, with progress and a way to stop."""
+        self.message = Message("info", "")
+        self.jobs.start(name, work, done, self.fail, latest=latest)
+
+    def say(self, kind: str, text: str) -> None:
+        """Show a line to the user."""
+        self.message = Message(kind, text)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the user what went wrong, and nothing about this machine."""
+        folders = [self.temporary, *([] if self.root is None else [self.root])]
+        if self.opened is not None:
+            folders += self.opened.private
+        self.message = Message("error", public(error, *folders))
+
+    def close(self) -> None:
+        """Stop all work, forget all data, delete the session's files."""
+        if self._closed:
+            return
+        self._closed = True
+        self.jobs.close()
+        self.looks.close()
+        if self.runs is not None:
+            self.runs.clear()
+        self.runs = self.places = self.detector = None
+        self.context = {}
+        self._past.clear()
+        self.param.update(
+            opened=None, outcome=None, picture=None, mean=None, reading=None, swept={}, pinned=None
+        )
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        _LOG.info("a session has ended")
+
+
+def _with_warnings(call: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """Call a function and collect what it warns of, each once, for the page."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = call()
+    said = dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning))
+    return found, list(said)

@@ -1,0 +1,172 @@
+"""Several numbers of clusters: scores over k; click a k to see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import param
+from bokeh.events import Tap
+from bokeh.models import ColumnDataSource, Range1d, SingleIntervalTicker
+
+from clustem.app import fields
+from clustem.app.fields import Field
+from clustem.app.plots import Looks
+from clustem.app.runs import Outcome
+from clustem.app.state import Explorer
+from clustem.model import InputError, ParameterError
+
+_MOST = 30
+
+
+class Sweeping(param.Parameterized):
+    """Figure of the scores, and its form.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    looks
+        Makes the figure.
+    """
+
+    ks = param.String(default="2:8")
+    score = param.String(default="")
+
+    def __init__(self, explorer: Explorer, looks: Looks) -> None:
+        super().__init__()
+        self._explorer = explorer
+        made = self.figure = looks.figure(
+            x_range=Range1d(1.5, 8.5), y_range=Range1d(0, 1), name="sweep", tools=False
+        )
+        made.xaxis.axis_label = "Number of clusters k"
+        made.xaxis.ticker = SingleIntervalTicker(interval=1)
+        self._points = ColumnDataSource({"k": [], "value": [], "size": []})
+        line = made.line("k", "value", source=self._points, line_width=1.5)
+        dots = made.scatter("k", "value", source=self._points, size="size", line_color=None)
+        looks.ink(line.glyph, "line_color", "muted")
+        looks.ink(dots.glyph, "fill_color", "ink")
+        made.on_event(Tap, self._tapped)
+        explorer.param.watch(lambda *_: self.draw(), ["swept", "outcome"])
+        self.param.watch(lambda *_: self.draw(), "score")
+
+    def fields(self) -> list[Field]:
+        """Describe the form."""
+        swept = self._explorer.swept
+        found = [
+            fields.row(
+                [
+                    fields.entry("ks", "k from : to", self.ks, style="narrow"),
+                    fields.button("try", "Try them", style="small main"),
+                ]
+            )
+        ]
+        if swept:
+            names = [(name, name) for name in self.scores()]
+            current = self._explorer.outcome
+            shown = [
+                fields.button(
+                    f"k/{k}", str(k), style="small",
+                    pressed=current is not None and current.recipe == outcome.recipe,
+                )
+                for k, outcome in swept.items()
+            ]  # fmt: skip
+            found += [
+                fields.choice("score", "Score", names, self._chosen()),
+                fields.text("Click a k, here or in the plot, to see it.", style="faint"),
+                fields.row(shown, style="wrap", key="ks-found"),
+            ]
+        else:
+            found.append(fields.text("What comes before the clustering runs once.", style="faint"))
+        return found
+
+    def heard(self, key: str, value: Any) -> None:
+        """Do what a field asks for."""
+        if key == "ks":
+            self.ks = str(value)
+        elif key == "score":
+            self.score = str(value)
+        elif key == "try":
+            try:
+                self._explorer.sweep(numbers(self.ks))
+            except InputError as error:
+                self._explorer.fail(error)
+        elif key.startswith("k/"):
+            self._show(int(key.partition("/")[2]))
+
+    def scores(self) -> list[str]:
+        """Names of all scores that the outcomes have."""
+        names = {name for outcome in self._explorer.swept.values() for name in _scores(outcome)}
+        return sorted(names)
+
+    def draw(self) -> None:
+        """Draw the chosen score over k."""
+        swept, name = self._explorer.swept, self._chosen()
+        found = {k: _scores(outcome).get(name) for k, outcome in swept.items()}
+        found = {k: value for k, value in found.items() if value is not None}
+        current = self._explorer.outcome
+        at = [k for k in found if current is not None and swept[k].recipe == current.recipe]
+        self._points.data = {
+            "k": list(found),
+            "value": list(found.values()),
+            "size": [13 if k in at else 8 for k in found],
+        }
+        self.figure.yaxis.axis_label = name
+        if found:
+            low, high = min(found.values()), max(found.values())
+            room = 0.1 * (high - low) or max(abs(high), 1.0) * 0.1
+            self.figure.y_range.update(start=low - room, end=high + room)
+            self.figure.x_range.update(start=min(found) - 0.5, end=max(found) + 0.5)
+
+    def _chosen(self) -> str:
+        names = self.scores()
+        preferred = [self.score, "inertia", "objective", *names]
+        return next((name for name in preferred if name in names), "")
+
+    def _tapped(self, event: Any) -> None:
+        if event.x is not None and self._explorer.swept:
+            self._show(min(self._explorer.swept, key=lambda k: abs(k - event.x)))
+
+    def _show(self, k: int) -> None:
+        if k in self._explorer.swept:
+            self._explorer.show_k(k)
+
+
+def numbers(text: str) -> list[int]:
+    """Read ``2:8`` (both ends count) or ``3,5,7``.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither, or asks for more than 30.
+
+    Examples
+    --------
+    >>> numbers("2:4"), numbers("3, 7")
+    ([2, 3, 4], [3, 7])
+    """
+    try:
+        if ":" in text:
+            first, last = (int(part) for part in text.split(":"))
+            found = list(range(first, min(last, first + _MOST) + 1))
+        else:
+            found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or len(found) > _MOST or min(found) < 1:
+        raise ParameterError(
+            f"k must be a range or a list of at most {_MOST} numbers",
+            got=text[:40],
+            cure="Write 2:8 or 3,5,7.",
+        )
+    return found
+
+
+def _scores(outcome: Outcome) -> dict[str, float]:
+    """Figures of merit of an outcome, named for an axis."""
+    projection = outcome.result.projection
+    taking_part = max(int((~projection.mask).sum()), 1)
+    return {
+        **{str(name): float(value) for name, value in projection.scores.items()},
+        "unassigned (%)": 100 * projection.unassigned_fraction,
+        "smallest cluster (%)": 100 * float(min(projection.counts)) / taking_part,
+    }

@@ -1,0 +1,172 @@
+"""Files in and out of the browser: uploads and downloads of a session."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from bokeh.server.util import check_allowlist
+from bokeh.server.views.auth_request_handler import AuthRequestHandler
+from tornado.web import HTTPError, authenticated, stream_request_body
+
+from clustem.app.opened import size_text
+from clustem.app.security import check_name
+from clustem.model import InputError
+
+_PIECE = 2**20
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class Door:
+    """Where one session's files come in and go out.
+
+    Parameters
+    ----------
+    folder
+        Temporary folder of the session.
+    limit
+        Largest upload [bytes].
+    received
+        Called with the path and the name of each upload.
+    """
+
+    folder: Path
+    limit: int
+    received: Callable[[Path, str], None]
+
+
+class Transfers:
+    """Doors of all sessions, each under a key that cannot be guessed."""
+
+    def __init__(self) -> None:
+        self._doors: dict[str, Door] = {}
+
+    def add(self, door: Door) -> str:
+        """Open a door; return its key."""
+        key = secrets.token_urlsafe(24)
+        self._doors[key] = door
+        return key
+
+    def remove(self, key: str) -> None:
+        """Close a door."""
+        self._doors.pop(key, None)
+
+    def find(self, key: str) -> Door:
+        """Return an open door; whoever has no key finds nothing there."""
+        found = self._doors.get(key)
+        if found is None:
+            raise HTTPError(404)
+        return found
+
+    def __len__(self) -> int:
+        """Return the number of sessions."""
+        return len(self._doors)
+
+
+class Base(AuthRequestHandler):
+    """What both ways have in common: who may come, and what errors say."""
+
+    def initialize(self, transfers: Transfers) -> None:
+        """Take what the server was made with."""
+        self.transfers = transfers
+
+    def check_origin(self) -> None:
+        """Refuse what another site sends in the name of a visitor."""
+        origin = self.request.headers.get("Origin")
+        allowed: Any = self.application.websocket_origins
+        if origin is None or not check_allowlist(urlparse(origin).netloc.lower(), allowed):
+            raise HTTPError(403)
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Say no more than what kind of error it is."""
+        self.finish({403: "Not from there.", 404: "Nothing here."}.get(status_code, "Failed."))
+
+
+@stream_request_body
+class UploadHandler(Base):
+    """Takes a file in pieces straight to the session's folder."""
+
+    async def prepare(self) -> None:
+        """Check everything before the first byte."""
+        await super().prepare()
+        self._file: Any = None
+        self._refusal, self._size = "", 0
+        if self.request.method != "POST":
+            raise HTTPError(405)
+        if not self.current_user:
+            raise HTTPError(403)
+        self.check_origin()
+        self._door = self.transfers.find(self.path_kwargs["key"])
+        self.request.connection.set_max_body_size(self._door.limit + 1)  # type: ignore[attr-defined]
+        try:
+            self._name = check_name(self.get_query_argument("name", ""))
+        except InputError as error:
+            self._refusal = str(error)
+            return
+        folder = self._door.folder / f"upload-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        self._path = folder / self._name
+        self._file = self._path.open("wb")
+
+    def data_received(self, chunk: bytes) -> None:
+        """Write a piece down, as long as there is room."""
+        self._size += len(chunk)
+        if self._size > self._door.limit:
+            self._refusal = str(
+                InputError(
+                    f"An upload must be at most {size_text(self._door.limit)}",
+                    got="more",
+                    cure="Put it into the shared folder.",
+                )
+            )
+            self._drop()
+        if self._file is not None:
+            self._file.write(chunk)
+
+    def post(self, key: str) -> None:  # noqa: ARG002  # of the address
+        """Hand the file over."""
+        if self._refusal:
+            self.set_status(400)
+            self.finish(self._refusal)
+            return
+        self._file.close()
+        self._file = None
+        self._door.received(self._path, self._name)
+        self.finish("ok")
+
+    def on_connection_close(self) -> None:
+        """Forget what did not arrive whole."""
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+            self._file = None
+
+
+class DownloadHandler(Base):
+    """Sends a file that the session has made."""
+
+    @authenticated
+    async def get(self, key: str, name: str) -> None:
+        """Send it piece by piece."""
+        folder = self.transfers.find(key).folder / "out"
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise HTTPError(404)
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Content-Disposition", f'attachment; filename="{path.name}"')
+        self.set_header("Content-Length", str(path.stat().st_size))
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                self.write(piece)
+                await self.flush()
