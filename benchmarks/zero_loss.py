@@ -41,7 +41,7 @@ def main() -> None:
     original = _network.train
 
     def watched(weights, points, **given):
-        seen.update(weights=weights, points=points)
+        seen["points"] = points
         start = time.perf_counter()
         found = original(weights, points, **given)
         seen["seconds"] = time.perf_counter() - start
@@ -57,19 +57,14 @@ def main() -> None:
     points = seen["points"]
     steps, n = int(model.n_epochs_.sum()), points.x.shape[2]
     flops = 6 * sum(rows * columns for _, rows, columns in _network._layout()) * n * steps
-    print(
-        f"{args.replicas} replicas x {len(model.counts_)} clusters x {args.epochs} epochs, {n} points"
-    )
-    print(
-        f"all at once     {whole:7.1f} s, of which training {seen['seconds']:.1f} s on {cores()} cores"
-    )
-    print(
-        f"                {flops:.2e} flops: {flops / seen['seconds'] / 1e9:.1f} Gflop/s; a large"
-    )
+    k, seconds = len(model.counts_), seen["seconds"]
+    print(f"{args.replicas} replicas x {k} clusters x {args.epochs} epochs, {n} points")
+    print(f"all at once     {whole:7.1f} s, training {seconds:.1f} s on {cores()} cores")
+    print(f"                {flops:.2e} flops: {flops / seconds / 1e9:.1f} Gflop/s; a large")
     print(f"                product of matrices runs at {product_speed():.0f} Gflop/s here")
-    single = one_by_one(seen["weights"], points, args.epochs) / PEER_REPLICAS
+    single = one_by_one(points, args.epochs) / PEER_REPLICAS
     print(f"one by one      {single * args.replicas:7.1f} s ({single:.2f} s for a replica)")
-    print(f"ratio           {single * args.replicas / seen['seconds']:7.1f}")
+    print(f"ratio           {single * args.replicas / seconds:7.1f}")
     start = time.perf_counter()
     parts = subtract(signal, model)
     print(f"subtraction     {time.perf_counter() - start:7.2f} s")
@@ -93,7 +88,7 @@ def wedge(*, pooled):
     return signal, sample.labels, *(part.data for part in parts)
 
 
-def one_by_one(weights, points, epochs):
+def one_by_one(points, epochs):
     """Seconds for some replicas in the usual loop, with the same points and loss."""
     n, ceilings = points.y.shape[1], points.n_ceilings
     start = time.perf_counter()
