@@ -160,9 +160,9 @@ class _Space:
         largest = make(ks[-1])
         mask = np.zeros(len(rows), dtype=bool)
         if not hasattr(largest, "sketch"):
-            points = np.asarray(Sketch(Rows.of(rows), n_clusters=ks[-1]).z, dtype=np.float64)
+            points = _coordinates(Sketch(rows, n_clusters=ks[-1]))
             return cls(Table(rows, None, mask), points, make)
-        points = np.asarray(largest.sketch(rows).z, dtype=np.float64)  # masked and normalised
+        points = _coordinates(largest.sketch(rows))  # masked and normalised
 
         def plain(k: int) -> Any:
             estimator = clone(make(k))
@@ -171,6 +171,11 @@ class _Space:
             return estimator.set_params(**done)
 
         return cls(Table(points, None, mask), points, plain)
+
+
+def _coordinates(sketch: Sketch) -> F64:
+    """Return a sketch's coordinates (m, d) in the rows' own units."""
+    return np.asarray(sketch.z, dtype=np.float64) / sketch.centering.gain
 
 
 def _scored(
