@@ -108,7 +108,8 @@ def _draw(ax: Any, choice: KChoice, names: tuple[str, ...]) -> None:
         low, high = ax.get_ylim()
         ax.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
         tight = {"handlelength": 1.2, "columnspacing": 0.8, "handletextpad": 0.4}
-        ax.legend(ncols=2, edgecolor="none", framealpha=0.9, fontsize=SIZE - 1, loc="upper right", **tight)
+        plain = {"edgecolor": "none", "framealpha": 0.9, "fontsize": SIZE - 1}
+        ax.legend(ncols=2, loc="upper right", **tight, **plain)
     ax.axvline(choice.k, color=_CHOSEN, linewidth=0.6, alpha=0.6, zorder=0)
     ax.set_xlim(min(ks[0], choice.k) - 0.5, max(ks[-1], choice.k) + 0.5)
     ax.set_xticks(ks if len(ks) <= 12 else ks[:: -(-len(ks) // 10)])
