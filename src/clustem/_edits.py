@@ -252,7 +252,7 @@ def check_clusters(old: Projection, clusters: Iterable[int]) -> None:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Clusters in any order, before they are numbered by falling size."""
+    """Clusters in any order, before they are numbered."""
 
     labels: NDArray[np.int16]
     memberships: NDArray[Any] | None
@@ -264,7 +264,7 @@ class _Parts:
 
 
 def _renumbered(old: Projection, parts: _Parts) -> Projection:
-    order = falling_order(parts.counts)
+    order = falling_order(_rank(old, parts))
     number = np.full(len(order) + 1, -1, dtype=np.int16)  # the last is for -1
     number[order] = np.arange(len(order))
     memberships = None
@@ -281,6 +281,17 @@ def _renumbered(old: Projection, parts: _Parts) -> Projection:
         colors=tuple(parts.hues[i] for i in order),
         details={key: value for key, value in old.details.items() if key not in _OF_CENTERS},
     )
+
+
+def _rank(old: Projection, parts: _Parts) -> NDArray[Any]:
+    """Return what clusters are numbered by: size, or the column that the partition was by."""
+    name = old.details.get("numbered_by")
+    if name not in old.features:
+        return parts.counts
+    values = old.points[:, old.features.index(name)]
+    labels = parts.labels[~old.mask]
+    groups = [values[labels == i] for i in range(len(parts.counts))]
+    return np.array([np.median(group) if len(group) else -np.inf for group in groups])
 
 
 def _clustered_rows(old: Projection) -> tuple[Rows, NDArray[np.intp]]:

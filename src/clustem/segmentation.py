@@ -154,7 +154,7 @@ class Segmentation:
         Returns
         -------
         :
-            A new result, its clusters again numbered by falling size, in the colors they had.
+            A new result, its clusters numbered anew as before (by size), in the colors they had.
             Memberships add up, means are weighted by the counts, standard errors are pooled.
         """
         return self.edit("merge", clusters=sorted({int(cluster) for cluster in clusters}))
@@ -174,8 +174,8 @@ class Segmentation:
         Returns
         -------
         :
-            A new result, its clusters again numbered by falling size; the largest part keeps
-            the color. Where there are memberships, each position's goes to the part it is nearer.
+            A new result, its clusters numbered anew as before; the largest part keeps the color.
+            Where there are memberships, each position's goes to the part it is nearer.
 
         Raises
         ------

@@ -251,3 +251,24 @@ def test_picked_rows_are_those_rows():
     for where, part in rows.map(lambda block, _: block.sum(axis=1), subset=np.array([1, 3])):
         sums |= dict(zip(where.tolist(), part.tolist(), strict=True))
     assert sums == {1: data[4].sum(), 3: data[30].sum()}
+
+
+def test_clusters_of_an_intensity_stay_numbered_by_it():
+    truth = np.zeros((8, 12), dtype=int)
+    truth[:, 2:5], truth[:, 5:] = 1, 2
+    bright = np.array([3.0, 400.0, 60.0])[truth]
+    data = np.random.default_rng(0).poisson(bright[..., None] * np.ones(30))
+    thick = hs.signals.Signal1D(data)
+    thick.axes_manager[-1].units = "eV"
+    text = "[describe.total_intensity]\n[cluster.KMeans]\nn_clusters = 3\n[reproject.project]\n"
+    found = clustem.segment(thick, Recipe.from_toml(text))
+    totals = found.source.data.sum(axis=-1)
+
+    def falls(result):
+        medians = [np.median(totals[result.labels.data == i]) for i in range(result.n_clusters)]
+        return (np.diff(medians) < 0).all()
+
+    assert falls(found)
+    assert (np.diff(found.counts) > 0).any()
+    assert falls(found.split(1))
+    assert falls(found.merge([0, 1]))
