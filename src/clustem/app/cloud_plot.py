@@ -16,7 +16,8 @@ from clustem.app.state import Explorer
 
 _DOTS = 12_000
 """Up to so many points are dots; beyond that they are drawn into an image on the server."""
-_PIXELS = (360, 480)
+_PIXELS = (360, 560)
+_CROWD = 100_000
 
 
 class CloudPlot(param.Parameterized):
@@ -118,10 +119,11 @@ class CloudPlot(param.Parameterized):
     def _into_image(self, points: Any, labels: Any, shades: list[str], marked: Any) -> None:
         made = self.figure
         limits = (made.x_range.start, made.x_range.end, made.y_range.start, made.y_range.end)
-        image = cloud(points, labels, shades, limits, _PIXELS)
+        dot = 2 if len(points) < _CROWD else 1
+        image = cloud(points, labels, shades, limits, _PIXELS, dot=dot)
         if marked is not None:
             image.view(np.uint8).reshape(*_PIXELS, 4)[..., 3] //= 6
-            front = cloud(points[marked], labels[marked], shades, limits, _PIXELS)
+            front = cloud(points[marked], labels[marked], shades, limits, _PIXELS, dot=dot)
             image = np.where(front != 0, front, image)
         left, right, bottom, top = limits
         self._image.data = {

@@ -8,9 +8,9 @@ from typing import Any
 Field = dict[str, Any]
 
 
-def text(words: str, *, style: str = "", tag: str = "p", role: str = "", key: str = "") -> Field:
+def text(words: str, *, key: str = "", tag: str = "p", **more: Any) -> Field:
     """Return a line of text; ``role="alert"`` has it read out at once."""
-    return _field("text", key, text=words, style=style, tag=tag, role=role)
+    return _field("text", key, text=words, tag=tag, **more)
 
 
 def facts(rows: Iterable[tuple[str, str]], key: str = "facts") -> Field:
@@ -42,7 +42,14 @@ def listing(
 ) -> Field:
     """Return a list; what is double-clicked sends ``opens``."""
     return _field(
-        "listing", key, label=label, options=_pairs(options), value=value, opens=opens, rows=rows
+        "listing",
+        key,
+        label=label,
+        options=_pairs(options),
+        value=value,
+        opens=opens,
+        rows=rows,
+        quiet=True,
     )
 
 

@@ -193,10 +193,11 @@ class Page(param.Parameterized):
             "line": _plot(self.spectrum.figure),
             "pair": pn.Row(_plot(self.pattern.here), _plot(self.pattern.center), **full),
         }
+        self._cloud = _plot(self.cloud.figure)
         signal = pn.Column(forms["caption"], *self._signals.values(), **full)
         signal.styles = {"flex": "5 1 0", "min-height": "0"}
         self._tabs = {
-            "space": pn.Column(forms["cloud"], _plot(self.cloud.figure), **full),
+            "space": pn.Column(forms["cloud"], self._cloud, **full),
             "centers": pn.Column(
                 forms["centers"], _plot(self.spectra.figure), _plot(self.centers.figure), **full
             ),
@@ -213,7 +214,8 @@ class Page(param.Parameterized):
         )
         template.add_panel("left", left)
         template.add_panel("tools", forms["tools"])
-        template.add_panel("map", _plot(self.map.figure))
+        self._map = _plot(self.map.figure)
+        template.add_panel("map", self._map)
         template.add_panel("clusters", forms["clusters"])
         template.add_panel("signal", signal)
         template.add_panel("tabs", tabs)
@@ -235,7 +237,9 @@ class Page(param.Parameterized):
         hidden = set()
         if opened is None or opened.kind != "patterns":
             hidden.add("detector")
-        if outcome is not None and outcome.result.memberships is None:
+        if outcome is None:
+            hidden |= {"centers", "memberships"}
+        elif outcome.result.memberships is None:
             hidden.add("memberships")
         if self.explorer.places is not None and self.explorer.places.scattered:
             hidden.add("memberships")
@@ -249,14 +253,17 @@ class Page(param.Parameterized):
         forms = self.forms
         forms["opening"].visible = self.header.opening
         forms["export"].visible = self.header.exporting
-        line = self.caption.is_line
-        self._signals["line"].visible, self._signals["pair"].visible = line, not line
+        there, line = self.explorer.opened is not None, self.caption.is_line
+        self._map.visible = there
+        self._signals["line"].visible = there and line
+        self._signals["pair"].visible = there and not line
+        self._cloud.visible = self.explorer.outcome is not None
         spectra, grid = self._tabs["centers"][1], self._tabs["centers"][2]
         centers = self.explorer.outcome and self.explorer.outcome.result.centers
         is_grid = centers is not None and centers.data.ndim == 3
         spectra.visible, grid.visible = not is_grid, is_grid
         for name, part in self._tabs.items():
-            part.visible = name == self.tab
+            part.visible = there and name == self.tab
 
     def _light(self) -> None:
         self.looks.switch(dark=self.header.dark)

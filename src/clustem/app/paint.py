@@ -70,6 +70,8 @@ def cloud(
     colors: Sequence[str],
     limits: tuple[float, float, float, float],
     shape: tuple[int, int],
+    *,
+    dot: int = 1,
 ) -> U32:
     """Draw very many points into an image.
 
@@ -85,6 +87,8 @@ def cloud(
         Left, right, bottom and top of the image.
     shape
         Its rows and columns.
+    dot
+        Height and width of a dot [px].
 
     Returns
     -------
@@ -100,6 +104,10 @@ def cloud(
     rows, columns = shape
     column = np.floor((points[:, 0] - left) / (right - left) * columns)
     row = np.floor((points[:, 1] - bottom) / (top - bottom) * rows)
+    if dot > 1:
+        down, across = np.divmod(np.arange(dot * dot), dot)
+        row, column = (np.add.outer(a, b).ravel() for a, b in ((down, row), (across, column)))
+        labels = np.tile(labels, dot * dot)
     seen = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
     cell = (row[seen] * columns + column[seen]).astype(np.intp)
     table = np.array([list(bytes.fromhex(c.lstrip("#"))) for c in (*colors, UNASSIGNED)])
@@ -112,5 +120,5 @@ def cloud(
         mixed = np.bincount(cell, shades[:, channel], minlength=size)
         out[there, channel] = np.rint(mixed[there] / count[there])
     strength = np.log1p(count[there]) / max(np.log1p(count.max(initial=1.0)), 1e-9)
-    out[there, 3] = np.rint(255 * (0.35 + 0.65 * strength))
+    out[there, 3] = np.rint(255 * (0.5 + 0.5 * strength))
     return out.view(np.uint32).reshape(rows, columns)

@@ -18,11 +18,10 @@ from bokeh.models import (
     ScaleBar,
     WheelZoomTool,
 )
-from bokeh.models.annotations.dimensional import CustomDimensional
+from bokeh.models.annotations.dimensional import Metric, MetricLength
 from bokeh.plotting import figure
 
 from clustem.app.frames import Frame
-from clustem.report._units import in_nm
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SIZE = "11px"
@@ -154,23 +153,12 @@ def map_figure(looks: Looks, **given: Any) -> Any:
 
 def scale_bar(units: str) -> Any:
     """Make a scale bar that follows the zoom, on a plate that is readable on any picture."""
-    factor = in_nm(units)
-    if factor is None:
-        name = units if units else "px"
-        basis = {name: (1.0, name, name)}
-        scale: Any = CustomDimensional(basis=basis, ticks=_TICKS)
-        unit = name
+    if units in _METRIC:
+        scale: Any = MetricLength(ticks=_TICKS, include=_METRIC)
     else:
-        scale = CustomDimensional(
-            basis={
-                "pm": (1e-3, "pm", "pm"), "nm": (1.0, "nm", "nm"), "µm": (1e3, "µm", "µm"),
-                "mm": (1e6, "mm", "mm"), "Å": (0.1, "Å", "Å"),
-            },
-            ticks=_TICKS, exclude=[] if units == "Å" else ["Å"],
-        )  # fmt: skip
-        unit = units
+        scale = Metric(base_unit=units, ticks=_TICKS, include=[units])
     return ScaleBar(
-        unit=unit, dimensional=scale, orientation="horizontal", location="bottom_left",
+        unit=units, dimensional=scale, orientation="horizontal", location="bottom_left",
         length_sizing="adaptive", bar_length=0.2, bar_length_units="percent",
         label_location="above",
         background_fill_color="#000000", background_fill_alpha=0.55, border_line_color=None,
@@ -180,6 +168,7 @@ def scale_bar(units: str) -> Any:
 
 
 _TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500]
+_METRIC = ["pm", "nm", "µm", "mm"]
 
 
 def image_source(image: Any, frame: Frame) -> dict[str, list[Any]]:

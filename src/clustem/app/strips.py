@@ -49,23 +49,25 @@ class Tools(param.Parameterized):
         explorer, plot = self._explorer, self._plot
         if explorer.opened is None:
             return [fields.text("Open a file or a sample to begin.", style="faint")]
-        found = [
-            fields.radio("mode", "What the mouse does", _MODES, plot.mode),
+        cursor = {"is": "cursor", "key": "cursor", "text": self.place()}
+        above = [fields.radio("mode", "What the mouse does", _MODES, plot.mode), cursor]
+        layers = [
             fields.choice("source", "Picture", self.sources(), self.source, quiet=True,
                           tip="Picture under the clusters"),
         ]  # fmt: skip
         if explorer.outcome is not None:
-            found += [
+            layers += [
                 fields.choice("layer", "Over it", plot.layers(), plot.layer, quiet=True,
                               tip="What lies over the picture"),
                 fields.slider("opacity", "Opacity", round(100 * plot.opacity), low=0, high=100,
                               step=5, unit=" %"),
             ]  # fmt: skip
-        found.append({"is": "cursor", "key": "cursor", "text": self.place()})
-        if self._selection.chosen is not None:
-            found.append(fields.text(f"{self._selection.count} chosen", tag="span", key="chosen"))
-            found.append(fields.button("clear", "Clear", style="small"))
-        return [*found, *self._drawn()]
+        drawn = [*self._chosen(), *self._drawn()]
+        return [
+            fields.row(above, key="above"),
+            fields.row(layers, key="layers"),
+            *([fields.row(drawn, key="drawn")] if drawn else []),
+        ]
 
     def heard(self, key: str, value: Any) -> None:
         """Do what a field asks for."""
@@ -126,6 +128,14 @@ class Tools(param.Parameterized):
             explorer.navigate(SUM, lambda: pictures.first_picture(opened))
         elif name.startswith("context/"):
             explorer.picture = explorer.context[name.partition("/")[2]]
+
+    def _chosen(self) -> list[Field]:
+        if self._selection.chosen is None:
+            return []
+        return [
+            fields.text(f"{self._selection.count} positions chosen", tag="span", key="chosen"),
+            fields.button("clear", "Clear", style="small"),
+        ]
 
     def _drawn(self) -> list[Field]:
         """Offer to take back what was drawn."""
