@@ -86,6 +86,8 @@ def find_regions(
     knee = low = None
     if onset is None or cutoff is None:
         low = log.minimum()
+        if energy[low] <= width:
+            raise _weak(name, f"a minimum at {energy[low]:.4g} eV, within its full width")
         knee = log.knee(low) if onset is None else int(np.searchsorted(energy, onset))
     first = float(energy[knee]) if onset is None and knee is not None else float(onset or 0.0)
     if not width < first < energy[-1]:
@@ -139,14 +141,19 @@ class _Log:
         above = self.smooth[[knee, low]] - np.log(self.one_count)
         fall = (above[0] - above[1]) / (self.energy[low] - self.energy[knee]) if low > knee else 0.0
         if above[0] <= 0 or fall <= 0:
-            raise _refusal(
-                f"In {name} the tail of the zero-loss peak must hold more than one count and "
-                "fall on to a minimum",
-                f"{np.exp(above[0]):.3g} counts at {self.energy[knee]:.4g} eV, a minimum at "
-                f"{self.energy[low]:.4g} eV",
-                "onset and cutoff",
-            )
+            counts, last = np.exp(above[0]), self.energy[low]
+            at = self.energy[knee]
+            raise _weak(name, f"{counts:.3g} counts at {at:.4g} eV, a minimum at {last:.4g} eV")
         return float(self.energy[knee] + above[0] / fall)
+
+
+def _weak(name: str, got: str) -> InputError:
+    return _refusal(
+        f"In {name} the tail of the zero-loss peak must hold more than one count and fall on to a "
+        "minimum",
+        got,
+        "onset and cutoff",
+    )
 
 
 def _refusal(what: str, got: str, names: str) -> InputError:
