@@ -51,8 +51,8 @@ class SpectraPlot(param.Parameterized):
         made.add_glyph(self._lines, MultiLine(xs="xs", ys="ys", line_color="color", line_width=1.5))
         self._zeros = ColumnDataSource({"x": [], "y": [], "name": [], "color": []})
         names = LabelSet(
-            x="x", y="y", text="name", source=self._zeros, text_color="color", text_font=value(FONT),
-            text_font_size="11px", text_font_style="bold", text_align="right", x_offset=-4,
+            x="x", y="y", text="name", source=self._zeros, text_color="color",
+            text_font=value(FONT), text_font_size="11px", text_font_style="bold", text_align="right", x_offset=-4,
             y_offset=4,
         )  # fmt: skip
         made.add_layout(names)
@@ -60,7 +60,8 @@ class SpectraPlot(param.Parameterized):
         marks = made.segment("x0", "y0", "x1", "y1", source=self._marks, line_dash=[2, 3])
         looks.ink(marks.glyph, "line_color", "line")
         labels = LabelSet(
-            x="x0", y="y1", text="text", source=self._marks, text_font=value(FONT), text_font_size="10px",
+            x="x0", y="y1", text="text", source=self._marks, text_font=value(FONT),
+            text_font_size="10px",
             angle=np.pi / 2, text_align="right", text_baseline="middle", y_offset=-2,
         )  # fmt: skip
         looks.ink(labels, "text_color", "muted")
@@ -175,7 +176,8 @@ class GridPlot(param.Parameterized):
             fill_color=None, line_color="color", line_width=2,
         )  # fmt: skip
         names = LabelSet(
-            x="x", y="y", text="name", source=self._source, text_font=value(FONT), text_font_size="11px",
+            x="x", y="y", text="name", source=self._source, text_font=value(FONT),
+            text_font_size="11px",
             text_baseline="bottom", y_offset=2,
         )  # fmt: skip
         looks.ink(names, "text_color", "ink")

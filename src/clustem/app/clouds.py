@@ -68,7 +68,13 @@ def cloud_of(outcome: Outcome) -> Cloud:
             np.column_stack([points, sure]), (_name(projection, 0), "Sureness"), entries, labels
         )
     names = ("Centers' plane, axis 1 (a.u.)", "Centers' plane, axis 2 (a.u.)")
-    return Cloud(_plane(outcome.rows, labels), names, entries, labels)
+    table = projection.table
+    if table is None:
+        return Cloud(np.zeros((len(entries), 2)), names, entries, labels)
+    clustered = table.positions
+    plane = _plane(table.rows, np.asarray(projection.labels.data).ravel()[clustered])
+    left_in = ~projection.mask.ravel()[clustered]  # positions may have been excluded since
+    return Cloud(plane[left_in], names, entries, labels)
 
 
 def _name(projection: Projection, i: int) -> str:

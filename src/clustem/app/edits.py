@@ -1,47 +1,47 @@
-"""What can be done to a result: each edit returns a new outcome."""
+"""What can be done to a result: each edit is a new outcome, and its recipe can repeat it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustem.app.runs import Outcome
-from clustem.model import InputError, Projection
-from clustem.segmentation import Segmentation
+from clustem.compute.label_maps import packed
+from clustem.model import InputError
 
 PALETTE = 24
 """Colors to choose from."""
 
-_OFFERED = {
+ONE = {
     "split": "Cut the ticked cluster in two",
-    "exclude": "Take the ticked cluster out of the map",
+    "drop": "Take the ticked cluster out of the map",
 }
-ONE = {verb: tip for verb, tip in _OFFERED.items() if hasattr(Segmentation, verb)}
-"""Edits of one cluster that a segmentation knows, and what they do."""
+"""Edits of one cluster, and what they do."""
 
 
 def merge(outcome: Outcome, clusters: Iterable[int]) -> Outcome:
-    """Join clusters; the largest of them lends the color."""
-    return replace(outcome, result=outcome.result.merge(clusters))
+    """Join clusters into the one of them with the lowest number."""
+    return _edited(outcome, "merge", clusters=[int(cluster) for cluster in clusters])
 
 
 def rename(outcome: Outcome, cluster: int, name: str) -> Outcome:
     """Give a cluster a name."""
-    return replace(outcome, result=outcome.result.relabel({cluster: name.strip()}))
+    return _edited(outcome, "relabel", names={str(cluster): name.strip()})
 
 
 def recolor(outcome: Outcome, clusters: Iterable[int], hue: int) -> Outcome:
-    """Give clusters another color of the palette; who had it gets theirs in exchange.
+    """Give a cluster another color of the palette; who had it gets its color in exchange.
 
     Raises
     ------
     InputError
-        If no cluster is chosen, or there is no such color.
+        If not one cluster is chosen, or there is no such color.
     """
-    projection: Projection = outcome.result.projection
-    chosen, hues = list(clusters), list(projection.hues)
+    chosen, hues = list(clusters), [int(h) for h in outcome.result.hues]
     if len(chosen) != 1 or not 0 <= hue < PALETTE:
         raise InputError(
             "A color is given to one cluster", got=len(chosen), cure="Tick one cluster."
@@ -49,24 +49,40 @@ def recolor(outcome: Outcome, clusters: Iterable[int], hue: int) -> Outcome:
     before = hues[chosen[0]]
     hues = [before if h == hue else h for h in hues]
     hues[chosen[0]] = hue
-    changed = replace(projection, colors=tuple(int(h) for h in hues))
-    return replace(outcome, result=_with_projection(outcome.result, changed))
+    return _edited(outcome, "recolor", colors=hues)
 
 
 def split(outcome: Outcome, cluster: int) -> Outcome:
-    """Cut a cluster in two."""
-    return replace(outcome, result=outcome.result.split(cluster))
+    """Cut a cluster in two by what was clustered."""
+    return _edited(outcome, "split", cluster=cluster, n=2)
 
 
-def exclude(outcome: Outcome, cluster: int) -> Outcome:
+def drop(outcome: Outcome, cluster: int) -> Outcome:
     """Take a cluster out of the map."""
-    return replace(outcome, result=outcome.result.exclude([cluster]))
+    return exclude(outcome, members(outcome, cluster))
 
 
-def members(outcome: Outcome, cluster: int) -> np.ndarray:
+def exclude(outcome: Outcome, chosen: NDArray[np.bool_]) -> Outcome:
+    """Take positions out of the map; boolean, one per entry of the label map in C order."""
+    mask = chosen.reshape(outcome.result.mask.shape)
+    return _edited(outcome, "exclude", mask=packed(mask))
+
+
+def undone(outcome: Outcome) -> Outcome:
+    """Take the last edit back.
+
+    Raises
+    ------
+    InputError
+        If there was none.
+    """
+    return replace(outcome, result=outcome.result.undo())
+
+
+def members(outcome: Outcome, cluster: int) -> NDArray[np.bool_]:
     """Which entries of the label map belong to a cluster, boolean in C order."""
     return np.asarray(outcome.result.labels.data == cluster).ravel()
 
 
-def _with_projection(result: Segmentation, projection: Projection) -> Segmentation:
-    return replace(result, projection=projection)
+def _edited(outcome: Outcome, name: str, **params: Any) -> Outcome:
+    return replace(outcome, result=outcome.result.edit(name, **params))

@@ -122,13 +122,13 @@ def packed(explorer: Explorer, report: Report) -> Path:
 
 
 def recipe(explorer: Explorer) -> Path:
-    """Write the recipe of the present result as TOML; without one that which is being made."""
+    """Write the recipe of the present result, edits included; without one that which is made."""
     outcome: Outcome | None = explorer.outcome
-    chosen = explorer.recipe if outcome is None else outcome.recipe
-    if chosen is None:
+    if outcome is None and explorer.recipe is None:
         raise InputError("A recipe is needed", got="none", cure="Open something first.")
+    text = explorer.recipe.to_toml() if outcome is None else outcome.result.recipe
     target = _folder(explorer) / f"{stem(explorer)}.toml"
-    target.write_text(chosen.to_toml(), encoding="utf-8")
+    target.write_text(text, encoding="utf-8")
     return target
 
 

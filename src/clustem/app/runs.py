@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clustem.model import ParameterError
 from clustem.recipes import Recipe, Scan
 from clustem.recipes._run import Run
+from clustem.recipes._seeds import with_seeds_inside
 from clustem.recipes.recipe import ROOMS
 from clustem.segmentation import Segmentation
 
@@ -32,14 +33,11 @@ class Outcome:
         The signal that its scan is: cropped, binned, but with raw counts.
     recipe
         What made it.
-    rows
-        What was clustered, (n, D), possibly not in memory.
     """
 
     result: Segmentation
     raw: Any
     recipe: Recipe
-    rows: Any = None
 
 
 class Runs:
@@ -78,9 +76,12 @@ class Runs:
         report
             Called with the step and the share of steps done, 0 ... 1.
         """
+        recipe = with_seeds_inside(recipe)
         run = self._upto(recipe, ROOMS, report)
-        rows = None if run.table is None else run.table.rows
-        return Outcome(run.result(recipe), run.raw, recipe, rows)
+        result = run.result(replace(recipe, edits=()))
+        for edit in recipe.edits:
+            result = result.edit(edit["do"], **{k: v for k, v in edit.items() if k != "do"})
+        return Outcome(replace(result, before=None), run.raw, recipe)
 
     def sweep(self, recipe: Recipe, ks: Iterable[int], report: Report = None) -> dict[int, Outcome]:
         """Run a recipe at several numbers of clusters, what comes before clustering once.

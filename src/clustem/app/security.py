@@ -8,6 +8,8 @@ import json
 import logging
 import re
 import secrets
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,49 @@ def below(root: Path, relative: str) -> Path:
         pass
     raise InputError(
         "The path must be in the shared folder", got=repr(relative), cure="Choose one of its files."
+    )
+
+
+def closed(recipe: Any, root: Path | None) -> Any:
+    """Return a recipe whose parameters name files below the root only.
+
+    Parameters
+    ----------
+    recipe
+        A recipe; seeds and masks in it may be label maps in a text, or paths from the root.
+    root
+        The folder that may be seen, None for none.
+
+    Raises
+    ------
+    InputError
+        If a path leads out of it.
+    """
+
+    def inside(params: Mapping[str, Any]) -> dict[str, Any]:
+        found = dict(params)
+        for name, value in params.items():
+            if isinstance(value, str) and _names_a_file(name, value):
+                if root is None:
+                    raise InputError("A folder must be shared", got="none", cure="--root DIR.")
+                inner = value.removeprefix(f"{root}/")
+                found[name] = str(below(root, inner))
+        return found
+
+    steps = {key: inside(params) for key, params in recipe.steps.items()}
+    edits = tuple(inside(edit) for edit in recipe.edits)
+    return replace(recipe, steps=steps, edits=edits)
+
+
+def _names_a_file(name: str, value: str) -> bool:
+    if value.startswith("labels:"):  # a map written into the recipe
+        return False
+    known = Path(value).suffix.lower() in READABLE
+    return (
+        name in {"seeds", "mask"}
+        or known
+        or "\\" in value
+        or value.startswith(("/", "~", "./", "../"))
     )
 
 

@@ -170,7 +170,7 @@ class SideBySide(param.Parameterized):
             parts["mapper"].update(low=picture.limits[0], high=picture.limits[1])
             parts["grey"].data = image_source(picture.values, picture.frame)
             frame_ranges(made, picture.frame)
-        rows = outcome.rows.shape[1] if outcome.rows is not None else 0
+        rows = projection.table.rows.shape[1]
         made.title.text = f"{projection.n_clusters} clusters in {rows} dimensions"
         labels = projection.labels.data
         if places.scattered:

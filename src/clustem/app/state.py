@@ -20,11 +20,10 @@ from clustem.app.opened import Opened
 from clustem.app.pictures import Picture
 from clustem.app.probe import Places, Reading, read_open, read_result
 from clustem.app.runs import Outcome, Runs
-from clustem.app.security import below, public
+from clustem.app.security import below, closed, public
 from clustem.model import InputError
 from clustem.recipes import Recipe
 
-_UNDO = 20
 _LOG = logging.getLogger(__name__)
 
 
@@ -69,7 +68,6 @@ class Explorer(param.Parameterized):
         self.places: Places | None = None
         self.context: dict[str, Picture] = {}
         self.detector: pictures.Detector | None = None
-        self._past: list[Outcome] = []
         self._closed = False
 
     # opening
@@ -107,7 +105,6 @@ class Explorer(param.Parameterized):
         opened, picture = found
         offers = opened.recipes
         self.runs = Runs(opened.scan)
-        self._past.clear()
         self.places, self.detector = None, None
         self.context = pictures.context(opened)
         recipe = next(iter(offers.values()), None)
@@ -156,7 +153,8 @@ class Explorer(param.Parameterized):
             self.fail(error)
 
     def take(self, recipe: Recipe) -> None:
-        """Take a recipe."""
+        """Take a recipe; the files that it names must be below the root."""
+        recipe = closed(recipe, self.root)
         self.recipe = recipe
         self.stale = self.outcome is None or self.outcome.recipe != recipe
 
@@ -182,7 +180,6 @@ class Explorer(param.Parameterized):
 
     def _show_run(self, found: tuple[Outcome, list[str]]) -> None:
         outcome, said = found
-        self._past.clear()
         self.show(outcome)
         left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
         text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
@@ -217,7 +214,6 @@ class Explorer(param.Parameterized):
     def show_k(self, k: int) -> None:
         """Make the outcome of a sweep at k the present one, its recipe included."""
         outcome = self.swept[k]
-        self._past.clear()
         self.recipe = outcome.recipe
         self.show(outcome)
 
@@ -225,7 +221,7 @@ class Explorer(param.Parameterized):
         """Make an outcome the present one."""
         self.places = Places(outcome)
         self.stale = self.recipe != outcome.recipe
-        self.can_undo = bool(self._past)
+        self.can_undo = outcome.result.before is not None
         self.outcome = outcome
         self.look()
 
@@ -235,19 +231,15 @@ class Explorer(param.Parameterized):
         """Merge, rename or recolor clusters: see ``edits``."""
         if self.outcome is None:
             return
-        before = self.outcome
         try:
-            after = getattr(edits, verb)(before, *given)
+            self.show(getattr(edits, verb)(self.outcome, *given))
         except InputError as error:
             self.fail(error)
-            return
-        self._past = [*self._past[1 - _UNDO :], before]
-        self.show(after)
 
     def undo(self) -> None:
         """Take the last edit back."""
-        if self._past:
-            self.show(self._past.pop())
+        if self.can_undo:
+            self.show(edits.undone(self.outcome))
 
     # looking
 
@@ -308,7 +300,6 @@ class Explorer(param.Parameterized):
             self.runs.clear()
         self.runs = self.places = self.detector = None
         self.context = {}
-        self._past.clear()
         self.param.update(
             opened=None, outcome=None, picture=None, mean=None, reading=None, swept={}, pinned=None
         )

@@ -84,6 +84,8 @@ class Tools(param.Parameterized):
             plot.step(int(value[0]), int(value[1]))
         elif key == "clear":
             self._selection.choose(None)
+        elif key == "drop" and self._selection.chosen is not None:
+            self._explorer.edit("exclude", self._selection.chosen)
         elif key == "whole":
             self._explorer.change({"prepare.crop": False})
         elif key == "all":
@@ -134,6 +136,7 @@ class Tools(param.Parameterized):
             return []
         return [
             fields.text(f"{self._selection.count} positions chosen", tag="span", key="chosen"),
+            fields.button("drop", "Exclude them", style="small", tip="Take them out of the map"),
             fields.button("clear", "Clear", style="small"),
         ]
 
