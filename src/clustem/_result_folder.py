@@ -83,7 +83,7 @@ def save_result(
 
 
 def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -> Path:
-    """Write one result folder per k, ``sweep.csv``, maps and lineage.
+    """Write one result folder per k, ``sweep.csv``, maps, lineage and the choice of k.
 
     Parameters
     ----------
@@ -96,6 +96,7 @@ def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -
     """
     from clustem.judge import lineage  # noqa: PLC0415  # scikit-learn, 0.5 s
     from clustem.report import side_by_side  # noqa: PLC0415  # matplotlib, 0.5 s
+    from clustem.report.k_choice import k_choice  # noqa: PLC0415
     from clustem.report.lineage_plot import lineage_plot  # noqa: PLC0415
 
     target = check_output(folder, force=force)
@@ -109,6 +110,9 @@ def save_sweep(results: Mapping[int, Any], folder: str | Path, *, force: bool) -
         if 1 < len(maps) <= 24:  # what a page has room for
             found = lineage({k: result.projection for k, result in results.items()})
             lineage_plot(found).savefig(sibling / "lineage.png", dpi=200)
+        if (choice := getattr(results, "choice", None)) is not None:
+            k_choice(choice).savefig(sibling / "k_choice.png", dpi=200)
+            (sibling / "k_choice.csv").write_text(choice.to_csv(), encoding="utf-8")
         names = sorted({name for result in results.values() for name in result.scores})
         lines = [",".join(["k", "unassigned_fraction", "smallest", *names])]
         for k, result in results.items():

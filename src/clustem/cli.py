@@ -145,6 +145,9 @@ def sweep(
         scores = ", ".join(f"{name} {value:.6g}" for name, value in result.scores.items())
         sizes = " ".join(str(count) for count in result.counts)
         typer.echo(f"k = {number}: sizes {sizes}; {scores}")
+    if results.choice is not None:
+        typer.echo(f"recommended: {results.choice.summary}")
+        typer.echo(f"evidence: {folder / 'k_choice.png'}")
     typer.echo(f"maps: {folder / 'maps.png'}")
 
 

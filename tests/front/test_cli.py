@@ -292,7 +292,15 @@ def test_sweep(files, tmp_path):
     done = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2:3", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"k02", "k03", "lineage.png", "maps.png", "sweep.csv"}
+    assert names == {
+        "k02",
+        "k03",
+        "k_choice.csv",
+        "k_choice.png",
+        "lineage.png",
+        "maps.png",
+        "sweep.csv",
+    }
     assert (tmp_path / "out/k03/report.html").is_file()
     bad = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2-3", cwd=tmp_path)
     assert bad.returncode == 2

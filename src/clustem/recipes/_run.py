@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 
 from clustem import __version__
-from clustem.model import Entry, InputError, Partition, Projection, Step, Table
+from clustem.judge._k_choice import KChoice
+from clustem.judge.choose_k import choose_k
+from clustem.model import Entry, InputError, ParameterError, Partition, Projection, Step, Table
 from clustem.recipes._seeds import named, on_rows
 from clustem.recipes.reading import Scan, read
-from clustem.recipes.recipe import Recipe, kind_of
+from clustem.recipes.recipe import AUTO, Recipe, kind_of
 from clustem.segmentation import Segmentation
 
 Progress = Callable[[str, float], None]
+MOST = 10
+"""Largest number of clusters that ``n_clusters = "auto"`` tries."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -115,6 +119,8 @@ class Run:
         note = getattr(self, f"_{entry.room}")(entry, dict(params)) or ""
         defaults = {name: p.default for name, p in entry.parameters.items() if not p.required}
         full = {**defaults, **params}
+        if self.partition is not None and full.get("n_clusters") == AUTO:
+            full["n_clusters"] = self.partition.n_clusters
         self.history.append(
             Step(
                 entry.room,
@@ -165,13 +171,27 @@ class Run:
         self.table = entry.step(self._needed(), **params)
         return self._note()
 
-    def _cluster(self, entry: Entry, params: dict[str, Any]) -> None:
-        table = self._needed()
+    def choice(self, entry: Entry, params: Mapping[str, Any], ks: Iterable[int]) -> KChoice:
+        """Ask how many clusters the rows have, and how good those of a step are at several k."""
+        if params.get("seeds") is not None:
+            raise ParameterError(
+                "Clusters that start from seeds are as many as their regions",
+                got=f"n_clusters={AUTO}",
+                cure="Give that number, or leave the seeds out.",
+            )
+        return choose_k(self._needed(), lambda k: entry.step(**{**params, "n_clusters": k}), ks)
+
+    def _cluster(self, entry: Entry, params: dict[str, Any]) -> str:
+        table, note = self._needed(), ""
+        if params.get("n_clusters") == AUTO:
+            found = self.choice(entry, params, range(1, min(MOST, table.rows.shape[0]) + 1))
+            params["n_clusters"], note = found.k, found.summary
         if params.get("seeds") is not None:
             self._regions, params["seeds"] = on_rows(params["seeds"], table)
         estimator = entry.step(**params)
         estimator.fit(table.rows if self._shared is None else self._shared)
         self.partition = Partition.from_estimator(estimator, table)
+        return note
 
     def _reproject(self, entry: Entry, params: dict[str, Any]) -> str:
         if self.partition is None:

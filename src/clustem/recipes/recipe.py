@@ -19,6 +19,8 @@ from clustem._toml import table
 from clustem.model import Entry, InputError, ParameterError, UnknownNameError, check_parameters
 
 ROOMS = ("prepare", "describe", "reduce", "cluster", "reproject")
+AUTO = "auto"
+"""As ``n_clusters``: what ``judge.choose_k`` recommends."""
 _ONE_EACH = {"describe", "cluster", "reproject"}
 
 
@@ -229,7 +231,12 @@ def _entry(room: str, step: str) -> Entry:
 
 
 def _checked(entry: Entry, params: Mapping[str, Any]) -> dict[str, Any]:
-    return check_parameters(entry.step, params, where=entry.label)
+    """Check parameters; the number of clusters may be left to ``judge.choose_k``."""
+    known = entry.room == "cluster" and "n_clusters" in entry.parameters
+    left_open = known and params.get("n_clusters") == AUTO
+    given = {k: v for k, v in params.items() if not (left_open and k == "n_clusters")}
+    found = check_parameters(entry.step, given, where=entry.label)
+    return {name: found.get(name, AUTO) for name in params}
 
 
 def _ordered(steps: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[str, str], Any]:

@@ -8,11 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from clustem.judge import lineage
+from clustem.judge._k_choice import KChoice
 from clustem.model import ParameterError
 from clustem.recipes._run import Progress, Run, read_for
 from clustem.recipes._seeds import with_seeds_inside
 from clustem.recipes.recipe import Recipe
 from clustem.segmentation import Segmentation
+
+
+class Sweep(dict[int, Segmentation]):
+    """Results by number of clusters, and which number ``judge.choose_k`` recommends.
+
+    Attributes
+    ----------
+    choice
+        The recommendation with all scores; None if it was not asked for.
+    """
+
+    choice: KChoice | None = None
 
 
 def sweep(
@@ -23,8 +36,9 @@ def sweep(
     *,
     lazy: bool | None = None,
     progress: Progress | None = None,
+    choose: bool = True,
     **settings: Any,
-) -> dict[int, Segmentation]:
+) -> Sweep:
     """Run a recipe at several numbers of clusters; what comes before clustering runs once.
 
     Parameters
@@ -39,6 +53,8 @@ def sweep(
         As for ``segment``.
     progress
         As for ``segment``.
+    choose
+        Whether to ask ``judge.choose_k`` which of the numbers to take.
     **settings
         As for ``segment``.
 
@@ -48,7 +64,8 @@ def sweep(
         The result for each k. Each is what ``segment`` gives for that k, but for k-means, whose
         fits share one sketch made for the largest k: its starts can differ. Colors persist
         from k to k (``judge.lineage``); where they are not those of the numbers, an edit in history
-        and recipe says so.
+        and recipe says so. Its ``choice`` is the recommended number, with the evidence; None for
+        clusters that start from seeds.
 
     Raises
     ------
@@ -61,6 +78,8 @@ def sweep(
     >>> found = sweep(eds(shape=(20, 24)).signal, "eds", [2, 4])
     >>> [result.n_clusters for result in found.values()]
     [2, 4]
+    >>> found.choice.ks
+    (2, 4)
     """
     base = (recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)).with_settings(settings)
     if base.edits:
@@ -83,7 +102,11 @@ def sweep(
         one = run.fork()
         one.do_all(recipe_of_k, ("cluster", "reproject"))
         results[k] = one.result(recipe_of_k)
-    return _in_lasting_colors(results)
+    found = Sweep(_in_lasting_colors(results))
+    for entry, params in zip(base.entries(), base.steps.values(), strict=True):
+        if choose and entry.room == "cluster" and params.get("seeds") is None:
+            found.choice = run.choice(entry, params, chosen)
+    return found
 
 
 def _in_lasting_colors(results: dict[int, Segmentation]) -> dict[int, Segmentation]:
