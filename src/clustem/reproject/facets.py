@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -91,10 +91,25 @@ def facets(
     number = np.empty(len(order), dtype=np.int16)
     number[order] = np.arange(len(order), dtype=np.int16)
     kept = replace(partition, labels=number[labels], order=order)
+    asked_for = {}
+    if kept.n_clusters < partition.n_clusters:
+        asked_for = {"clusters asked for": float(partition.n_clusters)}
+        rows = Rows.of(table.rows)
+        means = _means(rows, kept.labels, kept.n_clusters)
+        kept = replace(kept, estimator=_Nearest(means), order=np.arange(len(means)))
     found = project(kept, threshold=threshold, smallest_area=smallest_area)
-    dropped = partition.n_clusters - kept.n_clusters
-    scores = {**found.scores, "clusters asked for": float(partition.n_clusters)} if dropped else {}
-    return _named(replace(found, scores=scores or found.scores))
+    return _named(replace(found, scores={**found.scores, **asked_for}))
+
+
+@dataclass(frozen=True)
+class _Nearest:
+    """Means (k, D) of the clusters that are left, in the place of the estimator."""
+
+    cluster_centers_: NDArray[np.float64]
+
+    def distances(self, rows: Any) -> NDArray[np.float32]:
+        """Distances (n, k) of rows."""
+        return np.sqrt(_distances(Rows.of(rows), self.cluster_centers_))
 
 
 def _named(found: Projection) -> Projection:
@@ -110,7 +125,9 @@ def _named(found: Projection) -> Projection:
         image = hs.signals.Signal2D(details.pop("image"), axes=axes)
         image.metadata.General.title = found.labels.metadata.get_item("General.title", "")
         context = (image, *context)
-    return replace(found, names=orientations(found).names(), context=context, details=details)
+    names = orientations(found).names()
+    found = replace(found, points=found.points[:, :0], features=())  # filters are no coordinates
+    return replace(found, names=names, context=context, details=details)
 
 
 def _resolved(partition: Partition, radius: float, alike: float) -> NDArray[np.intp]:
@@ -172,13 +189,14 @@ def _means(rows: Rows, labels: NDArray[Any], k: int) -> NDArray[np.float64]:
 
 
 def _distances(rows: Rows, centers: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Squared distances (n, k) up to a constant of each row."""
+    """Squared distances (n, k)."""
     out = np.empty((len(rows), len(centers)), dtype=np.float32)
     flat = centers.astype(np.float32).T
     squares = (flat**2).sum(axis=0)
 
     def one(block: NDArray[Any], where: NDArray[np.intp]) -> None:
-        out[where] = squares - 2 * (block @ flat)
+        lengths = np.einsum("ij,ij->i", block, block)[:, None]
+        out[where] = np.maximum(lengths + squares - 2 * (block @ flat), 0)
 
     for _ in rows.map(one):
         pass
