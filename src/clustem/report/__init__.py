@@ -6,6 +6,8 @@ from clustem.report.confusion import confusion
 from clustem.report.disagreement import disagreement
 from clustem.report.ellipses import ellipses
 from clustem.report.image_map import image_map
+from clustem.report.intensity_histogram import intensity_histogram
+from clustem.report.intensity_map import intensity_map
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
 from clustem.report.movie_curves import movie_curves
@@ -33,6 +35,8 @@ __all__ = [
     "disagreement",
     "ellipses",
     "image_map",
+    "intensity_histogram",
+    "intensity_map",
     "margin_maps",
     "membership_maps",
     "movie_curves",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from clustem.model import Projection
+from clustem.report._intensities import is_intensity
 from clustem.report._scan import axes_of, frame_of, instrument, metadata, percent, scan_axes, sizes
 from clustem.reproject import Tracks
 
@@ -27,6 +29,9 @@ _PACKAGES = (
 )
 _FEW = 25
 """Positions below which the mean of a cluster is called uncertain."""
+
+_AGREE = 0.95
+"""Share of positions that another power of the distance must leave in their clusters."""
 
 
 def summary(projection: Projection) -> str:
@@ -57,17 +62,35 @@ def warnings_of(projection: Projection) -> list[str]:
         )
     if scores.get("certified") == 0:
         found.append("The result is not certified to be the optimum: other starts may be better.")
+    found += _of_a_line(scores)
     for size in sizes(projection):
         if size.count == 0:
             found.append(f"{size.name} is empty. Use fewer clusters or a lower threshold.")
         elif size.count < _FEW:
             positions = f"{size.count} position{'s' * (size.count > 1)}"
-            found.append(f"{size.name} rests on {positions} only: its mean is uncertain.")
+            text = f"{size.name} rests on {positions} only: its mean is uncertain"
+            if is_intensity(projection):  # what a zero-loss model draws its spectra from
+                text += ", and it is too small to sample spectra from. Use fewer clusters"
+            found.append(f"{text}.")
     if projection.unassigned_fraction > 0.25:
         share = f"{100 * projection.unassigned_fraction:.0f} %"
         found.append(
             f"{share} of the positions are unassigned: the clusters overlap, or their number does "
             "not fit."
+        )
+    return found
+
+
+def _of_a_line(scores: Mapping[str, float]) -> list[str]:
+    """List what is not certain about clusters of single numbers."""
+    found = []
+    gap, same = scores.get("gap to the optimum at most", 0.0), scores.get("agreement with p = 1", 1)
+    if gap > 0:
+        found.append(f"The cost may exceed that of the optimum, by {100 * gap:.2g} % at most.")
+    if same < _AGREE:
+        found.append(
+            f"With p = 1 {100 * (1 - same):.1f} % of the positions lie in another cluster: the "
+            "result hinges on how much outliers weigh."
         )
     return found
 

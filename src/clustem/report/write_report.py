@@ -16,6 +16,7 @@ from clustem.model import Projection
 from clustem.report._findings import default_title
 from clustem.report._fringe_curves import has_fringes
 from clustem.report._html import page
+from clustem.report._intensities import is_intensity
 from clustem.report._placed import is_placed
 from clustem.report._plates import checked_folder, drawn
 from clustem.report._sheet import styled
@@ -24,6 +25,8 @@ from clustem.report.confusion import confusion
 from clustem.report.disagreement import disagreement
 from clustem.report.ellipses import ellipses
 from clustem.report.image_map import image_map
+from clustem.report.intensity_histogram import intensity_histogram
+from clustem.report.intensity_map import intensity_map
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
 from clustem.report.orientation_map import orientation_map
@@ -164,8 +167,7 @@ def _plan(projection: Projection) -> _Figures:
             "How far each position belongs to each cluster, from 0 to 1.",
             membership_maps,
         )
-    joined = "clusters asked for" in projection.scores  # then distances are to other centers
-    if "margin" in projection.details and not joined:
+    if "margin" in projection.details:
         yield (
             "margins",
             "How sure",
@@ -210,7 +212,20 @@ def _centers(projection: Projection) -> tuple[str, str, str, Callable[..., Any]]
 
 def _data_space(projection: Projection) -> _Figures:
     """Figures of the features that were clustered."""
-    if projection.points.shape[1] and not has_fringes(projection):
+    if is_intensity(projection):
+        yield (
+            "intensity",
+            "Total intensity",
+            "What was clustered: where the specimen is thicker, fewer electrons arrive.",
+            intensity_map,
+        )
+        yield (
+            "histogram",
+            "Where clusters are cut",
+            "Histogram of it in the colors of the map. Triangles: centers; dashed: cuts.",
+            intensity_histogram,
+        )
+    elif projection.points.shape[1] and not has_fringes(projection):
         yield (
             "scatter",
             "Data space",

@@ -58,7 +58,8 @@ def project(
     measure distances give two more maps in the details, ``distance`` to the nearest center and
     ``margin``, the share by which the next one is farther (0: on the border, 1: on the center);
     that is a second pass. Where a signal mask left out the direct beam, what it hides is summed
-    to an image of the context, the virtual bright field. ``mean`` in the details is the mean row.
+    to an image of the context, the virtual bright field. ``mean`` in the details is the mean row,
+    ``feature_centers`` the centers of a clustering of a single feature.
 
     With ``smoothness`` labels are those of a Potts model, by iterated conditional modes (J. Besag,
     J. R. Stat. Soc. B 48 (1986) 259): the evidence is the logarithm of the memberships, or of a
@@ -112,12 +113,26 @@ def project(
         points=points.astype(np.float32, copy=False),
         features=table.features if narrow else (),
         scores=dict(partition.scores),
-        details={**table.details, "mean": sums.mean, **_sureness(partition), **told},
+        details={
+            **table.details,
+            "mean": sums.mean,
+            **_sureness(partition),
+            **_on_a_line(partition),
+            **told,
+        },
         history=partition.history,
         source=source,
         table=table,
         context=(_maps(beam, source, title="virtual bright field"),) if beam.any() else (),
     )
+
+
+def _on_a_line(partition: Partition) -> dict[str, NDArray[np.float64]]:
+    """Centers of a single feature, which its histogram shows."""
+    centers = np.asarray(getattr(partition.estimator, "cluster_centers_", np.empty((0, 0))))
+    if centers.shape != (partition.n_clusters, 1):
+        return {}
+    return {"feature_centers": centers[partition.order, 0]}
 
 
 def _assigned(partition: Partition, threshold: float) -> NDArray[np.int16]:

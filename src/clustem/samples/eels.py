@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -133,7 +134,9 @@ def _signal(data: NDArray[np.float32], scale: float, offset: float, title: str) 
     import hyperspy.api as hs  # noqa: PLC0415  # seconds
 
     signal = hs.signals.Signal1D(data)
-    signal.set_signal_type("EELS")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the first import of eXSpy warns about HyperSpy
+        signal.set_signal_type("EELS")
     for axis, name, step in zip(
         signal.axes_manager.navigation_axes, "xy", _PIXEL[::-1], strict=True
     ):
