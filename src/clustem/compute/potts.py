@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_STEPS = [(0, 1), (1, 0), (1, 1), (1, -1)]
 _ROUNDS = 50
 
 
@@ -52,30 +51,36 @@ def potts(
     values = np.asarray(evidence[None] if flat else evidence, dtype=np.float64)
     out_of_it = mask[None] if flat else mask
     k = values.shape[-1]
-    labels = np.where(out_of_it, k, values.argmax(axis=-1))
-    rows, columns = np.indices(out_of_it.shape)
-    sets = [(rows % 2 == i) & (columns % 2 == j) & ~out_of_it for i in (0, 1) for j in (0, 1)]
+    framed = np.full([size + 2 for size in out_of_it.shape], k)  # k: no neighbour
+    labels = framed[1:-1, 1:-1]
+    labels[...] = np.where(out_of_it, k, values.argmax(axis=-1))
+    sets = [(slice(i, None, 2), slice(j, None, 2)) for i in (0, 1) for j in (0, 1)]
     for _ in range(_ROUNDS):
         changed = False
         for part in sets:
-            new = (values + smoothness * _votes(labels, k)).argmax(axis=-1)
-            changed |= bool((new != labels)[part].any())
-            labels = np.where(part, new, labels)
+            new = (values[part] + smoothness * _votes(framed, part, k)).argmax(axis=-1)
+            new[out_of_it[part]] = k
+            changed |= bool((new != labels[part]).any())
+            labels[part] = new
         if not changed:
             break
-    settled: NDArray[np.float64] = values + smoothness * _votes(labels, k)
+    settled = values.copy()
+    for part in sets:
+        settled[part] += smoothness * _votes(framed, part, k)
     return settled[0] if flat else settled
 
 
-def _votes(labels: NDArray[np.intp], k: int) -> NDArray[np.float64]:
-    """Neighbours with each label (rows, columns, k), those at corners by 1/√2."""
-    one = np.zeros((*(size + 2 for size in labels.shape), k + 1))
-    np.put_along_axis(one[1:-1, 1:-1], labels[..., None], 1.0, axis=-1)
-    out = np.zeros((*labels.shape, k))
-    rows, columns = labels.shape
-    for down, right in _STEPS:
-        weight = 1.0 if 0 in (down, right) else np.sqrt(0.5)
-        for sign in (1, -1):
-            i, j = 1 + sign * down, 1 + sign * right
-            out += weight * one[i : i + rows, j : j + columns, :k]
+def _votes(framed: NDArray[np.intp], part: tuple[slice, slice], k: int) -> NDArray[np.float64]:
+    """Neighbours with each label of every other position, those at corners by 1/√2."""
+    rows, columns = framed.shape[0] - 2, framed.shape[1] - 2
+    first, second = part[0].start, part[1].start
+    out = np.zeros((len(range(first, rows, 2)), len(range(second, columns, 2)), k))
+    for down in (0, 1, 2):
+        for right in (0, 1, 2):
+            if (down, right) == (1, 1):
+                continue
+            near = framed[first + down : rows + down : 2, second + right : columns + right : 2]
+            weight = 1.0 if 1 in (down, right) else np.sqrt(0.5)
+            for label in range(k):
+                out[..., label] += weight * (near == label)
     return out

@@ -184,17 +184,21 @@ def _joined(
         pixels, region = heappop(queue)
         if home[region] != region or pixels != size[region] or not borders[region]:
             continue  # it has joined another, or grown since
-        into = min(
-            borders[region], key=lambda other: (-borders[region][other], -size[other], other)
-        )
+        into = _nearest(borders[region], size)
+        alike = [n for n in borders[region] if n != into and label_of[n] == label_of[into]]
         _join(region, into, home, size, borders)
-        for other in [n for n in borders[into] if label_of[n] == label_of[into]]:
-            _join(other, into, home, size, borders)  # what lay between them is gone
+        for other in alike:  # what lay between them is gone
+            _join(other, into, home, size, borders)
         if size[into] < smallest:
             heappush(queue, (int(size[into]), into))
     while (home != home[home]).any():
         home = home[home]
     return home
+
+
+def _nearest(around: dict[int, int], size: NDArray[np.int64]) -> int:
+    """Return the neighbour of longest border, of equal ones the largest, then the first."""
+    return min(around, key=lambda other: (-around[other], -size[other], other))
 
 
 def _join(
