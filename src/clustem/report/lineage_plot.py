@@ -79,7 +79,7 @@ def lineage_plot(lineage: Lineage) -> Any:
         _draw_flows(ax, page, before, k)
     for k in lineage.ks:
         _draw_clusters(sheet, ax, page, k)
-    note = "width: scan positions" + ("; hatched: unassigned" if page.unassigned else "")
+    note = "height: scan positions" + ("; hatched: unassigned" if page.unassigned else "")
     sheet.text(_EDGE, page.height - _NOTE, note, color=MUTED, size=SIZE - 1)
     return sheet.figure
 

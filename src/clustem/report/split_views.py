@@ -83,7 +83,8 @@ def split_views(
         scale_bar(sheet, left, _EDGE + _TITLE + height, width, frame)
         if projection.unassigned.any():
             below = left + width, _EDGE + _TITLE + height + 2.0
-            sheet.text(*below, "pale: unassigned", ha="right", color=MUTED, size=SIZE - 1)
+            look = "pale" if placed else "hatched"
+            sheet.text(*below, f"{look}: unassigned", ha="right", color=MUTED, size=SIZE - 1)
     partner = {new: old for old, new in pairs.items()}
     order = sorted(range(second.n_clusters), key=lambda j: (partner.get(j, rows), j))
     _table(sheet, first, second, top=table_top, titles=titles, order=order)
