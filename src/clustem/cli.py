@@ -148,7 +148,7 @@ def sweep(
     if results.choice is not None:
         typer.echo(f"recommended: {results.choice.summary}")
         typer.echo(f"evidence: {folder / 'k_choice.png'}")
-    typer.echo(f"maps: {folder / 'maps.png'}")
+    typer.echo(f"maps: {folder / 'maps.png'}, {folder / 'lineage.png'}")
 
 
 @app.command(name="compare")

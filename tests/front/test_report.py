@@ -53,6 +53,7 @@ def test_the_report_has_every_file(eds, tmp_path):
             *(f"centers/cluster_{i}.msa" for i in range(3)),
             "points.csv",
             "scores.csv",
+            "regions.csv",
             *(f"figures/{name}.png" for name in PLATES),
             "report.html",
         ]

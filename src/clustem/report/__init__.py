@@ -8,6 +8,7 @@ from clustem.report.ellipses import ellipses
 from clustem.report.image_map import image_map
 from clustem.report.intensity_histogram import intensity_histogram
 from clustem.report.intensity_map import intensity_map
+from clustem.report.lineage_plot import lineage_plot
 from clustem.report.margin_maps import margin_maps
 from clustem.report.membership_maps import membership_maps
 from clustem.report.movie_curves import movie_curves
@@ -25,6 +26,7 @@ from clustem.report.write_labels import write_labels
 from clustem.report.write_memberships import write_memberships
 from clustem.report.write_movie import write_movie
 from clustem.report.write_points import write_points
+from clustem.report.write_regions import write_regions
 from clustem.report.write_report import write_report
 from clustem.report.write_scores import write_scores
 
@@ -37,6 +39,7 @@ __all__ = [
     "image_map",
     "intensity_histogram",
     "intensity_map",
+    "lineage_plot",
     "margin_maps",
     "membership_maps",
     "movie_curves",
@@ -55,6 +58,7 @@ __all__ = [
     "write_memberships",
     "write_movie",
     "write_points",
+    "write_regions",
     "write_report",
     "write_scores",
 ]

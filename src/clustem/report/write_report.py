@@ -40,6 +40,7 @@ from clustem.report.write_centers import write_centers
 from clustem.report.write_labels import write_labels
 from clustem.report.write_memberships import write_memberships
 from clustem.report.write_points import write_points
+from clustem.report.write_regions import write_regions
 from clustem.report.write_scores import write_scores
 
 _Figures = Iterator[tuple[str, str, str, Callable[..., Any]]]
@@ -84,7 +85,7 @@ def write_report(
     :
         The files: ``labels.tif``, ``memberships.tif`` (unless hard), ``centers.hspy``,
         ``centers/*.msa`` (spectra) or ``centers.tif`` (patterns), ``points.csv``, ``scores.csv``,
-        ``figures/*.png``, ``report.html``.
+        ``regions.csv`` (maps), ``figures/*.png``, ``report.html``.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def write_report(
     >>> from clustem.report._example import example
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     len(write_report(example(), folder, title="Two phases"))
-    14
+    15
     """
     folder = Path(folder)
     checked_folder(folder)
@@ -112,6 +113,8 @@ def write_report(
     files += write_centers(projection, folder)
     files.append(write_points(projection, folder / "points.csv"))
     files.append(write_scores(projection, folder / "scores.csv"))
+    if projection.labels.data.ndim == 2:
+        files.append(write_regions(projection, folder / "regions.csv"))
     (folder / "figures").mkdir()
     figures = [
         *_plan(projection),
@@ -301,12 +304,16 @@ def _center_caption(projection: Projection) -> str:
             "line per spacing. Dots: maxima; dashed: the direction that names the cluster."
         )
     if ndim == 1:
-        return f"{text}, n of them; bands are the standard error of the mean."
+        return (
+            f"{text}, n of them; bands are the standard error of the mean. Carets: where a cluster "
+            "has more (filled) or less (hollow) than the others."
+        )
     if ndim == 2 and is_placed(projection):
         return f"{text} on a grey scale common to all, and minus the mean of all patches."
     if ndim == 2:
         return (
             f"{text}: on a linear and a logarithmic scale common to all, and minus the mean of all "
-            "positions. Dashed: what the clustering did not see."
+            "positions. Dashed: what the clustering did not see. Blue lines surround what there is "
+            "more of than in the other clusters (solid) or less (dotted)."
         )
     return f"{text}, with the standard error."
