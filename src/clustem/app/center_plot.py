@@ -20,7 +20,7 @@ from bokeh.palettes import Cividis256
 from numpy.typing import NDArray
 
 from clustem.app.paint import hex_colors
-from clustem.app.plots import FONT, Looks, powers
+from clustem.app.plots import FONT, Looks, image_figure, powers, show_extent
 from clustem.app.state import Explorer
 from clustem.model import Projection
 from clustem.report._units import with_units
@@ -52,7 +52,8 @@ class SpectraPlot(param.Parameterized):
         self._zeros = ColumnDataSource({"x": [], "y": [], "name": [], "color": []})
         names = LabelSet(
             x="x", y="y", text="name", source=self._zeros, text_color="color",
-            text_font=value(FONT), text_font_size="11px", text_font_style="bold", text_align="right", x_offset=-4,
+            text_font=value(FONT), text_font_size="11px", text_font_style="bold",
+            text_align="right", x_offset=-4,
             y_offset=4,
         )  # fmt: skip
         made.add_layout(names)
@@ -153,11 +154,7 @@ class GridPlot(param.Parameterized):
     def __init__(self, explorer: Explorer, looks: Looks, what: str) -> None:
         super().__init__()
         self._explorer, self._what = explorer, what
-        made = self.figure = looks.figure(
-            match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(1, 0), name=what, tools=False,
-            min_border=0,
-        )  # fmt: skip
-        made.axis.visible = False
+        made = self.figure = image_figure(looks, axes=False, name=what, tools=False)
         made.outline_line_color = None
         self._source = ColumnDataSource(
             {
@@ -208,10 +205,9 @@ class GridPlot(param.Parameterized):
             "right": x + width, "bottom": y + height, "color": hex_colors(projection),
             "name": [projection.name_of(i) for i in range(k)],
         }  # fmt: skip
-        self.figure.x_range.update(start=-0.02, end=float(x.max()) + width + 0.02)
-        self.figure.y_range.update(
-            start=float(y.max()) + height + 0.02, end=-0.2 * max(height, 0.5)
-        )
+        title = 0.2 * max(height, 0.5)
+        right, bottom = float(x.max()) + width, float(y.max()) + height
+        show_extent(self.figure, (-0.02, right + 0.02, -title, bottom + 0.02))
         self._bar.title = label
 
     def _images(self) -> tuple[Any, float, str]:
@@ -242,10 +238,14 @@ class GridPlot(param.Parameterized):
         stack = stack.reshape(len(stack), *places.frame.shape)
         stack = np.where(np.atleast_2d(projection.mask), np.nan, stack)
         height, width = places.frame.size
-        return stack, width / height, "0 ... 1"
+        return stack, width / height, "membership"
 
 
 def _columns(k: int, aspect: float) -> int:
-    """Columns that fill a room 1.7 times as wide as high."""
-    best = min(range(1, k + 1), key=lambda c: abs(np.log(c * aspect / -(-k // c) / 1.7)))
-    return int(best)
+    """Columns with which images are largest in a room 1.75 times as wide as high."""
+
+    def width(columns: int) -> float:
+        rows = -(-k // columns)
+        return min(1.75 / columns, aspect / (1.2 * rows))
+
+    return max(range(1, k + 1), key=width)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import param
 from bokeh.events import Pan, PanEnd, Tap
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, LinearColorMapper, Range1d
+from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, LinearColorMapper
 
 from clustem.app import drawing, fields, pictures
 from clustem.app.fields import Field
-from clustem.app.plots import Looks, empty_image, powers
+from clustem.app.plots import Looks, empty_image, image_figure, powers, show_extent
 from clustem.app.state import Explorer
 
 _TURN = np.linspace(0, 2 * np.pi, 97)
@@ -41,10 +41,7 @@ class DetectorPlot(param.Parameterized):
         super().__init__()
         self._explorer = explorer
         self._farthest = 1.0
-        made = self.figure = looks.figure(
-            match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(1, 0), name="detector",
-            tools=False,
-        )  # fmt: skip
+        made = self.figure = image_figure(looks, name="detector", tools=False)
         made.xaxis.axis_label, made.yaxis.axis_label = "Detector column (px)", "Detector row (px)"
         for axis in made.axis:
             axis.ticker = BasicTicker(desired_num_ticks=5)
@@ -123,8 +120,7 @@ class DetectorPlot(param.Parameterized):
         ).any() else 1.0  # fmt: skip
         shown = np.log10(np.maximum(mean, floor)).astype(np.float32)
         self._mapper.update(low=float(shown.min()), high=float(shown.max()))
-        self.figure.x_range.update(start=-0.5, end=columns - 0.5)
-        self.figure.y_range.update(start=rows - 0.5, end=-0.5)
+        show_extent(self.figure, (-0.5, columns - 0.5, -0.5, rows - 0.5))
         self._image.data = {
             "image": [shown], "x": [-0.5], "y": [-0.5], "dw": [columns], "dh": [rows],
         }  # fmt: skip

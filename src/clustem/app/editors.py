@@ -73,8 +73,13 @@ class Hint:
 
 
 def editable(entry: Entry) -> dict[str, Parameter]:
-    """Parameters that a user sets: all but those that the runner fills in."""
-    return {name: p for name, p in entry.parameters.items() if name not in _DATA}
+    """Parameters that a user sets: not what the runner fills in, and no functions."""
+    return {
+        name: p
+        for name, p in entry.parameters.items()
+        if name not in _DATA
+        and not any(get_origin(leaf) is Callable for leaf, _ in _leaves(p.hint))
+    }
 
 
 def editor(parameter: Parameter, value: Any, key: str, tip: str = "") -> Field:

@@ -101,7 +101,7 @@ def _field(kind: str, key: str, **given: Any) -> Field:
 
 def _kept(given: dict[str, Any]) -> dict[str, Any]:
     """Keep values that are empty or false on purpose."""
-    return {"value": given["value"]} if "value" in given else {}
+    return {name: given[name] for name in ("value", "pressed") if name in given}
 
 
 def _pairs(options: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

@@ -25,7 +25,7 @@ from clustem.app import drawing
 from clustem.app.clouds import Selection
 from clustem.app.frames import Frame
 from clustem.app.paint import UNASSIGNED, hex_colors, label_map, shade
-from clustem.app.plots import Looks, empty_image, frame_ranges, image_source, map_figure, scale_bar
+from clustem.app.plots import Looks, empty_image, image_figure, image_source, scale_bar, show_all
 from clustem.app.state import Explorer
 
 _POINTER = (Path(__file__).parent / "assets" / "pointer.js").read_text(encoding="utf-8")
@@ -53,7 +53,7 @@ class MapPlot(param.Parameterized):
         super().__init__()
         self._explorer, self._selection = explorer, selection
         self._frame: Frame | None = None
-        self.figure = map_figure(looks, name="map")
+        self.figure = image_figure(looks, axes=False, name="map", title=" ")
         self._grey, self._over, self._values = empty_image(), empty_image(), empty_image()
         self._mapper = LinearColorMapper(palette=_GREYS)
         self._degrees = LinearColorMapper(palette=Cividis256, low=0, high=1)
@@ -186,9 +186,10 @@ class MapPlot(param.Parameterized):
             return
         self._mapper.update(low=picture.limits[0], high=picture.limits[1])
         self._grey.data = image_source(picture.values, picture.frame)
+        self.figure.title.text = picture.title
         if self._frame != picture.frame:
             self._frame = picture.frame
-            frame_ranges(self.figure, picture.frame)
+            show_all(self.figure, picture.frame)
             for old in [r for r in self.figure.center if type(r).__name__ == "ScaleBar"]:
                 self.figure.center.remove(old)
             bar = scale_bar(picture.frame.units)

@@ -19,6 +19,7 @@ from clustem.app.detector import DetectorPlot
 from clustem.app.fields import Field, check, radio, text
 from clustem.app.form import ASSETS, Form
 from clustem.app.header import Footer, Header
+from clustem.app.lineage_plot import LineagePlot
 from clustem.app.live import Live
 from clustem.app.map_plot import MapPlot
 from clustem.app.opening import Opening
@@ -97,6 +98,7 @@ class Page(param.Parameterized):
         self.centers = GridPlot(explorer, looks, "centers")
         self.memberships = GridPlot(explorer, looks, "memberships")
         self.sweeping = Sweeping(explorer, looks)
+        self.lineage = LineagePlot(explorer, looks)
         self.live = Live(explorer)
         self.sides = SideBySide(explorer, self.live, looks)
         self.detector = DetectorPlot(explorer, looks)
@@ -144,14 +146,13 @@ class Page(param.Parameterized):
                 _Scale(self.spectra, self.centers), "strip", (self.spectra, ["log"])
             ),
             "sweep": self._bound(
-                self.sweeping, "side", (explorer, ["swept", "outcome"]), (self.sweeping, ["ks"])
+                self.sweeping, "side", (explorer, ["swept", "outcome", "choice"])
             ),
             "sides": self._bound(
                 self.sides, "side", (explorer, ["opened", "recipe"]), (self.sides, ["settings"])
             ),
             "detector": self._bound(
-                self.detector, "side", (explorer, ["opened", "mean"]),
-                (self.detector, ["what", "inner", "outer"]),
+                self.detector, "side", (explorer, ["opened", "mean"])
             ),
             "footer": self._bound(
                 Footer(explorer), "footer", jobs, (explorer, ["message", "opened"])
@@ -159,7 +160,8 @@ class Page(param.Parameterized):
         }  # fmt: skip
         self.header.param.watch(lambda *_: self._light(), "dark")
         self.header.param.watch(lambda *_: self._switch(), ["opening", "exporting"])
-        explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome"])
+        explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome", "swept"])
+        self.sweeping.param.watch(lambda *_: self._switch(), "view")
         self.tools.param.watch(self._source, "source")
 
     def _bound(self, view: Any, look: str, *watched: tuple[Any, list[str]]) -> Form:
@@ -202,7 +204,7 @@ class Page(param.Parameterized):
                 forms["centers"], _plot(self.spectra.figure), _plot(self.centers.figure), **full
             ),
             "memberships": _plot(self.memberships.figure),
-            "sweep": self._beside(forms["sweep"], self.sweeping.figure),
+            "sweep": self._beside(forms["sweep"], self.sweeping.figure, self.lineage.figure),
             "sides": self._beside(forms["sides"], *self.sides.figures),
             "detector": self._beside(forms["detector"], self.detector.figure),
         }
@@ -262,6 +264,9 @@ class Page(param.Parameterized):
         centers = self.explorer.outcome and self.explorer.outcome.result.centers
         is_grid = centers is not None and centers.data.ndim == 3
         spectra.visible, grid.visible = not is_grid, is_grid
+        swept, scores = bool(self.explorer.swept), self.sweeping.view == "scores"
+        sweep = self._tabs["sweep"]
+        sweep[1].visible, sweep[2].visible = swept and scores, swept and not scores
         for name, part in self._tabs.items():
             part.visible = there and name == self.tab
 
@@ -333,4 +338,6 @@ class _Scale:
 
 
 def _plot(made: Any) -> Any:
-    return pn.pane.Bokeh(made, sizing_mode="stretch_both", margin=0, min_height=60)
+    """Return a figure in a box that can be hidden."""
+    pane = pn.pane.Bokeh(made, sizing_mode="stretch_both", margin=0, min_height=60)
+    return pn.Column(pane, sizing_mode="stretch_both", margin=0)

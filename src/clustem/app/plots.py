@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -10,6 +11,7 @@ from bokeh.models import (
     Axis,
     ColorBar,
     ColumnDataSource,
+    CustomJS,
     CustomJSTickFormatter,
     Legend,
     PanTool,
@@ -25,6 +27,7 @@ from clustem.app.frames import Frame
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SIZE = "11px"
+_FIT = (Path(__file__).parent / "assets" / "fit.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -133,22 +136,39 @@ class Looks:
             )  # fmt: skip
 
 
-def frame_ranges(made: Any, frame: Frame) -> None:
-    """Show a whole frame, row 0 on top."""
-    height, width = frame.size
-    made.x_range.update(start=frame.corner[1], end=frame.corner[1] + width)
-    made.y_range.update(start=frame.corner[0] + height, end=frame.corner[0])
-    made.x_range.update(reset_start=made.x_range.start, reset_end=made.x_range.end)
-    made.y_range.update(reset_start=made.y_range.start, reset_end=made.y_range.end)
+def image_figure(looks: Looks, *, axes: bool = True, **given: Any) -> Any:
+    """Make a figure for images in their true proportions, row 0 on top.
 
-
-def map_figure(looks: Looks, **given: Any) -> Any:
-    """Make a figure for a picture in the sample's proportions, row 0 on top, without axes."""
-    made = looks.figure(
-        match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(1, 0), min_border=0, **given
-    )
-    made.axis.visible = False
+    Parameters
+    ----------
+    looks
+        Makes figures.
+    axes
+        Whether it has axes.
+    **given
+        Of ``Looks.figure``.
+    """
+    ranges = {"x_range": Range1d(0, 1), "y_range": Range1d(1, 0)}
+    made = looks.figure(**{"min_border": 4 if axes else 0, **ranges, **given})
+    made.axis.visible = axes
+    if not axes:
+        made.outline_line_alpha = 0.0
+    fit = CustomJS(args={"figure": made}, code=_FIT)  # Bokeh's match_aspect leaves set ranges alone
+    for name in ("tags", "inner_width", "inner_height"):
+        made.js_on_change(name, fit)
     return made
+
+
+def show_all(made: Any, frame: Frame) -> None:
+    """Show a whole frame in a figure for images."""
+    height, width = frame.size
+    top, left = frame.corner
+    show_extent(made, (left, left + width, top, top + height))
+
+
+def show_extent(made: Any, extent: tuple[float, float, float, float]) -> None:
+    """Show all between left, right, top and bottom in a figure for images."""
+    made.tags = [float(end) for end in extent]
 
 
 def scale_bar(units: str) -> Any:

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clustem.judge._k_choice import KChoice
 from clustem.model import ParameterError
 from clustem.recipes import Recipe, Scan
 from clustem.recipes._run import Run
 from clustem.recipes._seeds import with_seeds_inside
 from clustem.recipes.recipe import ROOMS
+from clustem.recipes.sweep import _in_lasting_colors
 from clustem.segmentation import Segmentation
 
 Report = Any  # Callable[[str, float], None] | None
@@ -91,7 +93,8 @@ class Runs:
         InputError
             If there is no k, or the recipe has no such parameter.
         """
-        chosen = {k: recipe.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
+        plain = replace(recipe, edits=())  # they name clusters of one k
+        chosen = {k: plain.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
         if not chosen:
             raise ParameterError("A sweep needs a k", got="none", cure="Write 2:8 or 3,5,7.")
         found = {}
@@ -102,7 +105,24 @@ class Runs:
                     report(f"k = {k}: {step}", (i + share) / len(chosen))
 
             found[k] = self.run(recipe_of_k, scaled)
-        return found
+        lasting = _in_lasting_colors({k: outcome.result for k, outcome in found.items()})
+        return {k: replace(outcome, result=lasting[k]) for k, outcome in found.items()}
+
+    def choice(self, recipe: Recipe, ks: Iterable[int], report: Report = None) -> KChoice:
+        """Ask which of several numbers of clusters the rows have: see ``judge.choose_k``.
+
+        Raises
+        ------
+        InputError
+            If the clusters start from seeds.
+        """
+        run = self._upto(recipe, _BEFORE, report)
+        if report is not None:
+            report("judge.choose_k", 0.5)
+        for entry, params in zip(recipe.entries(), recipe.steps.values(), strict=True):
+            if entry.room == "cluster":
+                return run.choice(entry, params, ks)
+        raise ParameterError("A recipe must cluster", got=recipe.name, cure="Add a cluster step.")
 
     def clear(self) -> None:
         """Forget all outcomes."""

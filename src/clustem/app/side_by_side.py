@@ -13,7 +13,7 @@ from clustem.app.editors import Hint
 from clustem.app.fields import Field
 from clustem.app.live import FULL, REDUCED, Live
 from clustem.app.paint import UNASSIGNED, hex_colors, label_map
-from clustem.app.plots import Looks, empty_image, frame_ranges, image_source, map_figure
+from clustem.app.plots import Looks, empty_image, image_figure, image_source, show_all
 from clustem.app.probe import Places
 from clustem.app.runs import Outcome
 from clustem.app.state import Explorer
@@ -41,7 +41,9 @@ class SideBySide(param.Parameterized):
     def __init__(self, explorer: Explorer, live: Live, looks: Looks) -> None:
         super().__init__()
         self._explorer, self._live = explorer, live
-        self.figures = [map_figure(looks, name=f"side-{side}", title=" ") for side in _SIDES]
+        self.figures = [
+            image_figure(looks, axes=False, name=f"side-{side}", title=" ") for side in _SIDES
+        ]
         self._parts = [self._layers(made) for made in self.figures]
         self.figures[1].x_range = self.figures[0].x_range
         self.figures[1].y_range = self.figures[0].y_range
@@ -169,9 +171,9 @@ class SideBySide(param.Parameterized):
         if picture is not None:
             parts["mapper"].update(low=picture.limits[0], high=picture.limits[1])
             parts["grey"].data = image_source(picture.values, picture.frame)
-            frame_ranges(made, picture.frame)
+            show_all(made, picture.frame)
         rows = projection.table.rows.shape[1]
-        made.title.text = f"{projection.n_clusters} clusters in {rows} dimensions"
+        made.title.text = f"k = {projection.n_clusters}, {rows} dimensions"
         labels = projection.labels.data
         if places.scattered:
             shown = ~projection.mask

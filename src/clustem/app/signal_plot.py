@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clustem.app import pictures
 from clustem.app.clouds import Selection
 from clustem.app.paint import UNASSIGNED, hex_colors
-from clustem.app.plots import Looks, empty_image, powers
+from clustem.app.plots import Looks, empty_image, image_figure, powers, show_extent
 from clustem.app.probe import Reading
 from clustem.app.state import Explorer
 from clustem.report._units import with_units
@@ -203,29 +203,38 @@ class PatternPlot(param.Parameterized):
         super().__init__()
         self._explorer, self._selection = explorer, selection
         self._shape: tuple[int, ...] = ()
+        self._extent = (0.0, 1.0, 0.0, 1.0)
         self.here, self._here = self._panel(looks, "here")
         self.center, self._center = self._panel(looks, "center")
         explorer.param.watch(lambda *_: self._renew(), ["opened", "outcome", "picture"])
         explorer.param.watch(lambda *_: self.draw(), ["reading", "mean"])
         selection.param.watch(lambda *_: self.draw(), "mean")
-        self.param.watch(lambda *_: self.draw(), "log")
+        self.param.watch(lambda *_: self._rescale(), "log")
+
+    def _rescale(self) -> None:
+        for parts in (self._here, self._center):
+            parts["bar"].formatter = powers() if self.log else BasicTickFormatter()
+        self.draw()
 
     def _panel(self, looks: Looks, name: str) -> tuple[Any, dict[str, Any]]:
-        made = looks.figure(
-            match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(1, 0), name=name, title=" "
-        )
+        made = image_figure(looks, name=name, title=" ")
         source = empty_image()
         mapper = LinearColorMapper(palette=_INFERNO, nan_color="#00000000")
         made.image(source=source, color_mapper=mapper)
         bar = ColorBar(
-            color_mapper=mapper, width=7, padding=2, label_standoff=3,
-            ticker=BasicTicker(desired_num_ticks=4),
+            color_mapper=mapper, width=7, padding=2, label_standoff=3, formatter=powers(),
+            ticker=BasicTicker(desired_num_ticks=4), title="counts",
         )  # fmt: skip
         made.add_layout(bar, "right")
+        edge = ColumnDataSource({"left": [], "right": [], "top": [], "bottom": [], "color": []})
+        made.quad(
+            "left", "right", "top", "bottom", source=edge, fill_color=None, line_color="color",
+            line_width=3,
+        )  # fmt: skip
         for axis in made.axis:
             axis.ticker = BasicTicker(desired_num_ticks=4)
         looks.style(made)
-        return made, {"source": source, "mapper": mapper, "bar": bar}
+        return made, {"source": source, "mapper": mapper, "bar": bar, "edge": edge}
 
     def draw(self) -> None:
         """Draw both images on one scale each."""
@@ -246,8 +255,10 @@ class PatternPlot(param.Parameterized):
         if self._selection.mean is not None:
             center, name = self._selection.mean, f"Mean of the {self._selection.count} chosen"
         self._show(self.center, self._center, center, name)
-        self.center.outline_line_color = shade or self.here.outline_line_color
-        self.center.outline_line_width = 3 if shade else 1
+        left, right, top, bottom = self._extent
+        self._center["edge"].data = {
+            "left": [left], "right": [right], "top": [top], "bottom": [bottom], "color": [shade],
+        } if shade else {name: [] for name in self._center["edge"].data}  # fmt: skip
 
     def _show(self, made: Any, parts: dict[str, Any], values: Any, title: str) -> None:
         made.title.text = title
@@ -256,9 +267,7 @@ class PatternPlot(param.Parameterized):
             return
         shown, low, high = self._levels(np.asarray(values, dtype=np.float32))
         parts["mapper"].update(low=low, high=high)
-        parts["bar"].formatter = powers() if self.log else BasicTickFormatter()
-        x0, x1 = made.x_range.reset_start, made.x_range.reset_end
-        y1, y0 = made.y_range.reset_start, made.y_range.reset_end
+        x0, x1, y0, y1 = self._extent
         parts["source"].data = {
             "image": [shown], "x": [x0], "y": [y0], "dw": [x1 - x0], "dh": [y1 - y0],
         }  # fmt: skip
@@ -301,16 +310,17 @@ class PatternPlot(param.Parameterized):
         for size, axis, name in zip(
             self._shape, axes or (None, None), ("row", "column"), strict=True
         ):
-            scale = 1.0 if axis is None else float(axis.scale)
-            first = (0.0 if axis is None else float(axis.offset)) - scale / 2
+            even = axis is not None and axis.is_uniform
+            scale = float(axis.scale) if even else 1.0
+            first = (float(axis.offset) if even else 0.0) - scale / 2
             spans.append((first, first + size * scale))
             known = axis is not None and isinstance(axis.name, str) and axis.name
-            units = "px" if axis is None else axis.units
+            units = axis.units if even else "px" if axis is None else "number"
             labels.append(with_units(axis.name if known else name, units, fallback="px"))
         (top, bottom), (left, right) = spans
+        self._extent = left, right, top, bottom
         for made in (self.here, self.center):
-            made.x_range.update(start=left, end=right, reset_start=left, reset_end=right)
-            made.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
+            show_extent(made, self._extent)
             made.yaxis.axis_label, made.xaxis.axis_label = labels
 
 

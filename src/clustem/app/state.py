@@ -21,6 +21,7 @@ from clustem.app.pictures import Picture
 from clustem.app.probe import Places, Reading, read_open, read_result
 from clustem.app.runs import Outcome, Runs
 from clustem.app.security import below, closed, public
+from clustem.judge.lineage import lineage
 from clustem.model import InputError
 from clustem.recipes import Recipe
 
@@ -55,7 +56,8 @@ class Explorer(param.Parameterized):
     reading = param.Parameter(doc="What is under the cursor")
     cursor = param.Parameter(doc="Position (x, y) in the units of the scan")
     swept = param.Dict(default={}, doc="Outcomes by number of clusters")
-    pinned = param.Parameter(doc="An outcome to compare with")
+    lineage = param.Parameter(doc="Lineage of the sweep, or None")
+    choice = param.Parameter(doc="Which k is recommended, with the evidence, or None")
     message = param.ClassSelector(class_=Message, default=Message("info", ""))
     can_undo = param.Boolean(default=False)
 
@@ -111,8 +113,8 @@ class Explorer(param.Parameterized):
         with param.parameterized.batch_call_watchers(self):
             self.param.update(
                 opened=opened, picture=picture, recipe=recipe, outcome=None, reading=None,
-                cursor=None, swept={}, pinned=None, mean=None, stale=recipe is not None,
-                can_undo=False, message=Message("done", f"{opened.label} is open."),
+                cursor=None, swept={}, lineage=None, choice=None, mean=None,
+                stale=recipe is not None, can_undo=False, message=Message("done", f"{opened.label} is open."),
             )  # fmt: skip
         self._find_mean(opened)
 
@@ -206,10 +208,25 @@ class Explorer(param.Parameterized):
             return _with_warnings(lambda: runs.sweep(recipe, wanted, report))
 
         def show(found: tuple[dict[int, Outcome], list[str]]) -> None:
-            self.swept = found[0]
+            outcomes = found[0]
+            self.param.update(lineage=None, choice=None, swept=outcomes)
+            if len(outcomes) > 1:
+                self.lineage = lineage({k: o.result.projection for k, o in outcomes.items()})
             self.message = Message("done", "Click a k to see it.")
 
         self.start("Trying k", work, show)
+
+    def recommend(self) -> None:
+        """Ask which of the numbers of clusters that were tried the data have."""
+        recipe, runs, ks = self.recipe, self.runs, sorted(self.swept)
+        if recipe is None or runs is None or not ks:
+            return
+
+        def show(choice: Any) -> None:
+            self.choice = choice
+            self.message = Message("done", choice.summary)
+
+        self.start("Judging k", lambda report: runs.choice(recipe, ks, report), show)
 
     def show_k(self, k: int) -> None:
         """Make the outcome of a sweep at k the present one, its recipe included."""
@@ -301,7 +318,7 @@ class Explorer(param.Parameterized):
         self.runs = self.places = self.detector = None
         self.context = {}
         self.param.update(
-            opened=None, outcome=None, picture=None, mean=None, reading=None, swept={}, pinned=None
+            opened=None, outcome=None, picture=None, mean=None, reading=None, swept={}, lineage=None
         )
         shutil.rmtree(self.temporary, ignore_errors=True)
         _LOG.info("a session has ended")

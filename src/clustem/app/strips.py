@@ -96,7 +96,7 @@ class Tools(param.Parameterized):
         opened = self._explorer.opened
         if opened is None:
             return []
-        first = "The image" if opened.kind == "image" else "Sum of all values"
+        first = "The image" if opened.kind == "image" else "Sum"
         own = {
             "spectra": [(WINDOW, "Energy window")],
             "patterns": [(DETECTOR, "Virtual detector")],
@@ -118,7 +118,7 @@ class Tools(param.Parameterized):
         if frame.units == "px":
             return text
         across, down = (f"{float(f'{value:.4g}'):g}" for value in (x, y))
-        return f"{text} · x {across}, y {down} {frame.units}"
+        return f"{text} ({across}, {down} {frame.units})"
 
     def _picture(self, name: str) -> None:
         explorer = self._explorer
@@ -213,7 +213,7 @@ class CloudForm:
         if not names:
             return [fields.text("After a run, each position is a point here.", style="faint")]
         x, y = self._plot.axes
-        found = [fields.text("Lasso points: they light up on the map.", style="faint")]
+        found = [fields.text("Lasso points to see them on the map.", style="faint")]
         if len(names) > 2:
             found = [
                 fields.choice("x", "x", names, x),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import param
 from bokeh.events import Tap
-from bokeh.models import ColumnDataSource, Range1d, SingleIntervalTicker
+from bokeh.models import ColumnDataSource, Range1d, SingleIntervalTicker, Span
 
 from clustem.app import fields
 from clustem.app.fields import Field
@@ -31,6 +32,7 @@ class Sweeping(param.Parameterized):
 
     ks = param.String(default="2:8")
     score = param.String(default="")
+    view = param.Selector(default="lineage", objects=["lineage", "scores"])
 
     def __init__(self, explorer: Explorer, looks: Looks) -> None:
         super().__init__()
@@ -45,8 +47,11 @@ class Sweeping(param.Parameterized):
         dots = made.scatter("k", "value", source=self._points, size="size", line_color=None)
         looks.ink(line.glyph, "line_color", "muted")
         looks.ink(dots.glyph, "fill_color", "ink")
+        self._recommended = Span(dimension="height", location=0, visible=False, line_dash=[4, 3])
+        looks.ink(self._recommended, "line_color", "accent")
+        made.add_layout(self._recommended)
         made.on_event(Tap, self._tapped)
-        explorer.param.watch(lambda *_: self.draw(), ["swept", "outcome"])
+        explorer.param.watch(lambda *_: self.draw(), ["swept", "outcome", "choice"])
         self.param.watch(lambda *_: self.draw(), "score")
 
     def fields(self) -> list[Field]:
@@ -55,8 +60,8 @@ class Sweeping(param.Parameterized):
         found = [
             fields.row(
                 [
-                    fields.entry("ks", "k from : to", self.ks, style="narrow"),
-                    fields.button("try", "Try them", style="small main"),
+                    fields.entry("ks", "k", self.ks, tip="First and last, 2:8, or some, 3,5,7"),
+                    fields.button("try", "Try", style="small main"),
                 ]
             )
         ]
@@ -70,11 +75,25 @@ class Sweeping(param.Parameterized):
                 )
                 for k, outcome in swept.items()
             ]  # fmt: skip
+            views = [("lineage", "Lineage"), ("scores", "Scores")]
             found += [
-                fields.choice("score", "Score", names, self._chosen()),
+                fields.radio("view", "What is drawn", views, self.view),
+                *(
+                    []
+                    if self.view == "lineage"
+                    else [fields.choice("score", "Score", names, self._chosen(), quiet=True)]
+                ),
                 fields.text("Click a k, here or in the plot, to see it.", style="faint"),
                 fields.row(shown, style="wrap", key="ks-found"),
             ]
+            found.append(
+                fields.button(
+                    "recommend", "Recommend", style="small",
+                    tip="Weigh the evidence for each of these numbers",
+                )
+            )  # fmt: skip
+            if self._explorer.choice is not None:
+                found.append(fields.text(self._explorer.choice.summary, key="choice"))
         else:
             found.append(fields.text("What comes before the clustering runs once.", style="faint"))
         return found
@@ -85,6 +104,10 @@ class Sweeping(param.Parameterized):
             self.ks = str(value)
         elif key == "score":
             self.score = str(value)
+        elif key == "view" and value in self.param.view.objects:
+            self.view = value
+        elif key == "recommend":
+            self._explorer.recommend()
         elif key == "try":
             try:
                 self._explorer.sweep(numbers(self.ks))
@@ -96,13 +119,17 @@ class Sweeping(param.Parameterized):
     def scores(self) -> list[str]:
         """Names of all scores that the outcomes have."""
         names = {name for outcome in self._explorer.swept.values() for name in _scores(outcome)}
-        return sorted(names)
+        choice = self._explorer.choice
+        return [*sorted(names), *(sorted(choice.scores) if choice is not None else ())]
 
     def draw(self) -> None:
         """Draw the chosen score over k."""
         swept, name = self._explorer.swept, self._chosen()
         found = {k: _scores(outcome).get(name) for k, outcome in swept.items()}
-        found = {k: value for k, value in found.items() if value is not None}
+        choice = self._explorer.choice
+        if choice is not None and name in choice.scores:
+            found = dict(zip(choice.ks, choice.scores[name].tolist(), strict=True))
+        found = {k: v for k, v in found.items() if v is not None and np.isfinite(v) and k in swept}
         current = self._explorer.outcome
         at = [k for k in found if current is not None and swept[k].recipe == current.recipe]
         self._points.data = {
@@ -110,6 +137,8 @@ class Sweeping(param.Parameterized):
             "value": list(found.values()),
             "size": [13 if k in at else 8 for k in found],
         }
+        self._recommended.visible = choice is not None
+        self._recommended.location = choice.k if choice is not None else 0
         self.figure.yaxis.axis_label = name
         if found:
             low, high = min(found.values()), max(found.values())

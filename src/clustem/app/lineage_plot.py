@@ -1,0 +1,157 @@
+"""Which cluster splits into which as k grows: a column per k, to click."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from bokeh.core.properties import value
+from bokeh.events import Tap
+from bokeh.models import ColumnDataSource, LabelSet, Range1d
+
+from clustem.app.paint import UNASSIGNED, to_hex
+from clustem.app.plots import FONT, Looks
+from clustem.app.state import Explorer
+from clustem.judge.lineage import Lineage
+from clustem.report.colors import colors
+
+_BAR = 0.16
+"""Width of a cluster's bar [columns]."""
+_AIR = 0.02
+"""Space between two clusters [all positions]."""
+_THIN = 0.002
+"""Share of all positions below which a flow is not drawn."""
+_BEND = np.linspace(0, 1, 24)
+
+
+class LineagePlot:
+    """Figure of the lineage.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    looks
+        Makes the figure.
+    """
+
+    def __init__(self, explorer: Explorer, looks: Looks) -> None:
+        self._explorer = explorer
+        made = self.figure = looks.figure(
+            x_range=Range1d(0, 1), y_range=Range1d(1, 0), name="lineage", tools=False
+        )
+        made.yaxis.visible = False
+        made.xaxis.axis_label = "Number of clusters k (heights: share of the positions)"
+        self._flows = ColumnDataSource({"xs": [], "ys": [], "color": []})
+        made.patches(
+            "xs", "ys", source=self._flows, fill_color="color", fill_alpha=0.45, line_color=None
+        )
+        self._bars = ColumnDataSource(
+            {name: [] for name in ("left", "right", "top", "bottom", "color", "number", "x", "y")}
+        )
+        made.quad("left", "right", "top", "bottom", source=self._bars, color="color")
+        numbers = LabelSet(
+            x="x", y="y", text="number", source=self._bars, text_font=value(FONT),
+            text_font_size="10px", text_baseline="middle", x_offset=5,
+        )  # fmt: skip
+        looks.ink(numbers, "text_color", "ink")
+        made.add_layout(numbers)
+        made.on_event(Tap, self._tapped)
+        explorer.param.watch(lambda *_: self.draw(), "lineage")
+
+    def draw(self) -> None:
+        """Draw columns and flows."""
+        found: Lineage | None = self._explorer.lineage
+        if found is None:
+            self._flows.data = {name: [] for name in self._flows.data}
+            self._bars.data = {name: [] for name in self._bars.data}
+            return
+        place = _Places(found)
+        self._flows.data = _flows(found, place)
+        self._bars.data = _bars(found, place)
+        self.figure.xaxis.ticker = list(found.ks)
+        self.figure.x_range.update(start=found.ks[0] - 0.4, end=found.ks[-1] + 0.6)
+        self.figure.y_range.update(start=place.height + 0.02, end=-0.02)
+
+    def _tapped(self, event: Any) -> None:
+        if event.x is not None and self._explorer.swept:
+            self._explorer.show_k(min(self._explorer.swept, key=lambda k: abs(k - event.x)))
+
+
+class _Places:
+    """Upper ends of the bars by k and cluster, in shares of all positions; unassigned ones last."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        first, second = lineage.ks[:2]
+        sizes = {first: lineage.flows[second].sum(axis=1)}
+        sizes |= {k: flow.sum(axis=0) for k, flow in lineage.flows.items()}
+        self.total = float(sizes[first].sum())
+        self.sizes = {k: found / self.total for k, found in sizes.items()}
+        self.order = {first: list(range(first))}
+        for before, k in pairwise(lineage.ks):
+            self.order[k] = self._next(lineage.flows[k], self.order[before])
+        self.tops, self.height = {}, 1.0
+        for k, column in self.order.items():
+            self.tops[k], y = np.zeros(len(self.sizes[k])), 0.0
+            for cluster in [*column, len(self.sizes[k]) - 1]:
+                self.tops[k][cluster] = y
+                y += float(self.sizes[k][cluster]) + _AIR
+            self.height = max(self.height, y - _AIR)
+
+    @staticmethod
+    def _next(flow: Any, before: list[int]) -> list[int]:
+        """Order clusters by where they come from, so that few flows cross."""
+        rank = np.zeros(len(flow))
+        rank[before] = np.arange(len(before))
+        middle = rank[:-1] @ flow[:-1, :-1] / np.maximum(flow[:-1, :-1].sum(axis=0), 1)
+        return [int(i) for i in np.argsort(middle, kind="stable")]
+
+
+def _shades(lineage: Lineage, k: int) -> list[str]:
+    hues = lineage.colors[k]
+    table = colors(max(hues, default=-1) + 1)
+    return [*(to_hex(table[hue]) for hue in hues), UNASSIGNED]
+
+
+def _bars(lineage: Lineage, place: _Places) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = {
+        name: [] for name in ("left", "right", "top", "bottom", "color", "number", "x", "y")
+    }
+    for k in lineage.ks:
+        shades = _shades(lineage, k)
+        for cluster in np.flatnonzero(place.sizes[k]).tolist():
+            top, high = float(place.tops[k][cluster]), float(place.sizes[k][cluster])
+            number = str(cluster) if cluster < len(shades) - 1 and high > 0.05 else ""
+            row = (
+                k - _BAR / 2,
+                k + _BAR / 2,
+                top,
+                top + high,
+                shades[cluster],
+                number,
+                k + _BAR / 2,
+            )
+            for name, given in zip(out, (*row, top + high / 2), strict=True):
+                out[name].append(given)
+    return out
+
+
+def _flows(lineage: Lineage, place: _Places) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = {"xs": [], "ys": [], "color": []}
+    smooth = _BEND**2 * (3 - 2 * _BEND)  # level at both ends
+    for before, k in pairwise(lineage.ks):
+        flow, shades = lineage.flows[k] / place.total, _shades(lineage, k)
+        leave, enter = place.tops[before].copy(), place.tops[k].copy()
+        x = before + _BAR / 2 + _BEND * (k - before - _BAR)
+        for i in [*place.order[before], len(flow) - 1]:
+            for j in [*place.order[k], flow.shape[1] - 1]:
+                high = float(flow[i, j])
+                if high > _THIN:
+                    y = leave[i] + (enter[j] - leave[i]) * smooth
+                    out["xs"].append(np.concatenate([x, x[::-1]]))
+                    out["ys"].append(np.concatenate([y, y[::-1] + high]))
+                    out["color"].append(shades[j])
+                leave[i] += high
+                enter[j] += high
+    return out
