@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_bands_whatever_the_threads(wedge, model):
 
 def test_threads_share_blocks_and_results_do_not_change():
     rng = np.random.default_rng(7)
-    points, weights = some_points(rng, replicas=70), _network.initial(70, rng)
+    points, weights = some_points(rng, replicas=150), _network.initial(150, rng)
     given = {"n_epochs": 8, "learning_rate": 0.03, "monotony": 1.0, "patience": 9}
     shares = []
     before = torch.get_num_threads()
@@ -150,7 +150,7 @@ def test_a_listener_can_stop_the_training(wedge):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), listening(refuse):
-        ZeroLossModel(n_replicas=70, n_epochs=5).fit(wedge.signal, wedge.labels)
+        ZeroLossModel(n_replicas=150, n_epochs=5).fit(wedge.signal, wedge.labels)
 
 
 def test_poor_replicas_are_dropped_and_counted(wedge):

@@ -23,8 +23,8 @@ _SIZES = (2, *HIDDEN, 1)
 OUTPUT = 10.0
 """What an output of 1 stands for [ln of intensity]."""
 
-_BLOCK = 32
-"""Replicas in one block: their activations fit the cache of a core."""
+_BLOCK = 64
+"""Replicas in one block: enough that calls cost little, few enough for the cores' caches."""
 
 _BETA = (0.9, 0.999)
 
@@ -68,7 +68,7 @@ def initial(n_replicas: int, rng: np.random.Generator) -> F32:
         hidden = i < len(HIDDEN)
         weights = np.zeros((n_replicas, fan_out + hidden, fan_in + 1))
         if i == 0:
-            steep = 3 * rng.standard_normal((n_replicas, fan_out, fan_in))
+            steep = 2 * rng.standard_normal((n_replicas, fan_out, fan_in))
             weights[:, :fan_out, :fan_in] = steep
             weights[:, :fan_out, fan_in] = steep[:, :, 0] * rng.uniform(
                 -1, 1, (n_replicas, fan_out)

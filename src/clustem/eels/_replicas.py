@@ -23,7 +23,7 @@ _CEILINGS, _GRID = 8, 16
 _REACH = 1.2
 """Up to how many times E_II the networks are held below one count."""
 
-_SHARE = 0.1
+_SHARE = 0.03
 """Range of the second input; that of the first is 1. Small: the peak's shape is one instrument's,
 so that what one cluster shows of it holds for the others unless they say otherwise."""
 
