@@ -110,11 +110,12 @@ class Explorer(param.Parameterized):
         self.places, self.detector = None, None
         self.context = pictures.context(opened)
         recipe = next(iter(offers.values()), None)
+        message = Message("done", f"{opened.label} is open.")
         with param.parameterized.batch_call_watchers(self):
             self.param.update(
                 opened=opened, picture=picture, recipe=recipe, outcome=None, reading=None,
                 cursor=None, swept={}, lineage=None, choice=None, mean=None,
-                stale=recipe is not None, can_undo=False, message=Message("done", f"{opened.label} is open."),
+                stale=recipe is not None, can_undo=False, message=message,
             )  # fmt: skip
         self._find_mean(opened)
 

@@ -1,0 +1,251 @@
+"""The explorer's forms and its doors, without a browser."""
+
+import json
+
+import h5py
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from clustem import samples
+from clustem.app import fields
+from clustem.app.editors import Hint, editable, editor, parse
+from clustem.app.opening import Opening, listed
+from clustem.app.security import (
+    below,
+    check_content,
+    check_name,
+    is_loopback,
+    public,
+    same,
+    token_for,
+)
+from clustem.app.state import Explorer
+from clustem.app.steps import Steps, catalogue
+from clustem.model import InputError
+from clustem.recipes import Recipe
+from clustem.recipes.recipe import ROOMS
+
+PARAMETERS = [
+    pytest.param(parameter, id=f"{entry.label}.{name}")
+    for room in ROOMS
+    for entry in catalogue(room).values()
+    for name, parameter in editable(entry).items()
+]
+
+
+def walk(found):
+    for field in found:
+        yield field
+        yield from walk(field.get("fields", []))
+
+
+@pytest.fixture
+def session(tmp_path):
+    found = Explorer(tmp_path, lambda call: call())
+    yield found
+    found.close()
+
+
+class TestEditors:
+    @pytest.mark.parametrize("parameter", PARAMETERS)
+    def test_every_parameter_of_every_step_has_a_field_that_gives_its_value_back(self, parameter):
+        field = editor(parameter, parameter.default, "key", "about")
+        json.dumps(field)
+        assert field["name"] == parameter.name
+        assert parameter.description in field["tip"]
+        if parameter.required:
+            return
+        back = parameter.check(parse(field["value"], parameter))
+        expected = parameter.check(parameter.default)
+        if isinstance(expected, float):
+            assert back == pytest.approx(expected)
+        elif isinstance(expected, tuple | list):
+            assert list(back) == list(expected)
+        else:
+            assert back == expected
+
+    def test_fields_follow_the_hints(self):
+        kinds = {
+            ("cluster", "KMeans", "n_init"): "number",
+            ("cluster", "GaussianMixture", "covariance_type"): "choice",
+            ("prepare", "vacuum", "closing"): "check",
+            ("prepare", "crop", "rows"): "entry",
+            ("reproject", "project", "threshold"): "number",
+        }
+        for (room, step, name), kind in kinds.items():
+            parameter = catalogue(room)[step].parameters[name]
+            assert editor(parameter, parameter.default, "key")["is"] == kind
+
+    def test_bounds_reach_the_browser(self):
+        field = editor(catalogue("cluster")["KMeans"].parameters["n_init"], 3, "key")
+        assert field["min"] == 1
+        assert Hint.of(catalogue("reproject")["project"].parameters["threshold"].hint).high == 1
+
+    def test_what_is_typed_is_read_as_on_the_command_line(self):
+        rows = catalogue("prepare")["crop"].parameters["rows"]
+        assert parse("2:9", rows) == "2:9"
+        assert parse("", rows) is None
+        components = catalogue("reduce")["pca"].parameters["n_components"]
+        assert parse("5", components) == 5
+        assert parse("auto", components) == "auto"
+
+
+class TestSteps:
+    @pytest.mark.parametrize("name", Recipe.names())
+    def test_a_form_of_each_recipe(self, session, name):
+        session.recipe = Recipe.named(name)
+        found = Steps(session).fields()
+        json.dumps(found)
+        assert [field["key"] for field in found] == list(ROOMS)
+        keys = {field.get("key") for field in walk(found)}
+        for (room, step), params in session.recipe.steps.items():
+            for parameter in params:
+                assert f"set/{room}/{step}/{parameter}" in keys
+
+    def test_values_steps_and_methods_change_the_recipe(self, session):
+        session.recipe = Recipe.named("eds")
+        steps = Steps(session)
+        steps.heard("set/cluster/GustafsonKessel/n_clusters", 6)
+        steps.heard("set/reduce/pca/n_components", "3")
+        steps.heard("add/prepare", "vacuum")
+        steps.heard("remove/reduce/smooth", True)
+        steps.heard("swap/cluster", "KMeans")
+        found = session.recipe.steps
+        assert found["cluster", "KMeans"]["n_clusters"] == 6
+        assert found["reduce", "pca"]["n_components"] == 3
+        assert ("prepare", "vacuum") in found
+        assert ("reduce", "smooth") not in found
+
+    def test_nonsense_from_a_browser_changes_nothing(self, session):
+        session.recipe = before = Recipe.named("eds")
+        steps = Steps(session)
+        steps.heard("set/secret/x/y", 1)
+        steps.heard("add/prepare", "no such step")
+        steps.heard("set/cluster/GustafsonKessel/n_clusters", "many")
+        assert session.recipe is before
+        assert session.message.kind == "error"
+
+    def test_only_what_can_be_a_step_is_offered(self, session):
+        session.recipe = Recipe.named("eds")
+        found = {field.get("key"): field for field in walk(Steps(session).fields())}
+        offered = [value for value, _ in found["add/prepare"]["options"]]
+        assert "crop" in offered
+        assert "fit_energy_axis" not in offered
+
+
+class TestOpening:
+    def test_a_folder_is_listed_without_what_cannot_be_opened(self, tmp_path):
+        root = tmp_path / "root"
+        (root / "sub").mkdir(parents=True)
+        (root / ".hidden").mkdir()
+        for name in ("b.hspy", "a.npy", "notes.txt", ".x.npy"):
+            (root / name).write_bytes(b"12345")
+        (tmp_path / "secret.npy").write_bytes(b"1")
+        (root / "way_out.npy").symlink_to(tmp_path / "secret.npy")
+        (root / "out").symlink_to(tmp_path)
+        assert [path for path, _ in listed(root, "")] == ["sub", "a.npy", "b.hspy"]
+        assert listed(root, "sub") == [("..", "../")]
+        assert listed(root, "..") == []
+
+    def test_folders_are_entered_and_left(self, session):
+        (session.root / "one" / "two").mkdir(parents=True)
+        form = Opening(session, "upload", 10**6)
+        form.heard("enter", "one")
+        form.heard("file", "one/two")
+        form.heard("open-file", True)
+        assert form.folder == "one/two"
+        form.heard("enter", "..")
+        assert form.folder == "one"
+        form.heard("enter", "..")
+        assert form.folder == ""
+
+    def test_all_samples_are_there(self, session):
+        keys = {field.get("key") for field in walk(Opening(session, "upload", 10**6).fields())}
+        assert {f"sample/{name}" for name in samples.catalogue} <= keys
+
+    def test_a_refused_upload_is_told(self, session):
+        Opening(session, "upload", 10**6).heard("upload", {"name": "x.npy", "error": "size"})
+        assert "1 MB" in session.message.text
+
+
+class TestDoors:
+    @pytest.mark.parametrize(
+        "relative",
+        ["..", "../x", "/etc/passwd", "a/../../x", "absent", "link", "a\0b", "~", "loop"],
+    )
+    def test_no_way_out_of_the_root(self, tmp_path, relative):
+        root = tmp_path / "root"
+        root.mkdir()
+        (tmp_path / "x").write_text("secret")
+        (root / "link").symlink_to(tmp_path / "x")
+        (root / "loop").symlink_to(root / "loop")
+        with pytest.raises(InputError, match="in the shared folder") as told:
+            below(root, relative)
+        assert str(tmp_path) not in str(told.value)
+
+    def test_links_inside_are_fine(self, tmp_path):
+        (tmp_path / "x.npy").write_text("1")
+        (tmp_path / "y.npy").symlink_to(tmp_path / "x.npy")
+        assert below(tmp_path, "y.npy") == (tmp_path / "x.npy").resolve()
+
+    def test_tokens(self):
+        assert token_for("127.0.0.1", None) == token_for("localhost", None) == ""
+        assert token_for("::1", None) == ""
+        assert len(token_for("0.0.0.0", None)) > 30
+        assert token_for("example.org", None) != token_for("example.org", None)
+        assert token_for("0.0.0.0", "x" * 16) == "x" * 16
+        with pytest.raises(InputError, match="16 characters"):
+            token_for("0.0.0.0", "short")
+        assert same("ä" * 16, "ä" * 16)
+        assert not same(None, "x")
+        assert not is_loopback("127.evil.example")
+
+    @pytest.mark.parametrize(
+        ("name", "plain"),
+        [("a.hspy", "a.hspy"), ("../../etc/x.npy", "x.npy"), ("C:\\data\\ü µ.dm4", "ü µ.dm4"),
+         ("a<b>|.tif", "a_b__.tif")],
+    )  # fmt: skip
+    def test_names_of_uploads(self, name, plain):
+        assert check_name(name) == plain
+
+    @pytest.mark.parametrize(
+        "name", ["x.pkl", "x.npz", "x.prz", "x.py", "hspy", "", ".npy", "x.npy/"]
+    )
+    def test_formats_that_may_not_come_in(self, name):
+        if name == "x.npy/":
+            assert check_name(name) == "x.npy"
+            return
+        with pytest.raises(InputError, match="format"):
+            check_name(name)
+
+    def test_no_formula_and_no_pickle(self, tmp_path):
+        good, bad = tmp_path / "good.hspy", tmp_path / "bad.hspy"
+        hs.signals.Signal1D(np.zeros((2, 3))).save(good)
+        check_content(good)
+        bad.write_bytes(good.read_bytes())
+        with h5py.File(bad, "r+") as file:
+            axis = file.visititems(lambda name, item: name if name.endswith("axis-1") else None)
+            file[axis].attrs["expression"] = "__import__('os').system('true')"
+        with pytest.raises(InputError, match="formula"):
+            check_content(bad)
+        store = tmp_path / "bad.zspy"
+        (store / "data").mkdir(parents=True)
+        (store / "data" / ".zarray").write_text(json.dumps({"filters": [{"id": "pickle"}]}))
+        with pytest.raises(InputError, match="pickled"):
+            check_content(store)
+
+    def test_messages_tell_no_path(self, tmp_path):
+        home = tmp_path / "home of ada"
+        told = public(
+            InputError("The input must exist", got=home / "x.hspy", cure="See /etc/motd."), home
+        )
+        assert told == "The input must exist; got x.hspy. See motd."
+        assert "1/nm" in public(InputError("units must be 1/nm"))
+        assert "secret" not in public(RuntimeError("secret /home/ada"))
+
+
+def test_fields_keep_values_that_are_empty_on_purpose():
+    assert fields.entry("key", "name", "")["value"] == ""
+    assert fields.check("key", "name", value=False)["value"] is False
+    assert fields.number("key", "name", 0)["value"] == 0
