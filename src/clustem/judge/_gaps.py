@@ -13,9 +13,9 @@ F64 = NDArray[np.float64]
 Labels = NDArray[np.intp]
 _CUTS = 12
 SURE = 3.0
-"""Score of a gap that counts as one."""
+"""Strength of a gap that counts as one."""
 SHALLOW = 0.4
-"""Depth from which on a gap is none, however sure."""
+"""Depth from which on a gap must be surer."""
 
 
 class Gap(NamedTuple):
@@ -35,8 +35,8 @@ class Gap(NamedTuple):
 
     @property
     def strength(self) -> float:
-        """The score; less than :data:`SURE` where the gap is shallow."""
-        return min(self.score, SURE * SHALLOW / max(self.depth, 1e-9))
+        """The score; a shallow gap must be surer in proportion."""
+        return self.score * min(1.0, SHALLOW / max(self.depth, 1e-9))
 
 
 def gap_between(values: F64, upper: NDArray[np.bool_]) -> Gap:

@@ -13,15 +13,14 @@ from sklearn.base import clone
 
 from clustem.compute.kmeans_sketch import Sketch
 from clustem.compute.rows import Rows
-from clustem.judge._agreement import agreement
+from clustem.judge._finding import Finding, nearest
 from clustem.judge._fits import refitted, with_few_starts
-from clustem.judge._gaps import SURE
 from clustem.judge._k_choice import KChoice
 from clustem.judge._sample import checked_ks, sampled
-from clustem.judge._structure import Structure, structure
+from clustem.judge._structure import structure
 from clustem.judge.gap import gap
 from clustem.judge.scores import scores
-from clustem.judge.stability import stability
+from clustem.judge.stability import Again, By
 from clustem.model import Partition, Table, checked
 
 F64 = NDArray[np.float64]
@@ -29,9 +28,7 @@ Make = Callable[[int], Any]
 _BEYOND = 6
 """Components that are tried beyond the largest k, so that odd shapes can be put together."""
 _REFERENCE_ROWS = 2048
-_VARIES = 0.05
-_NEARLY, _FIRM = 2.3, 5.0
-"""Strength up to which nobody would see a gap, and from which on everybody would."""
+_STABLE: dict[By, str] = {"half": "stability of halves", "reseed": "stability of starts"}
 
 
 @checked
@@ -40,6 +37,7 @@ def choose_k(
     make: Make,
     ks: Iterable[int] = range(1, 11),
     *,
+    scored: Literal["all", "chosen"] = "all",
     sample: Annotated[int, Ge(50)] = 4096,
     repeats: Annotated[int, Ge(1)] = 3,
     n_references: Annotated[int, Ge(2)] = 10,
@@ -58,6 +56,9 @@ def choose_k(
     ks
         Numbers of clusters to score and to choose from. Whether there is any structure is
         always asked, with or without 1 among them.
+    scored
+        Which numbers of clusters to fit and score: ``"all"``, or the ``"chosen"`` one only, which
+        takes a fraction of the time and gives the same recommendation.
     sample
         Rows to use at most. A cluster should have some 30 rows among them to be seen.
     repeats
@@ -90,8 +91,8 @@ def choose_k(
     distributions, as many as the Bayesian criterion asks for, with one covariance for all
     or each its own. Two groups between which no gap lies are joined, weakest gap first, until
     there is one between any two: an interval, across the line that tells them apart best,
-    that holds surely fewer rows than the intervals on both of its sides (z of 3 or more),
-    at 40 % of their density or less. So neither the shape nor the size of clusters matters, and
+    that holds surely fewer rows than the intervals on both of its sides: by 3 standard
+    deviations, or more in proportion where it has more than 40 % of their density. So neither the shape nor the size of clusters matters, and
     a cloud however long, skewed or heavy-tailed is one cluster.
 
     What touches is one group: normal clusters of equal size that are nearer than 3.5 standard
@@ -126,16 +127,23 @@ def choose_k(
         random_state=random_state,
         report=lambda share: report(0.4 * share),
     )
+    k = nearest(ks, groups.groups.size)
     columns, labels = _scored(
-        space, ks, repeats, random_state, lambda share: report(0.4 + 0.4 * share)
+        space,
+        ks,
+        {k} if scored == "chosen" else set(ks),
+        repeats=repeats,
+        random_state=random_state,
+        report=lambda share: report(0.4 + 0.4 * share),
     )
-    columns |= _gap_columns(space, ks, n_references, random_state)
+    if scored == "all":
+        columns |= _gap_columns(space, ks, n_references, random_state)
     columns["weakest gap"] = _column(groups.groups.course, ks)
     columns["mixture BIC"] = _column(groups.bics, ks)
     report(1.0)
-    found = _Finding(groups, ks, columns, labels, _intensity_spread(table, numbers))
+    found = Finding(groups, ks, columns, labels.get(k), _intensity_spread(table, numbers))
     return KChoice(
-        k=found.k,
+        k=k,
         confidence=found.confidence,
         reason=found.reason,
         alternatives=found.alternatives,
@@ -181,23 +189,29 @@ def _coordinates(sketch: Sketch) -> F64:
 def _scored(
     space: _Space,
     ks: tuple[int, ...],
+    wanted: set[int],
+    *,
     repeats: int,
     random_state: int,
     report: Callable[[float], None],
 ) -> tuple[dict[str, F64], dict[int, NDArray[Any]]]:
-    """Score the estimator's clusters at each k; return the labels (m,), too."""
+    """Score the estimator's clusters at each wanted k; return their labels (m,), too."""
     found: dict[str, F64] = {}
     labels = {}
     points = Table(space.points, None, space.table.mask)
+    everything = np.arange(len(space.points))
     for i, k in enumerate(ks):
+        if k not in wanted:
+            continue
         fitted = refitted(space.make(k), space.table.rows)
         partition = Partition.from_estimator(fitted, points)
         labels[k] = partition.labels
         values = dict(scores(points, partition, random_state=random_state))
         few = with_few_starts(space.make(k))
-        for by, name in (("half", "stability of halves"), ("reseed", "stability of starts")):
-            again = stability(space.table, few, by=by, repeats=repeats, random_state=random_state)
-            values[name] = float(again.ari.mean()) if k > 1 else np.nan
+        again = Again(space.table, few, everything, random_state=random_state)
+        for by, name in _STABLE.items():
+            ari = again.judge(partition.labels, by, repeats).ari if k > 1 else np.array(np.nan)
+            values[name] = float(ari.mean())
         for name, value in values.items():
             found.setdefault(name, np.full(len(ks), np.nan))[i] = value
         report((i + 1) / len(ks))
@@ -241,84 +255,3 @@ def _intensity_spread(table: Table, numbers: NDArray[np.intp]) -> float:
         return 0.0
     counted = 1 / mean if raw.dtype.kind in "bui" else 0.0
     return float(np.sqrt(max(totals.var() / mean**2 - counted, 0.0)))
-
-
-@dataclass(frozen=True)
-class _Finding:
-    """What the evidence says."""
-
-    found: Structure
-    ks: tuple[int, ...]
-    columns: Mapping[str, F64]
-    labels: Mapping[int, NDArray[Any]]
-    spread: float
-
-    @property
-    def groups(self) -> int:
-        return self.found.groups.size
-
-    @property
-    def k(self) -> int:
-        if self.groups == 1:
-            return 1
-        return min((k for k in self.ks), key=lambda k: (abs(k - self.groups), k))
-
-    @property
-    def agreement(self) -> float:
-        """Adjusted Rand index of the estimator's clusters and the groups."""
-        labels = self.labels.get(self.k)
-        return 1.0 if labels is None else agreement(self.found.groups.labels, labels).ari
-
-    @property
-    def weakest(self) -> float:
-        """Strength of the weakest gap that counted."""
-        return self.found.groups.course.get(self.groups, 0.0)
-
-    @property
-    def next(self) -> float:
-        """Strength of the strongest gap that did not count."""
-        return self.found.groups.course.get(self.groups + 1, 0.0)
-
-    @property
-    def stable(self) -> float:
-        if self.k not in self.ks or self.k == 1:
-            return 1.0
-        return float(self.columns["stability of halves"][self.ks.index(self.k)])
-
-    @property
-    def confidence(self) -> Literal["low", "medium", "high"]:
-        if self.k != self.groups or self.next > 0.9 * SURE or len(self.found.groups.labels) < 100:
-            return "low"
-        if self.groups > 1 and (self.weakest < 1.15 * SURE or self.agreement < 0.5):
-            return "low"
-        firm = self.groups == 1 or self.weakest >= _FIRM
-        same = self.agreement > 0.9 and self.stable > 0.8
-        return "high" if firm and self.next <= _NEARLY and same else "medium"
-
-    @property
-    def alternatives(self) -> tuple[int, ...]:
-        """Numbers of groups whose weakest gap is neither clearly open nor clearly closed."""
-        course = self.found.groups.course
-        more = [k for k in self.ks if k > self.k and course.get(k, 0.0) > _NEARLY]
-        fewer = [
-            k for k in self.ks if 1 < k < self.k and self.weakest < _FIRM <= course.get(k, 0.0)
-        ]
-        near = sorted([*more, *fewer[-1:]], key=lambda k: abs(k - self.k))
-        return tuple(near[:3])
-
-    @property
-    def reason(self) -> str:
-        if self.groups == 1:
-            beyond = ""
-            if self.spread > _VARIES:
-                beyond = f" beyond intensity, which varies by {100 * self.spread:.0f} %"
-            return f"no structure{beyond}: nowhere in the cloud of rows lies a gap"
-        several = f"{self.groups} groups have a gap between any two of them"
-        if self.k != self.groups:
-            return f"{several}, which is not among the numbers tried: the nearest is taken"
-        strength = f"the weakest has strength {self.weakest:.1f}, 3 makes a gap"
-        if self.agreement > 0.9:
-            same = "the estimator finds the same groups"
-        else:
-            same = f"but the estimator's clusters differ from them (ARI {self.agreement:.2f})"
-        return f"{several} ({strength}), none within; {same}"

@@ -21,7 +21,6 @@ F64 = NDArray[np.float64]
 Labels = NDArray[np.intp]
 By = Literal["reseed", "half", "bootstrap", "thinning"]
 _REAL, _PATTERN = 0.75, 0.6
-_BOTH_HALVES = {"half", "thinning"}
 
 
 @dataclass(frozen=True)
@@ -163,23 +162,10 @@ def stability(
     numbers = drawn(len(rows), sample, random_state)
     reference = refitted(estimator, _taken(table, numbers))
     labels = _numbered(labels_of(reference, table.rows, numbers))
-    random = np.random.default_rng([random_state, 1])
-    job = _Job(table, estimator, describe, numbers, share, random)
-    found: list[tuple[float, float, F64]] = []
-    changed, seen = np.zeros(len(rows)), np.zeros(len(rows))
-    for repeat in range(repeats):
-        copies = _RUNS[by](job)
-        ours = [agreement(labels, copy) for copy in copies]
-        both = agreement(copies[0], copies[1]) if by in _BOTH_HALVES else ours[0]
-        found.append((both.ari, both.vi, np.mean([one.jaccard for one in ours], axis=0)))
-        for one, copy in zip(ours, copies, strict=True):
-            changed += ~one.kept & (copy >= 0)
-            seen += copy >= 0
-        if progress is not None:
-            progress((repeat + 1) / repeats)
-    ari, vi, jaccard = (np.array(column) for column in zip(*found, strict=True))
-    changes = np.where(seen > 0, changed / np.maximum(seen, 1), np.nan)
-    return Stability(by, table, labels.astype(np.int16), ari, vi, jaccard, changes)
+    again = Again(
+        table, estimator, numbers, describe=describe, share=share, random_state=random_state
+    )
+    return again.judge(labels, by, repeats, progress)
 
 
 def _taken(table: Table, numbers: Labels) -> Any:
@@ -195,53 +181,74 @@ def _numbered(labels: Labels) -> Labels:
     return np.argsort(order)[inverse]
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is clustered again: ``numbers`` are the rows that may be fitted."""
+class Again:
+    """What clusters the same table again, by one way or another.
 
-    table: Table
-    estimator: Any
-    describe: Callable[[Any], Table] | None
-    numbers: Labels
-    share: float
-    random: np.random.Generator
+    Parameters
+    ----------
+    table, estimator, describe, share, random_state
+        As in :func:`stability`.
+    numbers
+        Rows that may be fitted.
+    """
 
-    def fit(self, rows: Any) -> Any:
-        return refitted(self.estimator, rows, int(self.random.integers(2**31 - 1)))
+    def __init__(
+        self,
+        table: Table,
+        estimator: Any,
+        numbers: Labels,
+        *,
+        describe: Callable[[Any], Table] | None = None,
+        share: float = 0.5,
+        random_state: int = 0,
+    ) -> None:
+        self.table, self.estimator, self.describe = table, estimator, describe
+        self.numbers, self.share = numbers, share
+        self._random = np.random.default_rng([random_state, 1])
 
-    def labelled(self, some: Labels) -> Labels:
+    def judge(
+        self, labels: Labels, by: By, repeats: int, report: Callable[[float], None] | None = None
+    ) -> Stability:
+        """Compare what comes out with labels (n,)."""
+        found: list[tuple[float, float, F64]] = []
+        changed, seen = np.zeros(len(labels)), np.zeros(len(labels))
+        for repeat in range(repeats):
+            copies = getattr(self, f"_by_{by}")()
+            ours = [agreement(labels, copy) for copy in copies]
+            both = agreement(*copies) if len(copies) == 2 else ours[0]
+            found.append((both.ari, both.vi, np.mean([one.jaccard for one in ours], axis=0)))
+            for one, copy in zip(ours, copies, strict=True):
+                changed += ~one.kept & (copy >= 0)
+                seen += copy >= 0
+            if report is not None:
+                report((repeat + 1) / repeats)
+        ari, vi, jaccard = (np.array(column) for column in zip(*found, strict=True))
+        changes = np.where(seen > 0, changed / np.maximum(seen, 1), np.nan)
+        return Stability(by, self.table, labels.astype(np.int16), ari, vi, jaccard, changes)
+
+    def _fit(self, rows: Any) -> Any:
+        return refitted(self.estimator, rows, int(self._random.integers(2**31 - 1)))
+
+    def _labelled(self, some: Labels) -> Labels:
         """Label all rows by a fit to some."""
-        fitted = self.fit(_taken(self.table, some))
-        return labels_of(fitted, self.table.rows, some)
+        return labels_of(self._fit(_taken(self.table, some)), self.table.rows, some)
 
+    def _by_reseed(self) -> list[Labels]:
+        return [self._labelled(self.numbers)]
 
-def _reseeded(job: _Job) -> list[Labels]:
-    return [job.labelled(job.numbers)]
+    def _by_bootstrap(self) -> list[Labels]:
+        some = np.sort(self._random.choice(self.numbers, len(self.numbers)))
+        fitted = self._fit(Rows.of(self.table.rows).take(some))
+        return [labels_of(fitted, self.table.rows, some)]
 
+    def _by_half(self) -> list[Labels]:
+        mixed = self._random.permutation(self.numbers)
+        return [self._labelled(np.sort(half)) for half in np.array_split(mixed, 2)]
 
-def _bootstrapped(job: _Job) -> list[Labels]:
-    some = np.sort(job.random.choice(job.numbers, len(job.numbers)))
-    fitted = job.fit(Rows.of(job.table.rows).take(some))
-    return [labels_of(fitted, job.table.rows, some)]
-
-
-def _halved(job: _Job) -> list[Labels]:
-    mixed = job.random.permutation(job.numbers)
-    return [job.labelled(np.sort(half)) for half in np.array_split(mixed, 2)]
-
-
-def _thinned(job: _Job) -> list[Labels]:
-    copies = []
-    for copy in thinned(job.table, job.describe, job.share, job.random):
-        used = drawn(copy.rows.shape[0], len(job.numbers), 0)
-        found = labels_of(job.fit(_taken(copy, used)), copy.rows, used)
-        copies.append(copy.on_scan(found, fill=-1).ravel()[job.table.positions])
-    return copies
-
-
-_RUNS = {
-    "reseed": _reseeded,
-    "half": _halved,
-    "bootstrap": _bootstrapped,
-    "thinning": _thinned,
-}
+    def _by_thinning(self) -> list[Labels]:
+        copies = []
+        for copy in thinned(self.table, self.describe, self.share, self._random):
+            used = drawn(copy.rows.shape[0], len(self.numbers), 0)
+            found = labels_of(self._fit(_taken(copy, used)), copy.rows, used)
+            copies.append(copy.on_scan(found, fill=-1).ravel()[self.table.positions])
+        return copies

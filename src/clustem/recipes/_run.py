@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -171,7 +171,14 @@ class Run:
         self.table = entry.step(self._needed(), **params)
         return self._note()
 
-    def choice(self, entry: Entry, params: Mapping[str, Any], ks: Iterable[int]) -> KChoice:
+    def choice(
+        self,
+        entry: Entry,
+        params: Mapping[str, Any],
+        ks: Iterable[int],
+        *,
+        scored: Literal["all", "chosen"] = "all",
+    ) -> KChoice:
         """Ask how many clusters the rows have, and how good those of a step are at several k."""
         if params.get("seeds") is not None:
             raise ParameterError(
@@ -179,12 +186,15 @@ class Run:
                 got=f"n_clusters={AUTO}",
                 cure="Give that number, or leave the seeds out.",
             )
-        return choose_k(self._needed(), lambda k: entry.step(**{**params, "n_clusters": k}), ks)
+        return choose_k(
+            self._needed(), lambda k: entry.step(**{**params, "n_clusters": k}), ks, scored=scored
+        )
 
     def _cluster(self, entry: Entry, params: dict[str, Any]) -> str:
         table, note = self._needed(), ""
         if params.get("n_clusters") == AUTO:
-            found = self.choice(entry, params, range(1, min(MOST, table.rows.shape[0]) + 1))
+            ks = range(1, min(MOST, table.rows.shape[0]) + 1)
+            found = self.choice(entry, params, ks, scored="chosen")
             params["n_clusters"], note = found.k, found.summary
         if params.get("seeds") is not None:
             self._regions, params["seeds"] = on_rows(params["seeds"], table)
