@@ -92,8 +92,9 @@ def choose_k(
     or each its own. Two groups between which no gap lies are joined, weakest gap first, until
     there is one between any two: an interval, across the line that tells them apart best,
     that holds surely fewer rows than the intervals on both of its sides: by 3 standard
-    deviations, or more in proportion where it has more than 40 % of their density. So neither the shape nor the size of clusters matters, and
-    a cloud however long, skewed or heavy-tailed is one cluster.
+    deviations, or more in proportion where it has more than 40 % of their density. So neither
+    the shape nor the size of clusters matters, and a cloud however long, skewed or heavy-tailed
+    is one cluster.
 
     What touches is one group: normal clusters of equal size that are nearer than 3.5 standard
     deviations, and small ones within 5 of one 50 times as large. Rows count as independent: smooth
