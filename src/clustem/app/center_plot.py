@@ -19,8 +19,10 @@ from bokeh.models import (
 from bokeh.palettes import Cividis256
 from numpy.typing import NDArray
 
+from clustem.app.frames import Frame
 from clustem.app.paint import hex_colors
-from clustem.app.plots import FONT, Looks, image_figure, powers, show_extent
+from clustem.app.plots import FONT, Looks, image_figure, show_extent
+from clustem.app.scales import LINEAR, LOG, ROOT, SCALES, formatter, scaled
 from clustem.app.state import Explorer
 from clustem.model import Projection
 from clustem.report._units import with_units
@@ -39,7 +41,7 @@ class SpectraPlot(param.Parameterized):
         Makes the figure.
     """
 
-    log = param.Boolean(default=False)
+    scale = param.Selector(default=ROOT, objects=list(SCALES))
 
     def __init__(self, explorer: Explorer, looks: Looks) -> None:
         super().__init__()
@@ -71,7 +73,7 @@ class SpectraPlot(param.Parameterized):
         made.yaxis.major_tick_line_color = None
         made.xaxis[0].ticker = BasicTicker(desired_num_ticks=9)
         explorer.param.watch(lambda *_: self.draw(), "outcome")
-        self.param.watch(lambda *_: self.draw(), "log")
+        self.param.watch(lambda *_: self.draw(), "scale")
 
     def draw(self) -> None:
         """Draw the spectra one above the other."""
@@ -96,8 +98,8 @@ class SpectraPlot(param.Parameterized):
         self.figure.y_range.update(start=0, end=top, reset_start=0, reset_end=top)
         name = axis.name if isinstance(axis.name, str) else "Channel"
         self.figure.xaxis.axis_label = with_units(name, axis.units)
-        how = "log" if self.log else "linear"
-        self.figure.yaxis.axis_label = f"Mean counts, {how}, each to its maximum"
+        how = {LINEAR: "Mean counts", ROOT: "√ mean counts", LOG: "log mean counts"}[self.scale]
+        self.figure.yaxis.axis_label = f"{how}, each to its own height"
 
     def _clear(self) -> None:
         self._lines.data = {"xs": [], "ys": [], "color": []}
@@ -106,10 +108,10 @@ class SpectraPlot(param.Parameterized):
 
     def _heights(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale each spectrum to a height of 1."""
-        if self.log:
-            peak = np.maximum(values.max(axis=1, keepdims=True), 1e-12)
-            decades = np.log10(np.maximum(values / peak, 1e-4))
-            return 1 + decades / 4
+        values = np.stack([scaled(row, self.scale) for row in values])
+        if self.scale == LOG:
+            low = values.min(axis=1, keepdims=True)
+            return (values - low) / np.maximum(values.max(axis=1, keepdims=True) - low, 1e-12)
         low = np.minimum(values.min(axis=1, keepdims=True), 0)
         return (values - low) / np.maximum(values.max(axis=1, keepdims=True) - low, 1e-12)
 
@@ -149,12 +151,14 @@ class GridPlot(param.Parameterized):
         ``"centers"`` or ``"memberships"``.
     """
 
-    log = param.Boolean(default=True)
+    scale = param.Selector(default=LOG, objects=list(SCALES))
 
     def __init__(self, explorer: Explorer, looks: Looks, what: str) -> None:
         super().__init__()
         self._explorer, self._what = explorer, what
-        made = self.figure = image_figure(looks, axes=False, name=what, tools=False)
+        made = self.figure = image_figure(
+            looks, axes=False, name=what, tools=False, min_border_right=54
+        )
         made.outline_line_color = None
         self._source = ColumnDataSource(
             {
@@ -186,7 +190,7 @@ class GridPlot(param.Parameterized):
         made.add_layout(self._bar, "right")
         looks.style(made)
         explorer.param.watch(lambda *_: self.draw(), "outcome")
-        self.param.watch(lambda *_: self.draw(), "log")
+        self.param.watch(lambda *_: self.draw(), "scale")
 
     def draw(self) -> None:
         """Draw the images."""
@@ -220,15 +224,12 @@ class GridPlot(param.Parameterized):
         data = np.nan_to_num(np.asarray(projection.centers.data, dtype=np.float32))
         if data.ndim != 3:
             return None, 1.0, ""
-        axes = projection.centers.axes_manager.signal_axes
-        aspect = float(axes[0].size * axes[0].scale / (axes[1].size * axes[1].scale))
-        if self.log and (data > 0).any():
-            positive = data[data > 0]
-            floor = max(float(np.quantile(positive, 0.02)), float(positive.max()) * 1e-5)
-            data = np.log10(np.maximum(data, floor))
-            self._bar.formatter = powers()
-        self._mapper.update(low=float(data.min()), high=float(data.max()))
-        return data, abs(aspect) or 1.0, "mean counts"
+        height, width = Frame.of(list(projection.centers.axes_manager.signal_axes[::-1])).size
+        data = scaled(data, self.scale).astype(np.float32)
+        self._bar.formatter = formatter(self.scale)
+        low = float(np.quantile(data, 0.01 if self.scale == LOG else 0.0))
+        self._mapper.update(low=low, high=max(float(data.max()), low + 1e-6))
+        return data, width / height, "mean counts"
 
     def _memberships(self, projection: Projection) -> tuple[Any, float, str]:
         places = self._explorer.places

@@ -9,9 +9,9 @@ import param
 from bokeh.events import Pan, PanEnd, Tap
 from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, LinearColorMapper
 
-from clustem.app import drawing, fields, pictures
+from clustem.app import drawing, fields, pictures, scales
 from clustem.app.fields import Field
-from clustem.app.plots import Looks, empty_image, image_figure, powers, show_extent
+from clustem.app.plots import Looks, empty_image, image_figure, show_extent
 from clustem.app.state import Explorer
 
 _TURN = np.linspace(0, 2 * np.pi, 97)
@@ -50,7 +50,7 @@ class DetectorPlot(param.Parameterized):
         made.image(source=self._image, color_mapper=self._mapper)
         bar = ColorBar(color_mapper=self._mapper, width=7, padding=2, label_standoff=3,
                        ticker=BasicTicker(desired_num_ticks=4), title="counts",
-                       formatter=powers())  # fmt: skip
+                       formatter=scales.formatter(scales.LOG))  # fmt: skip
         made.add_layout(bar, "right")
         looks.style(made)
         empty = {"xs": [], "ys": [], "color": []}
@@ -115,10 +115,7 @@ class DetectorPlot(param.Parameterized):
         mean = np.nan_to_num(self._explorer.mean)
         rows, columns = mean.shape
         self._farthest = detector.farthest
-        floor = max(float(np.quantile(mean[mean > 0], 0.02)), float(mean.max()) * 1e-5) if (
-            mean > 0
-        ).any() else 1.0  # fmt: skip
-        shown = np.log10(np.maximum(mean, floor)).astype(np.float32)
+        shown = scales.scaled(mean, scales.LOG).astype(np.float32)
         self._mapper.update(low=float(shown.min()), high=float(shown.max()))
         show_extent(self.figure, (-0.5, columns - 0.5, -0.5, rows - 0.5))
         self._image.data = {

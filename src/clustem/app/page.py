@@ -11,12 +11,13 @@ import panel as pn
 import param
 from bokeh.models import CustomJS
 
+from clustem.app import scales
 from clustem.app.center_plot import GridPlot, SpectraPlot
 from clustem.app.cloud_plot import CloudPlot
 from clustem.app.clouds import Selection
 from clustem.app.clusters import Clusters
 from clustem.app.detector import DetectorPlot
-from clustem.app.fields import Field, check, radio, text
+from clustem.app.fields import Field, radio, text
 from clustem.app.form import ASSETS, Form
 from clustem.app.header import Footer, Header
 from clustem.app.lineage_plot import LineagePlot
@@ -134,7 +135,7 @@ class Page(param.Parameterized):
             ),
             "caption": self._bound(
                 self.caption, "strip", (explorer, ["opened", "outcome", "reading", "mean"]),
-                (selection, ["mean"]), (self.spectrum, ["log"]), (self.pattern, ["log"]),
+                (selection, ["mean"]), (self.spectrum, ["scale"]), (self.pattern, ["scale"]),
             ),
             "tabs": self._bound(
                 _Tabs(self), "tabs", (self, ["tab"]), (explorer, ["opened", "outcome"])
@@ -143,7 +144,8 @@ class Page(param.Parameterized):
                 CloudForm(self.cloud), "strip", (selection, ["cloud"]), (self.cloud, ["axes"])
             ),
             "centers": self._bound(
-                _Scale(self.spectra, self.centers), "strip", (self.spectra, ["log"])
+                _Scale(self), "strip",
+                (self.spectra, ["scale"]), (self.centers, ["scale"]), (explorer, ["outcome"]),
             ),
             "sweep": self._bound(
                 self.sweeping, "side", (explorer, ["swept", "outcome", "choice"])
@@ -323,18 +325,27 @@ class _Tabs:
 
 
 class _Scale:
-    """Linear or logarithmic centers."""
+    """Scale of the centers."""
 
-    def __init__(self, *plots: Any) -> None:
-        self._plots = plots
+    def __init__(self, page: Page) -> None:
+        self._page = page
 
     def fields(self) -> list[Field]:
-        return [check("log", "log", self._plots[0].log, tip="Logarithmic scale")]
+        return [
+            text("Mean of the raw data of each cluster.", style="faint"),
+            text("", style="gap", key="gap"),
+            scales.field(self._plot.scale),
+        ]
 
     def heard(self, key: str, value: Any) -> None:
-        if key == "log":
-            for plot in self._plots:
-                plot.log = bool(value)
+        if key == "scale" and value in scales.SCALES:
+            self._plot.scale = value
+
+    @property
+    def _plot(self) -> Any:
+        outcome = self._page.explorer.outcome
+        images = outcome is not None and outcome.result.centers.data.ndim == 3
+        return self._page.centers if images else self._page.spectra
 
 
 def _plot(made: Any) -> Any:

@@ -12,7 +12,6 @@ from bokeh.models import (
     ColorBar,
     ColumnDataSource,
     CustomJS,
-    CustomJSTickFormatter,
     Legend,
     PanTool,
     Range1d,
@@ -206,16 +205,3 @@ def image_source(image: Any, frame: Frame) -> dict[str, list[Any]]:
 def empty_image() -> Any:
     """Return a source for an image that is not there yet."""
     return ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
-
-
-def powers() -> Any:
-    """Write 0, 1, 2 of a logarithmic scale as 1, 10, 10², what lies between in plain numbers."""
-    return CustomJSTickFormatter(
-        code="""
-        if (!Number.isInteger(tick)) return String(Number((10 ** tick).toPrecision(2)));
-        if (tick === 0) return "1";
-        if (tick === 1) return "10";
-        const power = String(Math.abs(tick)).split("").map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(d)]).join("");
-        return "10" + (tick < 0 ? "⁻" : "") + power;
-        """
-    )

@@ -14,8 +14,8 @@ from clustem.app.runs import Outcome
 from clustem.model import Projection
 from clustem.report._placed import is_placed
 
-_AROUND = 24
-"""Half of an image's piece that is shown where no patches were cut [px]."""
+PIECE = (48, 48)
+"""An image's piece that is shown where no patches were cut [px]."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _row(signal: Any, scan_ndim: int, flat: int) -> NDArray[Any]:
 def _piece(image: NDArray[Any], pixel: tuple[int, int]) -> NDArray[Any]:
     """Cut a square around a pixel, moved inside where it would stick out."""
     cuts = []
-    for at, size in zip(pixel, image.shape, strict=True):
-        first = int(np.clip(at - _AROUND, 0, max(size - 2 * _AROUND, 0)))
-        cuts.append(slice(first, first + 2 * _AROUND))
+    for at, size, wanted in zip(pixel, image.shape, PIECE, strict=True):
+        first = int(np.clip(at - wanted // 2, 0, max(size - wanted, 0)))
+        cuts.append(slice(first, first + wanted))
     return image[tuple(cuts)]

@@ -8,7 +8,6 @@ import numpy as np
 import param
 from bokeh.models import (
     BasicTicker,
-    BasicTickFormatter,
     BoxAnnotation,
     ColorBar,
     ColumnDataSource,
@@ -19,11 +18,13 @@ from numpy.typing import NDArray
 
 from clustem.app import pictures
 from clustem.app.clouds import Selection
+from clustem.app.frames import Frame
 from clustem.app.paint import UNASSIGNED, hex_colors
-from clustem.app.plots import Looks, empty_image, image_figure, powers, show_extent
-from clustem.app.probe import Reading
+from clustem.app.plots import Looks, empty_image, image_figure, show_extent
+from clustem.app.probe import PIECE, Reading
+from clustem.app.scales import LOG, ROOT, SCALES, formatter, scaled
 from clustem.app.state import Explorer
-from clustem.report._units import with_units
+from clustem.report._units import pretty, with_units
 
 _INFERNO = "Inferno256"
 _LINES = ("here", "center", "chosen")
@@ -40,7 +41,7 @@ class SpectrumPlot(param.Parameterized):
         Makes the figure.
     """
 
-    log = param.Boolean(default=False)
+    scale = param.Selector(default=ROOT, objects=list(SCALES))
     window = param.Boolean(default=False, doc="Whether the window of the picture is shown")
 
     def __init__(self, explorer: Explorer, selection: Selection, looks: Looks) -> None:
@@ -52,6 +53,7 @@ class SpectrumPlot(param.Parameterized):
         )
         made.xaxis[0].ticker = BasicTicker(desired_num_ticks=8)
         made.yaxis[0].ticker = BasicTicker(desired_num_ticks=4)
+        made.yaxis[0].formatter = formatter(self.scale)
         self._sources = {name: ColumnDataSource({"x": [], "y": []}) for name in _LINES}
         here = made.line("x", "y", source=self._sources["here"], line_width=1)
         looks.ink(here.glyph, "line_color", "muted")
@@ -62,7 +64,7 @@ class SpectrumPlot(param.Parameterized):
         explorer.param.watch(lambda *_: self._renew(), ["opened", "outcome"])
         explorer.param.watch(lambda *_: self.draw(), ["reading", "mean"])
         selection.param.watch(lambda *_: self.draw(), "mean")
-        self.param.watch(lambda *_: self._rescale(), "log")
+        self.param.watch(lambda *_: self._rescale(), "scale")
         self.param.watch(lambda *_: self._show_window(), "window")
 
     @property
@@ -101,16 +103,11 @@ class SpectrumPlot(param.Parameterized):
         for name, source in self._sources.items():
             y = values.get(name)
             fits = y is not None and np.shape(y) == self._axis.shape
-            y = self._scaled(np.asarray(y, dtype=float)) if fits else np.empty(0)
+            y = scaled(y, self.scale) if fits else np.empty(0)
             source.data = {"x": self._axis[: len(y)], "y": y}
             if len(y):
                 shown.append(y)
         self._limit(shown)
-
-    def _scaled(self, values: NDArray[Any]) -> NDArray[Any]:
-        if not self.log:
-            return values
-        return np.log10(np.where(values > 0, values, np.nan))
 
     def _limit(self, shown: list[NDArray[Any]]) -> None:
         finite = [y[np.isfinite(y)] for y in shown]
@@ -119,10 +116,8 @@ class SpectrumPlot(param.Parameterized):
             return
         low = min(float(y.min()) for y in finite)
         high = max(float(y.max()) for y in finite)
-        if self.log:
-            low = max(low, high - 6)
         room = 0.06 * (high - low or 1.0)
-        start = low - room if self.log or low < 0 else 0.0
+        start = low - room if self.scale == LOG or low < 0 else 0.0
         self.figure.y_range.update(start=start, end=high + room)
 
     def _renew(self) -> None:
@@ -155,7 +150,7 @@ class SpectrumPlot(param.Parameterized):
 
     def _rescale(self) -> None:
         axis = self.figure.yaxis[0]
-        axis.formatter = powers() if self.log else BasicTickFormatter()
+        axis.formatter = formatter(self.scale)
         self.draw()
 
     # the window whose sum is the picture
@@ -197,7 +192,7 @@ class PatternPlot(param.Parameterized):
         Makes the figures.
     """
 
-    log = param.Boolean(default=True)
+    scale = param.Selector(default=LOG, objects=list(SCALES))
 
     def __init__(self, explorer: Explorer, selection: Selection, looks: Looks) -> None:
         super().__init__()
@@ -209,20 +204,20 @@ class PatternPlot(param.Parameterized):
         explorer.param.watch(lambda *_: self._renew(), ["opened", "outcome", "picture"])
         explorer.param.watch(lambda *_: self.draw(), ["reading", "mean"])
         selection.param.watch(lambda *_: self.draw(), "mean")
-        self.param.watch(lambda *_: self._rescale(), "log")
+        self.param.watch(lambda *_: self._rescale(), "scale")
 
     def _rescale(self) -> None:
         for parts in (self._here, self._center):
-            parts["bar"].formatter = powers() if self.log else BasicTickFormatter()
+            parts["bar"].formatter = formatter(self.scale)
         self.draw()
 
     def _panel(self, looks: Looks, name: str) -> tuple[Any, dict[str, Any]]:
-        made = image_figure(looks, name=name, title=" ")
+        made = image_figure(looks, name=name, title=" ", min_border_right=54)
         source = empty_image()
         mapper = LinearColorMapper(palette=_INFERNO, nan_color="#00000000")
         made.image(source=source, color_mapper=mapper)
         bar = ColorBar(
-            color_mapper=mapper, width=7, padding=2, label_standoff=3, formatter=powers(),
+            color_mapper=mapper, width=7, padding=2, label_standoff=3, formatter=formatter(self.scale),
             ticker=BasicTicker(desired_num_ticks=4), title="counts",
         )  # fmt: skip
         made.add_layout(bar, "right")
@@ -273,14 +268,11 @@ class PatternPlot(param.Parameterized):
         }  # fmt: skip
 
     def _levels(self, values: NDArray[Any]) -> tuple[NDArray[Any], float, float]:
-        values = np.nan_to_num(values)
-        if not self.log or not (values > 0).any():
-            low, high = (float(v) for v in np.quantile(values, (0.002, 0.998)))
-            return values, low, high if high > low else low + 1
-        positive = values[values > 0]
-        floor = max(float(np.quantile(positive, 0.02)), float(positive.max()) * 1e-5)
-        shown = np.log10(np.maximum(values, floor)).astype(np.float32)
-        low, high = float(np.log10(floor)), float(shown.max())
+        """Scale an image; return it with its lowest and highest level."""
+        shown = scaled(values, self.scale).astype(np.float32)
+        low, high = (float(level) for level in np.quantile(shown, (0.02, 0.999)))
+        if self.scale == LOG:
+            high = float(shown.max())
         return shown, low, high if high > low else low + 1
 
     def _renew(self) -> None:
@@ -294,34 +286,34 @@ class PatternPlot(param.Parameterized):
         if signal.axes_manager.signal_dimension != 2:
             return
         if opened.kind == "image" and outcome is None:
-            self._set_shape((48, 48), None)
+            self._set_frame(Frame(PIECE), ("row (px)", "column (px)"))
         else:
             axes = list(signal.axes_manager.signal_axes[::-1])
-            self._set_shape(signal.data.shape[-2:], axes)
+            frame = Frame.of(axes)
+            self._set_frame(frame, _labels(axes, frame))
         counts = signal.data.dtype.kind in "ui"
         for parts in (self._here, self._center):
             parts["bar"].title = "counts" if counts else "a.u."
         self.draw()
 
-    def _set_shape(self, shape: tuple[int, ...], axes: Any) -> None:
-        """Give both figures the axes (row, column) of the images; pixels where there are none."""
-        self._shape = tuple(int(size) for size in shape)
-        spans, labels = [], []
-        for size, axis, name in zip(
-            self._shape, axes or (None, None), ("row", "column"), strict=True
-        ):
-            even = axis is not None and axis.is_uniform
-            scale = float(axis.scale) if even else 1.0
-            first = (float(axis.offset) if even else 0.0) - scale / 2
-            spans.append((first, first + size * scale))
-            known = axis is not None and isinstance(axis.name, str) and axis.name
-            units = axis.units if even else "px" if axis is None else "number"
-            labels.append(with_units(axis.name if known else name, units, fallback="px"))
-        (top, bottom), (left, right) = spans
-        self._extent = left, right, top, bottom
+    def _set_frame(self, frame: Frame, labels: tuple[str, str]) -> None:
+        """Give both figures the frame of the images and the labels (row, column) of its axes."""
+        self._shape = frame.shape
+        (top, left), (height, width) = frame.corner, frame.size
+        self._extent = left, left + width, top, top + height
         for made in (self.here, self.center):
             show_extent(made, self._extent)
             made.yaxis.axis_label, made.xaxis.axis_label = labels
+
+
+def _labels(axes: list[Any], frame: Frame) -> tuple[str, str]:
+    """Name the axes (row, column), with the units of the frame."""
+    names = []
+    for axis, fallback in zip(axes, ("row", "column"), strict=True):
+        name = axis.name if isinstance(axis.name, str) and axis.name else fallback
+        counted = frame.units == "px" and pretty(axis.units) not in ("", "px")
+        names.append(with_units(name, "number" if counted else frame.units))
+    return names[0], names[1]
 
 
 def _has_cluster(reading: Reading) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import param
 
-from clustem.app import drawing, exports, fields, pictures
+from clustem.app import drawing, exports, fields, pictures, scales
 from clustem.app.cloud_plot import CloudPlot
 from clustem.app.clouds import Selection
 from clustem.app.fields import Field
@@ -186,13 +186,13 @@ class Caption:
                 found.append({"is": "swatch", "key": f"swatch/{i}", "color": color, "label": name})
                 found.append(fields.text(name, tag="span", key=f"name/{i}"))
         found.append(fields.text("", style="gap", tag="span", key="gap"))
-        found.append(fields.check("log", "log", plot.log, tip="Logarithmic scale"))
+        found.append(scales.field(plot.scale))
         return found
 
     def heard(self, key: str, value: Any) -> None:
         """Do what a field asks for."""
-        if key == "log":
-            (self._spectrum if self.is_line else self._pattern).log = bool(value)
+        if key == "scale" and value in scales.SCALES:
+            (self._spectrum if self.is_line else self._pattern).scale = value
 
 
 class CloudForm:

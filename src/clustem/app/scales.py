@@ -1,0 +1,70 @@
+"""Linear, square-root and logarithmic scales of intensities, by values and their labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from bokeh.models import BasicTickFormatter, CustomJSTickFormatter
+from numpy.typing import NDArray
+
+from clustem.app import fields
+from clustem.app.fields import Field
+
+LINEAR, ROOT, LOG = "linear", "root", "log"
+SCALES = (LINEAR, ROOT, LOG)
+_DECADES = 5.0
+"""Of a logarithmic scale, below the largest value."""
+_WORDS = [
+    (LINEAR, "linear", "Counts as they are"),
+    (ROOT, "√", "Square roots: the noise of counts is the same everywhere"),
+    (LOG, "log", "Logarithms"),
+]
+_SQUARES = "return String(Number((Math.sign(tick) * tick * tick).toPrecision(3)))"
+_POWERS = """
+if (!Number.isInteger(tick)) return String(Number((10 ** tick).toPrecision(2)));
+if (tick === 0) return "1";
+if (tick === 1) return "10";
+const power = String(Math.abs(tick)).split("").map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(d)]).join("");
+return "10" + (tick < 0 ? "⁻" : "") + power;
+"""
+
+
+def scaled(values: NDArray[Any], scale: str) -> NDArray[np.float64]:
+    """Bring values to a scale on which a plot is linear.
+
+    Parameters
+    ----------
+    values
+        Intensities, any shape.
+    scale
+        One of ``SCALES``. Logarithms of what is 10^5 times smaller than the largest value, or
+        not positive, are those of that.
+
+    Examples
+    --------
+    >>> scaled(np.array([-4.0, 0.0, 100.0]), ROOT)
+    array([-2.,  0., 10.])
+    >>> scaled(np.array([0.0, 1e-9, 100.0]), LOG)
+    array([-3., -3.,  2.])
+    """
+    found = np.nan_to_num(np.asarray(values, dtype=np.float64))
+    if scale == ROOT:
+        return np.sign(found) * np.sqrt(np.abs(found))
+    if scale == LOG:
+        highest = float(found.max(initial=0.0))
+        floor = highest * 10**-_DECADES if highest > 0 else 1.0
+        return np.log10(np.maximum(found, floor))
+    return found
+
+
+def formatter(scale: str) -> Any:
+    """Make a formatter that labels a scale with the values that it stands for."""
+    if scale == LINEAR:
+        return BasicTickFormatter()
+    return CustomJSTickFormatter(code=_SQUARES if scale == ROOT else _POWERS)
+
+
+def field(scale: str) -> Field:
+    """Return the field that chooses a scale."""
+    return fields.radio("scale", "Scale of the intensities", _WORDS, scale)
