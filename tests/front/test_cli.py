@@ -261,15 +261,18 @@ def test_a_full_disk_leaves_nothing(files, tmp_path):
 def test_ctrl_c_leaves_nothing_and_exits_130(tmp_path):
     code = (  # a runner in the background has SIGINT ignored, and children inherit that
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from clustem.cli import main; main()"
+        "import clustem.report, clustem.recipes, clustem.samples; from clustem.cli import main; "
+        "print('ready', flush=True); main()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, "demo", "eds", "-o", "out"],
         cwd=tmp_path,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.5)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
