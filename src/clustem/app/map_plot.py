@@ -25,7 +25,15 @@ from clustem.app import drawing
 from clustem.app.clouds import Selection
 from clustem.app.frames import Frame
 from clustem.app.paint import UNASSIGNED, hex_colors, label_map, shade
-from clustem.app.plots import Looks, empty_image, image_figure, image_source, scale_bar, show_all
+from clustem.app.plots import (
+    Looks,
+    empty_image,
+    image_figure,
+    image_source,
+    scale_bar,
+    show_all,
+    together,
+)
 from clustem.app.state import Explorer
 
 _POINTER = (Path(__file__).parent / "assets" / "pointer.js").read_text(encoding="utf-8")
@@ -131,7 +139,7 @@ class MapPlot(param.Parameterized):
         self._down = Span(dimension="height", location=0, visible=False, line_width=1)
         for span in (self._across, self._down):
             span.line_color, span.line_alpha = "#ffffff", 0.8
-            span.line_dash = [4, 3]
+            span.line_dash, span.level = [4, 3], "overlay"  # drawn without all that lies below
             self.figure.add_layout(span)
         self._pointer = ColumnDataSource({"x": [], "y": [], "n": []}, tags=[0], name="pointer")
         args = {"source": self._pointer}
@@ -149,10 +157,11 @@ class MapPlot(param.Parameterized):
     # what the browser says
 
     def _moved(self, _: str, __: Any, new: dict[str, list[float]]) -> None:
-        if not self.held and len(new["x"]):
-            self._explorer.look(float(new["x"][0]), float(new["y"][0]))
-        if len(new["n"]):
-            self._pointer.tags = [int(new["n"][0])]
+        with together(self._pointer.document):
+            if not self.held and len(new["x"]):
+                self._explorer.look(float(new["x"][0]), float(new["y"][0]))
+            if len(new["n"]):
+                self._pointer.tags = [int(new["n"][0])]
 
     def _tapped(self, event: Any) -> None:
         if self.mode == "look" and event.x is not None:

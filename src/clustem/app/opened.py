@@ -12,8 +12,10 @@ import numpy as np
 
 from clustem.app.frames import Frame
 from clustem.app.security import check_content
+from clustem.compute import Rows
 from clustem.model import InputError
 from clustem.recipes import Recipe, Scan, read
+from clustem.recipes._formats import _in_memory
 
 _MEMORY = 2e9
 """What takes more than this is left on disk [bytes]."""
@@ -55,11 +57,11 @@ class Opened:
         check_content(path)
         suffix = path.suffix.lower()
         axes = _signal_axes_of_npy(path) if suffix == ".npy" else None
-        lazy = None
-        if suffix in _PACKED and read(path, lazy=True).signal.data.nbytes > _MEMORY:
-            lazy = True
+        lazy = True if suffix in _PACKED else None
         found = cls(read(path, lazy=lazy, signal_axes=axes), label)
         _ = found.kind  # refuse now what cannot be shown
+        if lazy and found.signal.data.nbytes <= _MEMORY:
+            found = replace(found, scan=replace(found.scan, signal=_loaded(found.signal)))
         return found
 
     @classmethod
@@ -141,6 +143,24 @@ class Opened:
         found = {**fitting, **others}
         own = self.label.removeprefix(_SAMPLE)
         return {own: found[own], **found} if own in found else found
+
+
+def _loaded(signal: Any) -> Any:
+    """Read a lazy signal into memory block by block: with signs of life, and two threads."""
+    data = np.empty(signal.data.shape, dtype=signal.data.dtype)
+    inner = signal.axes_manager.signal_dimension
+    if data.dtype.kind not in "buif" or data.ndim <= inner:
+        data[...] = signal.data.compute()
+    else:
+        rows = Rows(signal.data, row_ndim=inner)
+        flat = data.reshape(len(rows), -1)
+
+        def one(block: Any, where: Any) -> None:
+            flat[where] = block
+
+        for _ in rows.map(one):
+            pass
+    return _in_memory(signal, data)
 
 
 def frame_of(signal: Any) -> Frame:

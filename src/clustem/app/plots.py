@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,6 +190,19 @@ def scale_bar(units: str) -> Any:
 
 _TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500]
 _METRIC = ["pm", "nm", "µm", "mm"]
+
+
+@contextmanager
+def together(document: Any) -> Iterator[None]:
+    """Send all changes of a page that are made inside a ``with`` in one message."""
+    if document is None:
+        yield
+        return
+    document.hold("combine")
+    try:
+        yield
+    finally:
+        document.unhold()
 
 
 def image_source(image: Any, frame: Frame) -> dict[str, list[Any]]:

@@ -149,8 +149,8 @@ class Runs:
         return run
 
     def _keys(self, steps: list[tuple[str, Any]]) -> list[str]:
-        """Hash each step together with all that lies before it, the input first."""
-        digest, keys = hashlib.sha256(self.scan.digest.encode()), []
+        """Hash each step together with all that lies before it; the input is always this scan."""
+        digest, keys = hashlib.sha256(), []
         for label, params in steps:
             digest.update(json.dumps([label, dict(params)], sort_keys=True, default=str).encode())
             keys.append(digest.hexdigest())

@@ -199,6 +199,8 @@ class PatternPlot(param.Parameterized):
         self._explorer, self._selection = explorer, selection
         self._shape: tuple[int, ...] = ()
         self._extent = (0.0, 1.0, 0.0, 1.0)
+        self._known: Any = None
+        self._rows: list[Any] = []
         self.here, self._here = self._panel(looks, "here")
         self.center, self._center = self._panel(looks, "center")
         explorer.param.watch(lambda *_: self._renew(), ["opened", "outcome", "picture"])
@@ -217,7 +219,8 @@ class PatternPlot(param.Parameterized):
         mapper = LinearColorMapper(palette=_INFERNO, nan_color="#00000000")
         made.image(source=source, color_mapper=mapper)
         bar = ColorBar(
-            color_mapper=mapper, width=7, padding=2, label_standoff=3, formatter=formatter(self.scale),
+            color_mapper=mapper, width=7, padding=2, label_standoff=3,
+            formatter=formatter(self.scale),
             ticker=BasicTicker(desired_num_ticks=4), title="counts",
         )  # fmt: skip
         made.add_layout(bar, "right")
@@ -229,7 +232,8 @@ class PatternPlot(param.Parameterized):
         for axis in made.axis:
             axis.ticker = BasicTicker(desired_num_ticks=4)
         looks.style(made)
-        return made, {"source": source, "mapper": mapper, "bar": bar, "edge": edge}
+        parts = {"source": source, "mapper": mapper, "bar": bar, "edge": edge}
+        return made, {**parts, "shown": (None, "", ())}
 
     def draw(self) -> None:
         """Draw both images on one scale each."""
@@ -244,27 +248,43 @@ class PatternPlot(param.Parameterized):
         center, name, shade = None, " ", None
         if outcome is not None and reading is not None and _has_cluster(reading):
             projection = outcome.result.projection
-            center = projection.centers.data[reading.label]
+            center = self._center_of(projection, reading.label)
             name = f"Center: {projection.name_of(reading.label)}"
             shade = hex_colors(projection)[reading.label]
         if self._selection.mean is not None:
             center, name = self._selection.mean, f"Mean of the {self._selection.count} chosen"
         self._show(self.center, self._center, center, name)
-        left, right, top, bottom = self._extent
-        self._center["edge"].data = {
-            "left": [left], "right": [right], "top": [top], "bottom": [bottom], "color": [shade],
-        } if shade else {name: [] for name in self._center["edge"].data}  # fmt: skip
+        self._frame_center(shade)
+
+    def _center_of(self, projection: Any, label: int) -> Any:
+        """Return a center as the same array each time, so that it is sent once."""
+        if self._known is not projection:
+            self._known, self._rows = projection, list(projection.centers.data)
+        return self._rows[label]
+
+    def _frame_center(self, shade: str | None) -> None:
+        """Draw a frame in the color of the cluster."""
+        edge, (left, right, top, bottom) = self._center["edge"], self._extent
+        if shade is None:
+            edge.data = {name: [] for name in edge.data}
+        elif list(edge.data["color"]) != [shade] or edge.data["left"] != [left]:
+            ends = {"left": [left], "right": [right], "top": [top], "bottom": [bottom]}
+            edge.data = {**ends, "color": [shade]}
 
     def _show(self, made: Any, parts: dict[str, Any], values: Any, title: str) -> None:
         made.title.text = title
+        shown = parts["shown"]
+        if values is shown[0] and (self.scale, self._extent) == shown[1:]:
+            return  # the cursor moved within a cluster: its center is there already
+        parts["shown"] = values, self.scale, self._extent
         if values is None or np.ndim(values) != 2 or np.shape(values) != self._shape:
             parts["source"].data = dict(empty_image().data)
             return
-        shown, low, high = self._levels(np.asarray(values, dtype=np.float32))
+        image, low, high = self._levels(np.asarray(values, dtype=np.float32))
         parts["mapper"].update(low=low, high=high)
         x0, x1, y0, y1 = self._extent
         parts["source"].data = {
-            "image": [shown], "x": [x0], "y": [y0], "dw": [x1 - x0], "dh": [y1 - y0],
+            "image": [image], "x": [x0], "y": [y0], "dw": [x1 - x0], "dh": [y1 - y0],
         }  # fmt: skip
 
     def _levels(self, values: NDArray[Any]) -> tuple[NDArray[Any], float, float]:

@@ -118,6 +118,7 @@ class Explorer(param.Parameterized):
                 stale=recipe is not None, can_undo=False, message=message,
             )  # fmt: skip
         self._find_mean(opened)
+        self.looks.start("digest", lambda _: opened.scan.digest, lambda _: None, self.fail)
 
     def _find_mean(self, opened: Opened) -> None:
         if opened.kind == "image":

@@ -82,14 +82,8 @@ def find_regions(
     ----------
     Satopää et al., 31st Int. Conf. Distributed Computing Systems Workshops (2011) 166.
     """
-    log = _Log(energy, median, width=width, one_count=one_count)
-    knee = low = None
-    if onset is None or cutoff is None:
-        low = log.minimum()
-        if energy[low] <= width:
-            raise _weak(name, f"a minimum at {energy[low]:.4g} eV, within its full width")
-        knee = log.knee(low) if onset is None else int(np.searchsorted(energy, onset))
-    first = float(energy[knee]) if onset is None and knee is not None else float(onset or 0.0)
+    log = _Log(energy, median, width=width, one_count=one_count, name=name)
+    first = float(energy[log.knee()]) if onset is None else float(onset)
     if not width < first < energy[-1]:
         raise _refusal(
             f"The onset of losses in {name} must lie beyond the zero-loss peak's full width "
@@ -97,7 +91,7 @@ def find_regions(
             f"{first:.4g} eV",
             "onset",
         )
-    last = float(cutoff) if cutoff is not None else log.crossing(knee, low, name)
+    last = log.crossing(first) if cutoff is None else float(cutoff)
     if not last >= first + (energy[1] - energy[0]):
         raise _refusal(
             f"In {name} the zero-loss peak must end beyond the onset of losses ({first:.4g} eV)",
@@ -110,9 +104,11 @@ def find_regions(
 class _Log:
     """The logarithm of a spectrum on the loss side, smoothed."""
 
-    def __init__(self, energy: F64, median: F64, *, width: float, one_count: float) -> None:
+    def __init__(
+        self, energy: F64, median: F64, *, width: float, one_count: float, name: str
+    ) -> None:
         step = energy[1] - energy[0]
-        self.energy, self.width, self.one_count = energy, width, one_count
+        self.energy, self.width, self.one_count, self.name = energy, width, one_count, name
         self.length = max(3, round(width / step))
         values = np.log(np.maximum(median, one_count))
         window = max(5, self.length | 1)
@@ -121,39 +117,43 @@ class _Log:
         loss = np.flatnonzero((energy > 0) & (energy <= 2 * width))
         self.steepest = int(loss[np.argmin(slope[loss])])
 
-    def minimum(self) -> int:
-        """Channel of the first local minimum beyond the steepest descent."""
-        y = self.smooth
-        beyond = np.lib.stride_tricks.sliding_window_view(y, self.length)[1:].min(axis=1)
-        here = np.arange(self.steepest + 1, len(beyond))
-        found = here[y[here] <= beyond[here]]
-        return int(found[0]) if found.size else len(y) - 1
-
-    def knee(self, low: int) -> int:
-        """Channel where the curve lies farthest below the chord from steepest to low."""
+    def knee(self) -> int:
+        """Channel where the curve lies farthest below the chord from the steepest descent."""
+        low = self._minimum()
         x, y = self.energy[self.steepest : low + 1], self.smooth[self.steepest : low + 1]
         chord = np.interp(x, x[[0, -1]], y[[0, -1]])
         depth = np.where(x > self.width, chord - y, -np.inf)
         return self.steepest + int(np.argmax(depth))
 
-    def crossing(self, knee: int, low: int, name: str) -> float:
-        """Where the line through knee and minimum falls below one count [eV]."""
+    def crossing(self, onset: float) -> float:
+        """Where the line through onset and minimum falls below one count [eV]."""
+        knee, low = int(np.searchsorted(self.energy, onset)), self._minimum()
         above = self.smooth[[knee, low]] - np.log(self.one_count)
-        fall = (above[0] - above[1]) / (self.energy[low] - self.energy[knee]) if low > knee else 0.0
+        at, last = self.energy[[knee, low]]
+        fall = (above[0] - above[1]) / (last - at) if low > knee else 0.0
         if above[0] <= 0 or fall <= 0:
-            counts, last = np.exp(above[0]), self.energy[low]
-            at = self.energy[knee]
-            raise _weak(name, f"{counts:.3g} counts at {at:.4g} eV, a minimum at {last:.4g} eV")
-        return float(self.energy[knee] + above[0] / fall)
+            counts = self.one_count * np.exp(above[0])
+            raise self._weak(f"{counts:.3g} counts at {at:.4g} eV, a minimum at {last:.4g} eV")
+        return float(at + above[0] / fall)
 
+    def _minimum(self) -> int:
+        """Channel of the first local minimum beyond the steepest descent."""
+        y = self.smooth
+        beyond = np.lib.stride_tricks.sliding_window_view(y, self.length)[1:].min(axis=1)
+        here = np.arange(self.steepest + 1, len(beyond))
+        found = here[y[here] <= beyond[here]]
+        low = int(found[0]) if found.size else len(y) - 1
+        if self.energy[low] <= self.width:
+            raise self._weak(f"a minimum at {self.energy[low]:.4g} eV, within its full width")
+        return low
 
-def _weak(name: str, got: str) -> InputError:
-    return _refusal(
-        f"In {name} the tail of the zero-loss peak must hold more than one count and fall on to a "
-        "minimum",
-        got,
-        "onset and cutoff",
-    )
+    def _weak(self, got: str) -> InputError:
+        return _refusal(
+            f"In {self.name} the tail of the zero-loss peak must hold more than one count and fall "
+            "on to a minimum",
+            got,
+            "onset and cutoff",
+        )
 
 
 def _refusal(what: str, got: str, names: str) -> InputError:

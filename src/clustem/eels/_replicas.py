@@ -135,14 +135,16 @@ def draw(
         [*sigmas, np.full((n_replicas, len(clusters) * _CEILINGS), _BEYOND)], axis=1
     )
     held = rng.random(y.shape) < validation
-    parts = []
-    for chosen in (~held, held):
+
+    def weights(chosen: NDArray[np.bool_]) -> F32:
         n = np.maximum(chosen.sum(axis=1, keepdims=True), 1)
-        parts.append((chosen / sigma**2 / n).astype(np.float32))
+        return (chosen / sigma**2 / n).astype(np.float32)
+
     return Points(
         x.astype(np.float32),
         y.astype(np.float32),
-        *parts,
+        train=weights(~held),
+        valid=weights(held),
         n_ceilings=len(clusters) * _CEILINGS,
         n_clusters=len(clusters),
     )

@@ -49,8 +49,8 @@ class Subtraction(NamedTuple):
 def subtract(
     signal: Any,
     model: Any,
-    *,
     segmentation: Any = None,
+    *,
     counting_noise: bool = True,
     memory: Annotated[float, Gt(0)] = 2.0,
 ) -> Subtraction:

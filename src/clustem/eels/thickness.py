@@ -43,8 +43,8 @@ class ThicknessMaps(NamedTuple):
 def thickness(
     signal: Any,
     model: Any,
-    *,
     segmentation: Any = None,
+    *,
     density: Annotated[float, Gt(0)] | None = None,
     mean_free_path: Annotated[float, Gt(0)] | None = None,
     beam_energy: Annotated[float, Gt(0)] | None = None,
@@ -114,7 +114,7 @@ def thickness(
     }
     known = _instrument(signal, given, needed=density is not None)
     model, labels = model_and_labels(signal, model, segmentation)
-    parts = subtract(signal, model, segmentation=labels)
+    parts = subtract(signal, model, labels)
     sums = _sums(signal.data, *(part.data for part in parts[:3]))
     bad = ~((sums[0] > 0) & (sums[2] > 0))
     sums[:, bad] = np.nan
