@@ -27,6 +27,12 @@ from clustem.model import (
 _OF_CENTERS = ("distance", "margin")
 """Details that hold for the centers of the clustering only."""
 
+_ON_SCAN = (*_OF_CENTERS, *(f"thickness{end}" for end in ("", "_error", "_nm", "_nm_error")))
+"""Details that hold for positions, one value each."""
+
+_OF_CLUSTERS = (*_OF_CENTERS, "zero_loss")
+"""Details that hold for the clusters before they are joined or cut only."""
+
 
 def checked_edit(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Check an edit's name and parameters, as a recipe or a caller gives them.
@@ -174,7 +180,7 @@ def exclude(old: Projection, *, mask: str | NDArray[np.bool_]) -> Projection:
         )
     labels = np.where(out, -1, old.labels.data).astype(np.int16)
     details = dict(old.details)
-    for name in set(_OF_CENTERS) & set(details):
+    for name in set(_ON_SCAN) & set(details):
         details[name] = np.where(new, np.nan, details[name])
     memberships = old.memberships
     if memberships is not None:
@@ -279,7 +285,7 @@ def _renumbered(old: Projection, parts: _Parts) -> Projection:
         counts=parts.counts[order].astype(np.int64),
         names={int(number[i]): parts.names[i] for i in order.tolist() if i in parts.names},
         colors=tuple(parts.hues[i] for i in order),
-        details={key: value for key, value in old.details.items() if key not in _OF_CENTERS},
+        details={key: value for key, value in old.details.items() if key not in _OF_CLUSTERS},
     )
 
 

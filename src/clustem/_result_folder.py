@@ -20,7 +20,7 @@ import numpy as np
 from clustem._quiet import quiet
 from clustem.model import InputError, OutputError, Projection, Step
 
-_MARK, _SWEEP = "provenance.json", "sweep.csv"
+_MARK, _SWEEP, _MODEL = "provenance.json", "sweep.csv", "zero_loss"
 _PACKAGES = (
     "clustem",
     "hyperspy",
@@ -190,6 +190,8 @@ def _write(
     np.savez_compressed(
         folder / "details.npz", mask=old.mask, points=old.points, counts=old.counts, **arrays
     )
+    if (model := old.details.get(_MODEL)) is not None:
+        model.save(folder / f"{_MODEL}.npz")
     (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
     provenance = {
         "input": dict(origin),
@@ -237,6 +239,11 @@ def _read(folder: Path) -> tuple[Projection, str, dict[str, str]]:
         memberships = kind(stack, axes=axes, metadata=metadata)
     with quiet():  # signal types of packages that are not installed
         centers, spread = (hs.load(folder / f"{name}.hspy") for name in ("centers", "spread"))
+    details = {**arrays, **known["details"]}
+    if (folder / f"{_MODEL}.npz").is_file():
+        from clustem.eels import ZeroLossModel  # noqa: PLC0415  # few results have one
+
+        details[_MODEL] = ZeroLossModel.load(folder / f"{_MODEL}.npz")
     projection = Projection(
         labels=kind(labels, axes=known["axes"], metadata=metadata),
         memberships=memberships,
@@ -248,7 +255,7 @@ def _read(folder: Path) -> tuple[Projection, str, dict[str, str]]:
         features=tuple(known["features"]),
         names={int(key): name for key, name in known["names"].items()},
         scores=known["scores"],
-        details={**arrays, **known["details"]},
+        details=details,
         history=tuple(Step(**step) for step in known["history"]),
         colors=tuple(known.get("colors", ())),  # folders of version 0.1 have none
     )

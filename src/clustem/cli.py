@@ -15,6 +15,9 @@ import typer
 
 from clustem.app.command import serve
 
+_SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"eels-shape": ("eels", {"kind": "core"})}
+"""Sample of each recipe that does not have its name."""
+
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = typer.Typer(
@@ -100,7 +103,8 @@ def demo(
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
     folder = output or Path(f"demo_{chosen.name}")
     check_output(folder, force=force)
-    sample = samples.catalogue[chosen.name].step()
+    name, given = _SAMPLES.get(chosen.name, (chosen.name, {}))
+    sample = samples.catalogue[name].step(**given)
     beside: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         source = sample.signal

@@ -13,6 +13,8 @@ from clustem.report import intensity_histogram, intensity_map
 from clustem.report._findings import warnings_of
 from clustem.samples.eels import eels
 
+NO_MODEL = {"eels.zero_loss": False}  # takes seconds, and has tests of its own
+
 
 @pytest.fixture(scope="module")
 def wedge():
@@ -21,7 +23,7 @@ def wedge():
 
 @pytest.fixture(scope="module")
 def found(wedge):
-    return segment(wedge.signal, "eels")
+    return segment(wedge.signal, "eels", **NO_MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_clusters_follow_the_thickness(wedge, found):
 
 
 def test_without_pooling_terraces_are_found_to_the_pixel(wedge):
-    found = segment(wedge.signal, "eels", **{"prepare.pool": False})
+    found = segment(wedge.signal, "eels", **NO_MODEL, **{"prepare.pool": False})
     np.testing.assert_array_equal(found.labels.data, wedge.labels)
 
 
@@ -92,8 +94,8 @@ def test_the_check_of_pooling_runs_every_window(wedge):
     assert checked.ari[1] == checked.same[1] == 1
     assert checked.center_shift[1] == 0
     assert 0.8 < checked.ari[2] < 1
-    alone = segment(wedge.signal, "eels", **{"prepare.pool.d": 3})
-    own = segment(wedge.signal, "eels")
+    alone = segment(wedge.signal, "eels", **NO_MODEL, **{"prepare.pool.d": 3})
+    own = segment(wedge.signal, "eels", **NO_MODEL)
     assert compare(alone, own).ari == checked.ari[2]
     assert "chosen" in str(checked).splitlines()[2]
     with pytest.raises(ParameterError, match="must pool"):
@@ -157,7 +159,7 @@ def test_kev_gives_the_same_clusters(wedge, found):
     kilo = wedge.signal.deepcopy()
     axis = kilo.axes_manager.signal_axes[0]
     axis.scale, axis.offset, axis.units = axis.scale / 1000, axis.offset / 1000, "keV"
-    other = segment(kilo, "eels")
+    other = segment(kilo, "eels", **NO_MODEL)
     np.testing.assert_array_equal(other.labels.data, found.labels.data)
     np.testing.assert_allclose(other.points, found.points, rtol=1e-5)
 

@@ -11,7 +11,7 @@ from clustem.app.editors import descriptions, editable, editor, parse
 from clustem.app.fields import Field
 from clustem.app.state import Explorer
 from clustem.model import Entry, InputError
-from clustem.recipes.recipe import ROOMS, kind_of
+from clustem.recipes.recipe import ROOMS, can_be_step, kind_of
 
 _ONE = {"describe", "cluster", "reproject"}
 _TITLES = {
@@ -20,6 +20,7 @@ _TITLES = {
     "reduce": "Reduce",
     "cluster": "Cluster",
     "reproject": "Map",
+    "eels": "Energy losses",
 }
 _NONE = ""
 
@@ -121,7 +122,7 @@ def _usable(entry: Entry) -> bool:
     if any(p.required for p in editable(entry).values()):
         return False
     if entry.room != "prepare":
-        return True
+        return can_be_step(entry)
     try:
         return bool(kind_of(entry))
     except InputError:

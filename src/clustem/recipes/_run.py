@@ -217,6 +217,19 @@ class Run:
             notes.append(note)
         return "; ".join(notes)
 
+    def _eels(self, entry: Entry, params: dict[str, Any]) -> str:
+        if self.projection is None:
+            raise InputError(
+                f"A recipe must reproject before {entry.label}",
+                got="no reproject step",
+                cure="Add [reproject.project].",
+            )
+        found = entry.step(self.projection, **params)
+        details = dict(found.details)
+        note = str(details.pop("note", ""))  # belongs to this step only
+        self.projection = replace(found, details=details)
+        return note
+
     def _needed(self) -> Table:
         if self.table is None:
             raise InputError(

@@ -106,7 +106,8 @@ def pooling_check(
             got=f"{chosen.name} without prepare.pool",
             cure="Add the step: **{'prepare.pool.d': 1.5}.",
         )
-    entries = list(zip(chosen.entries(), chosen.steps.values(), strict=True))
+    steps = zip(chosen.entries(), chosen.steps.values(), strict=True)
+    entries = [step for step in steps if step[0].room != "eels"]  # changes no label
     place = list(chosen.steps).index(_POOL)
     entry, params = entries[place]
     own = float(params.get("d", entry.parameters["d"].default))

@@ -16,12 +16,20 @@ from typing import Any
 
 from clustem._edits import checked_edit
 from clustem._toml import table
-from clustem.model import Entry, InputError, ParameterError, UnknownNameError, check_parameters
+from clustem.model import (
+    Entry,
+    InputError,
+    ParameterError,
+    Projection,
+    UnknownNameError,
+    check_parameters,
+)
 
-ROOMS = ("prepare", "describe", "reduce", "cluster", "reproject")
+ROOMS = ("prepare", "describe", "reduce", "cluster", "reproject", "eels")
 AUTO = "auto"
 """As ``n_clusters``: what ``judge.choose_k`` recommends."""
 _ONE_EACH = {"describe", "cluster", "reproject"}
+_AFTER = {"reproject", "eels"}
 
 
 @dataclass(frozen=True)
@@ -227,7 +235,21 @@ def _catalogue(room: str) -> Mapping[str, Entry]:
 
 
 def _entry(room: str, step: str) -> Entry:
-    return _catalogue(room)[step]
+    entry = _catalogue(room)[step]
+    if not can_be_step(entry):
+        raise ParameterError(
+            f"A step of the room {room} must return a projection",
+            got=entry.label,
+            cure="Call it from Python instead.",
+        )
+    return entry
+
+
+def can_be_step(entry: Entry) -> bool:
+    """Whether an entry of a room that comes after clustering makes a result."""
+    if entry.room not in _AFTER:
+        return True
+    return typing.get_type_hints(inspect.unwrap(entry.step)).get("return") is Projection
 
 
 def _checked(entry: Entry, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -322,7 +344,8 @@ def _swap(steps: dict[tuple[str, str], Any], room: str, name: Any) -> None:
 
 def _switch(steps: dict[tuple[str, str], Any], key: tuple[str, str], *, on: bool) -> None:
     if on:
-        steps.setdefault(key, {})
+        entry = _entry(*key)
+        steps.setdefault((entry.room, entry.name), {})
     else:
         steps.pop(key, None)
 

@@ -65,7 +65,8 @@ def sweep(
         fits share one sketch made for the largest k: its starts can differ. Colors persist
         from k to k (``judge.lineage``); where they are not those of the numbers, an edit in history
         and recipe says so. Its ``choice`` is the recommended number, with the evidence; None for
-        clusters that start from seeds.
+        clusters that start from seeds. A step that comes after the map (``eels.zero_loss``) is not
+        run.
 
     Raises
     ------
@@ -92,15 +93,16 @@ def sweep(
     chosen = {k: base.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
     if not chosen:
         raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
-    before = sum(room not in {"cluster", "reproject"} for room, _ in base.steps)
-    total = before + (len(base.steps) - before) * len(chosen)
+    before, after = ("prepare", "describe", "reduce"), ("cluster", "reproject")
+    rooms = [room for room, _ in base.steps]
+    total = sum((room in before) + (room in after) * len(chosen) for room in rooms)
     run = Run(read_for(base, source, lazy), total, progress)
-    run.do_all(base, ("prepare", "describe", "reduce"))
+    run.do_all(base, before)
     run.share(chosen[max(chosen)])
     results = {}
     for k, recipe_of_k in chosen.items():
         one = run.fork()
-        one.do_all(recipe_of_k, ("cluster", "reproject"))
+        one.do_all(recipe_of_k, after)
         results[k] = one.result(recipe_of_k)
     found = Sweep(_in_lasting_colors(results))
     for entry, params in zip(base.entries(), base.steps.values(), strict=True):

@@ -19,6 +19,7 @@ from clustem.report.scatter import scatter
 from clustem.report.scree import scree
 from clustem.report.side_by_side import side_by_side
 from clustem.report.split_views import split_views
+from clustem.report.thickness_map import thickness_map
 from clustem.report.unassigned_map import unassigned_map
 from clustem.report.write_centers import write_centers
 from clustem.report.write_comparison import write_comparison
@@ -29,6 +30,8 @@ from clustem.report.write_points import write_points
 from clustem.report.write_regions import write_regions
 from clustem.report.write_report import write_report
 from clustem.report.write_scores import write_scores
+from clustem.report.write_thickness import write_thickness
+from clustem.report.zero_loss_plot import zero_loss_plot
 
 __all__ = [
     "center_plot",
@@ -51,6 +54,7 @@ __all__ = [
     "side_by_side",
     "split_views",
     "strip_frames",
+    "thickness_map",
     "unassigned_map",
     "write_centers",
     "write_comparison",
@@ -61,4 +65,6 @@ __all__ = [
     "write_regions",
     "write_report",
     "write_scores",
+    "write_thickness",
+    "zero_loss_plot",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from clustem.model import InputError, checked
 from clustem.report._maps import BAR, CMAP, color_bar, draw_map, scale_bar
-from clustem.report._scan import axes_of, frame_of
+from clustem.report._scan import Axis, axes_of, frame_of
 from clustem.report._sheet import DOUBLE, Sheet, packed, styled
 from clustem.report._units import with_units
 
@@ -24,7 +24,7 @@ def thickness_map(maps: Any, *, quantity: Literal["relative", "absolute"] = "rel
     Parameters
     ----------
     maps
-        What ``eels.thickness`` returned.
+        What ``eels.thickness`` returned; or a result that ``eels.zero_loss`` has added to.
     quantity
         ``"relative"``: t/λ; ``"absolute"``: in nm.
 
@@ -46,14 +46,7 @@ def thickness_map(maps: Any, *, quantity: Literal["relative", "absolute"] = "rel
     >>> len(thickness_map(ThicknessMaps(some, some * 0.02, None, None)).axes)  # with color bars
     4
     """
-    value, error = getattr(maps, quantity), getattr(maps, f"{quantity}_error")
-    if value is None:
-        raise InputError(
-            "The absolute thickness must be known to be drawn",
-            got="t/λ only",
-            cure="Give eels.thickness a density or a mean_free_path.",
-        )
-    axes = axes_of(value)
+    axes, value, error = _known(maps, quantity)
     if len(axes) not in (1, 2):
         raise InputError(
             "A thickness map has one or two scan axes",
@@ -62,7 +55,7 @@ def thickness_map(maps: Any, *, quantity: Literal["relative", "absolute"] = "rel
         )
     label = _LABELS[quantity]
     if len(axes) == 1:
-        return _curve(axes[0], value.data, error.data, label)
+        return _curve(axes[0], value, error, label)
     frame = frame_of(axes)
     room = DOUBLE - 2 * _EDGE - 2 * _BAR_ROOM
     columns, width = packed(
@@ -72,8 +65,8 @@ def thickness_map(maps: Any, *, quantity: Literal["relative", "absolute"] = "rel
     rows = 2 // columns
     sheet = Sheet(columns * pitch + 2 * _EDGE, rows * (height + _TITLE + BAR) + 2 * _EDGE)
     panels = (
-        (value.data, label, CMAP),
-        (error.data, "Uncertainty (half of the 68 % band)", "magma"),
+        (value, label, CMAP),
+        (error, "Uncertainty (half of the 68 % band)", "magma"),
     )
     for i, (image, title, cmap) in enumerate(panels):
         left = _EDGE + (i % columns) * pitch
@@ -94,6 +87,27 @@ def thickness_map(maps: Any, *, quantity: Literal["relative", "absolute"] = "rel
         color_bar(sheet, drawn, place, label="", clipped=clipped)
     scale_bar(sheet, _EDGE, _EDGE + _TITLE + height, width, frame)
     return sheet.figure
+
+
+def _known(maps: Any, quantity: str) -> tuple[list[Axis], Any, Any]:
+    """Return the scan's axes, a thickness and its uncertainty."""
+    if hasattr(maps, "details"):
+        name = {"relative": "thickness", "absolute": "thickness_nm"}[quantity]
+        found = maps.details.get(name), maps.details.get(f"{name}_error")
+        axes = axes_of(maps.labels)
+    else:
+        signals = getattr(maps, quantity), getattr(maps, f"{quantity}_error")
+        found = tuple(None if signal is None else signal.data for signal in signals)
+        axes = [] if signals[0] is None else axes_of(signals[0])
+    if found[0] is None:
+        raise InputError(
+            f"The {quantity} thickness must be known to be drawn",
+            got="t/λ only" if quantity == "absolute" else "a result without it",
+            cure="Give eels.thickness or eels.zero_loss the density."
+            if quantity == "absolute"
+            else "Run eels.zero_loss, which needs PyTorch.",
+        )
+    return axes, *found
 
 
 def _curve(axis: Any, value: Any, error: Any, label: str) -> Any:

@@ -35,6 +35,7 @@ from clustem.report.scatter import scatter
 from clustem.report.scree import scree
 from clustem.report.side_by_side import side_by_side
 from clustem.report.split_views import split_views
+from clustem.report.thickness_map import thickness_map
 from clustem.report.unassigned_map import unassigned_map
 from clustem.report.write_centers import write_centers
 from clustem.report.write_labels import write_labels
@@ -42,6 +43,8 @@ from clustem.report.write_memberships import write_memberships
 from clustem.report.write_points import write_points
 from clustem.report.write_regions import write_regions
 from clustem.report.write_scores import write_scores
+from clustem.report.write_thickness import write_thickness
+from clustem.report.zero_loss_plot import zero_loss_plot
 
 _Figures = Iterator[tuple[str, str, str, Callable[..., Any]]]
 
@@ -85,7 +88,8 @@ def write_report(
     :
         The files: ``labels.tif``, ``memberships.tif`` (unless hard), ``centers.hspy``,
         ``centers/*.msa`` (spectra) or ``centers.tif`` (patterns), ``points.csv``, ``scores.csv``,
-        ``regions.csv`` (maps), ``figures/*.png``, ``report.html``.
+        ``regions.csv`` (maps), ``thickness.tif`` (where it is known), ``figures/*.png``,
+        ``report.html``.
 
     Raises
     ------
@@ -115,6 +119,8 @@ def write_report(
     files.append(write_scores(projection, folder / "scores.csv"))
     if projection.labels.data.ndim == 2:
         files.append(write_regions(projection, folder / "regions.csv"))
+    if "thickness" in projection.details:
+        files.append(write_thickness(projection, folder / "thickness.tif"))
     (folder / "figures").mkdir()
     figures = [
         *_plan(projection),
@@ -238,12 +244,48 @@ def _data_space(projection: Projection) -> _Figures:
             ),
             scatter,
         )
+    yield from _losses(projection)
     if "explained_variance_ratio" in projection.details:
         yield (
             "scree",
             "Components",
             "Share of the variance that each component explains. Filled: kept for the clustering.",
             scree,
+        )
+
+
+def _losses(projection: Projection) -> _Figures:
+    """Figures of the zero-loss model."""
+    if "zero_loss" in projection.details:
+        yield (
+            "zero_loss",
+            "Where the zero-loss peak ends",
+            (
+                "Median spectrum of each cluster and the model of its zero-loss peak with the 68 % "
+                "band. E_I: up to here the spectrum is the peak alone; E_II: beyond it there is "
+                "no peak left."
+            ),
+            lambda found: zero_loss_plot(
+                found.details["zero_loss"], names=found.names, hues=found.hues
+            ),
+        )
+    if "thickness" in projection.details:
+        yield (
+            "thickness",
+            "Thickness",
+            (
+                "ln(total / zero-loss intensity): thickness over inelastic mean free path. The "
+                "uncertainty is that of the zero-loss model and of counting; losses beyond the end "
+                "of the spectra are missing."
+            ),
+            thickness_map,
+        )
+    if "thickness_nm" in projection.details:
+        yield (
+            "thickness_nm",
+            "Thickness in nanometres",
+            "With the mean free path after Iakoubovskii, which is certain to 10 to 20 %.",
+            lambda found: thickness_map(found, quantity="absolute"),
         )
 
 

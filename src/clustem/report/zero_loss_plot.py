@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ _BAND, _REGION = "#9a9a9a", "#eef0f2"
 
 @checked
 @styled
-def zero_loss_plot(model: Any, *, names: Mapping[int, str] | None = None) -> Any:
+def zero_loss_plot(
+    model: Any, *, names: Mapping[int, str] | None = None, hues: Sequence[int] | None = None
+) -> Any:
     """Draw each cluster's median spectrum and the model of its zero-loss peak, logarithmically.
 
     Parameters
@@ -31,6 +33,9 @@ def zero_loss_plot(model: Any, *, names: Mapping[int, str] | None = None) -> Any
         A fitted ``eels.ZeroLossModel``.
     names
         Names of clusters, by number.
+    hues
+        Place in the palette of each cluster's color (k,): a projection's ``hues``; by number if
+        None.
 
     Returns
     -------
@@ -70,13 +75,17 @@ def zero_loss_plot(model: Any, *, names: Mapping[int, str] | None = None) -> Any
     pitch = _HEIGHT + _GAP + _NAME
     sheet = Sheet(DOUBLE, _TOP + rows * pitch - _GAP - _NAME + _BELOW)
     limits = _limits(model, shown)
+    places = range(len(model.source_)) if hues is None else hues
+    palette = colors(max(places) + 1)
     for i, k in enumerate(shown):
         row, column = divmod(i, columns)
         place = _LEFT + column * (width + _GAP), _TOP + row * pitch
         ax = sheet.axes(*place, width, _HEIGHT)
-        _panel(ax, model, int(k), limits)
+        _panel(ax, model, int(k), palette[places[k]], limits)
         name = (names or {}).get(int(k), f"cluster {k}")
-        sheet.box(place[0], place[1] - 3.5, 3.2, 2.4, facecolor=colors(k + 1)[k], edgecolor="none")
+        sheet.box(
+            place[0], place[1] - 3.5, 3.2, 2.4, facecolor=palette[places[k]], edgecolor="none"
+        )
         sheet.text(place[0] + 4.5, place[1] - 2.3, fitted(name, width - 5 - _ENERGIES))
         last = i + columns >= len(shown)
         ax.tick_params(labelleft=column == 0, labelbottom=last)
@@ -95,13 +104,12 @@ def _limits(model: Any, shown: Any) -> tuple[tuple[float, float], tuple[float, f
     return (first, last), (0.5, 3 * float(model.spectra_[shown].max()))
 
 
-def _panel(ax: Any, model: Any, k: int, limits: Any) -> None:
+def _panel(ax: Any, model: Any, k: int, color: Any, limits: Any) -> None:
     (first, last), heights = limits
     energy, onset, cutoff = model.energy_, model.onset_[k], model.cutoff_[k]
-    color = ink(colors(k + 1)[k])
     ax.axvspan(onset, cutoff, color=_REGION, lw=0, zorder=0)
     spectrum = model.spectra_[k]
-    ax.plot(energy, np.where(spectrum > 0, spectrum, np.nan), color=color, lw=1.0)
+    ax.plot(energy, np.where(spectrum > 0, spectrum, np.nan), color=ink(color), lw=1.0)
     fine = np.linspace(max(first, -onset), cutoff, 400)
     band = model.predict(fine)
     ax.fill_between(fine, band.low[k], band.high[k], color=_BAND, alpha=0.55, lw=0)
