@@ -271,7 +271,7 @@ def main() -> None:
 
 def _warned(message: Any, category: Any, *_: Any, **__: Any) -> None:
     """Show our warnings as one line; those about code are for developers."""
-    if issubclass(category, UserWarning):
+    if issubclass(category, UserWarning) and "Deprecation" not in category.__name__:
         typer.echo(f"clustem: note: {' '.join(str(message).split())}", err=True)
 
 

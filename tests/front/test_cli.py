@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clustem import samples
-from clustem.cli import main
+from clustem.cli import _warned, main
 
 COMMAND = [sys.executable, "-c", "from clustem.cli import main; main()"]
 
@@ -322,3 +322,13 @@ def test_help_imports_nothing_heavy(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "compare" in done.stdout
+
+
+def test_only_notes_for_users_are_shown(capsys):
+    class VisibleDeprecationWarning(UserWarning):
+        """Like those of HyperSpy and NumPy."""
+
+    _warned("import it from elsewhere", VisibleDeprecationWarning)
+    assert not capsys.readouterr().err
+    _warned("a color\nimage", UserWarning)
+    assert capsys.readouterr().err == "clustem: note: a color image\n"

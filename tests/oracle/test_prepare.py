@@ -39,7 +39,7 @@ def pooled_by_loops(data, d, weights, mask):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("weights", ["uniform", "gaussian"])
-@pytest.mark.parametrize("d", [0.5, 1.5, 3, 4.5])
+@pytest.mark.parametrize("d", [0.5, 1.5, 2, 3, 4.5])
 def test_pooling_is_the_formula(d, weights, masked):
     data = RNG.normal(size=(9, 7, 5)) * 10.0 ** RNG.integers(-3, 4, size=(9, 7, 1))
     mask = RNG.random((9, 7)) < (0.4 if masked else 0)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from clustem.prepare.pool import pool
 
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 8), st.integers(1, 3))
-REACH = st.sampled_from([0.5, 1, 1.5, 2.5, 3, 6])
+REACH = st.sampled_from([0.5, 1, 1.5, 2, 2.5, 3, 6])
 WEIGHTS = st.sampled_from(["uniform", "gaussian"])
 COUNTS = SHAPES.flatmap(lambda shape: arrays(np.uint16, shape))
 FLOATS = SHAPES.flatmap(lambda shape: arrays(np.float64, shape, elements=st.floats(-1e6, 1e6)))
