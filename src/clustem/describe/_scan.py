@@ -74,8 +74,3 @@ def pattern_rows(signal: Any, mask: NDArray[np.bool_] | None) -> tuple[Rows, NDA
     scan = tuple(int(size) for size in signal.data.shape[:-2])
     excluded = fitting_mask(mask, scan, "scan")
     return Rows(signal.data, row_ndim=2, mask=excluded if excluded.any() else None), excluded
-
-
-def image_axes(signal: Any) -> list[Any]:
-    """Row and column axis of a signal that is one image, colors aside."""
-    return list(signal.axes_manager._axes[:2])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from math import prod
 from typing import Annotated, Any
 
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from clustem.compute import Rows
 from clustem.describe._fringes import fringe_wavelengths
 from clustem.describe._gabor_bank import Bank
+from clustem.describe._plain_image import PlainImage
 from clustem.describe._scan import fitting_mask
-from clustem.model import InputError, ParameterError, ScanMask, Table, checked
+from clustem.model import ParameterError, ScanMask, Table, checked
 
 _IN_MEMORY = 2**30  # features beyond this lie in a temporary file [bytes]
-_GRAY = (0.299, 0.587, 0.114)
 
 
 @checked
@@ -97,7 +96,8 @@ def gabor(
     >>> table.rows.shape, [round(w) for w in table.details["wavelengths"]]
     ((3072, 4), [5])
     """
-    image, note = _image(signal)
+    plain = PlainImage.of(signal)
+    image = np.ascontiguousarray(plain.data, dtype=np.float32)
     excluded = fitting_mask(mask, image.shape, "scan")
     found = wavelengths or fringe_wavelengths(image, most=n_wavelengths)
     _check(found, image.shape)
@@ -105,7 +105,7 @@ def gabor(
     bank = Bank(tuple(found), tuple(angles.tolist()), envelope, smooth, normalize)
     features = _room((*image.shape, len(found), orientations))
     bank.features(image, features, threads=threads)
-    pixel, units = _pixel(signal)
+    pixel, units = _pixel(plain)
     spacings = ", ".join(
         f"{w:.2f} px" + (f" = {w * pixel:.4g} {units}" if units else "") for w in found
     )
@@ -117,49 +117,12 @@ def gabor(
         "envelope": float(max(found) * np.hypot(envelope, smooth)),
         "image": image,
         "normalized": normalize,
-        "note": f"{note}fringes of {spacings}",
+        "note": f"{plain.note}{'; ' if plain.note else ''}fringes of {spacings}",
     }
     rows = Rows(features, row_ndim=2, mask=excluded if excluded.any() else None)
     names = tuple(f"{w:.2f} px, {a:g}°" for w in found for a in angles)
-    source = _responses(features, signal, found, angles)
+    source = _responses(features, signal, plain, found, angles)
     return Table(rows, source, excluded, features=names, details=details)
-
-
-def _image(signal: Any) -> tuple[NDArray[np.float32], str]:
-    """Pixels as float32, and what was done to get them."""
-    data, note = signal.data, ""
-    if data.dtype.names:  # HyperSpy's rgb8 and the like
-        data = np.stack([data[name] for name in data.dtype.names[:3]], axis=-1)
-    if data.ndim == 3 and data.shape[-1] in (3, 4) and min(data.shape[:2]) > 4:
-        data = np.asarray(data[..., :3], dtype=np.float32) @ np.array(_GRAY, dtype=np.float32)
-        note = "colors joined to grey; "
-        warnings.warn("A color image was given: its colors are joined to grey.", stacklevel=4)
-    if data.ndim != 2:
-        raise InputError(
-            "Gabor features need one image (row, column)",
-            got=f"an array of shape {data.shape}",
-            cure="Take one image of the stack: signal.inav[i].",
-        )
-    if hasattr(data, "compute"):
-        data = data.compute()
-    if data.dtype.kind not in "buif":
-        raise InputError(
-            "An image must hold real numbers", got=f"{data.dtype}", cure="Take its magnitude first."
-        )
-    image = np.ascontiguousarray(data, dtype=np.float32)
-    if not np.isfinite(image).all():
-        raise InputError(
-            "An image must hold finite numbers",
-            got=f"{np.count_nonzero(~np.isfinite(image))} pixels that are not",
-            cure="Replace them, for example by the median of their neighbours.",
-        )
-    if image.min() == image.max():
-        raise InputError(
-            "An image must show something",
-            got=f"the value {image.flat[0]:g} everywhere",
-            cure="Check the file.",
-        )
-    return image, note
 
 
 def _check(wavelengths: list[float], shape: tuple[int, ...]) -> None:
@@ -180,27 +143,29 @@ def _room(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-def _pixel(signal: Any) -> tuple[float, str]:
+def _pixel(image: PlainImage) -> tuple[float, str]:
     """Pixel size and its units, 1 and "" where they are unknown or unlike."""
-    from clustem.describe._scan import image_axes  # noqa: PLC0415
-
-    rows, columns = image_axes(signal)
-    alike = rows.units == columns.units and abs(rows.scale / columns.scale - 1) < 1e-3
-    known = isinstance(columns.units, str) and columns.units not in ("", "px", "<undefined>")
-    return (float(abs(columns.scale)), columns.units) if alike and known else (1.0, "")
+    rows, columns = image.axes
+    units = str(columns["units"])
+    alike = rows["units"] == units and abs(rows["scale"] / columns["scale"] - 1) < 1e-3
+    known = units not in ("", "px", "<undefined>")
+    return (abs(columns["scale"]), units) if alike and known else (1.0, "")
 
 
 def _responses(
-    features: NDArray[np.float32], signal: Any, wavelengths: list[float], angles: NDArray[Any]
+    features: NDArray[np.float32],
+    signal: Any,
+    image: PlainImage,
+    wavelengths: list[float],
+    angles: NDArray[Any],
 ) -> Any:
     """Wrap the features as a signal that has the image as its scan."""
     import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
 
-    from clustem.describe._scan import image_axes  # noqa: PLC0415
-
-    axes = [{**axis.get_axis_dictionary(), "navigate": True} for axis in image_axes(signal)]
+    sizes = zip(image.axes, image.data.shape, strict=True)
+    axes = [{**axis, "size": size, "navigate": True} for axis, size in sizes]
     step = float(angles[1] - angles[0])
-    pixel, units = _pixel(signal)
+    pixel, units = _pixel(image)
     lengths = np.array(wavelengths) * pixel
     even = len(lengths) == 1 or np.allclose(np.diff(lengths), lengths[1] - lengths[0])
     first = {"name": "wavelength", "units": units or "px", "navigate": False}
