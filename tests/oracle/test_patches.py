@@ -194,7 +194,7 @@ def test_what_cannot_be_cut_is_refused_with_a_cure(data, options, words):
 def test_a_mask_that_leaves_nothing_is_refused(image):
     with pytest.raises(InputError, match="left in"):
         patches(image, size=6, mask=np.ones((23, 31), dtype=bool))
-    with pytest.raises(InputError, match="shape of the image"):
+    with pytest.raises(InputError, match="mask of the image must be boolean"):
         patches(image, size=6, mask=np.zeros((31, 23), dtype=bool))
 
 

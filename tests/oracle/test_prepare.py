@@ -139,7 +139,7 @@ def test_pool_refuses_what_is_no_scan():
         pool(hs.signals.Signal2D(np.ones((4, 5))))
     with pytest.raises(InputError, match="real numbers"):
         pool(hs.signals.Signal1D(np.ones((3, 4, 5), dtype=complex)))
-    with pytest.raises(InputError, match=r"shape of the scan, \(3, 4\)"):
+    with pytest.raises(InputError, match=r"scan must be boolean with the shape \(3, 4\)"):
         pool(hs.signals.Signal1D(np.ones((3, 4, 5))), mask=np.zeros((4, 3), dtype=bool))
 
 

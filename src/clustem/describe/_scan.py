@@ -8,40 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.compute import Rows
+from clustem.compute.masks import fitting_mask
 from clustem.model import InputError
-
-
-def fitting_mask(
-    mask: NDArray[np.bool_] | None, shape: tuple[int, ...], where: str
-) -> NDArray[np.bool_]:
-    """Return a mask as an array, all False for None; refuse another shape or type.
-
-    Parameters
-    ----------
-    mask
-        Boolean, True = excluded.
-    shape
-        What its shape must be.
-    where
-        ``"scan"`` or ``"pattern"``, for the message.
-    """
-    if mask is None:
-        return np.zeros(shape, dtype=bool)
-    found = np.asarray(mask)
-    if found.dtype != np.bool_ or found.shape != shape:
-        raise InputError(
-            f"The mask of the {where} must be boolean with the shape {shape}",
-            got=f"{found.dtype} of shape {found.shape}",
-            cure="True = excluded; masks are in array order, rows first.",
-        )
-    if found.all():
-        raise InputError(
-            f"At least one {'scan position' if where == 'scan' else 'detector pixel'} must be left "
-            "in",
-            got=f"all {found.size} excluded",
-            cure="True means excluded: loosen the mask, or invert it.",
-        )
-    return found
 
 
 def pattern_rows(signal: Any, mask: NDArray[np.bool_] | None) -> tuple[Rows, NDArray[np.bool_]]:

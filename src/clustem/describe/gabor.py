@@ -11,10 +11,10 @@ from annotated_types import Ge, Gt, MinLen
 from numpy.typing import NDArray
 
 from clustem.compute import Rows
+from clustem.compute.masks import fitting_mask
 from clustem.describe._fringes import fringe_wavelengths
 from clustem.describe._gabor_bank import Bank
 from clustem.describe._plain_image import PlainImage
-from clustem.describe._scan import fitting_mask
 from clustem.model import ParameterError, ScanMask, Table, checked
 
 _IN_MEMORY = 2**30  # features beyond this lie in a temporary file [bytes]

@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from clustem.compute import Rows
+from clustem.compute.masks import fitting_mask
 from clustem.compute.scaled_rows import ScaledRows
 from clustem.compute.transform import RowTransform
 from clustem.describe._columns import find_columns
@@ -101,7 +102,7 @@ def patches(
             got=f"size={size}",
             cure="Use a smaller size.",
         )
-    excluded = _fitting(mask, image.data.shape)
+    excluded = fitting_mask(mask, image.data.shape, "image")
     if isinstance(at, str) and at == "grid":
         cut = _on_grid(image, size, step)
         out = sliding_window_view(excluded, (size, size))[_grid(image, size, step)].any((-2, -1))
@@ -179,19 +180,6 @@ def _centers(
             cure="Or say at='grid' or at='columns'.",
         )
     return found, ""
-
-
-def _fitting(mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    if mask is None:
-        return np.zeros(shape, dtype=bool)
-    found = np.asarray(mask)
-    if found.dtype != np.bool_ or found.shape != shape:
-        raise InputError(
-            f"The mask must be boolean with the shape of the image, {shape}",
-            got=f"{found.dtype} of shape {found.shape}",
-            cure="True = excluded; rows first.",
-        )
-    return found
 
 
 def _touching(excluded: NDArray[np.bool_], centers: F64, size: int) -> NDArray[np.bool_]:

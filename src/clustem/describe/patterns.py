@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from clustem.compute.masks import fitting_mask
 from clustem.compute.scaled_rows import ScaledRows
 from clustem.compute.transform import RowTransform
-from clustem.describe._scan import fitting_mask, pattern_rows
+from clustem.describe._scan import pattern_rows
 from clustem.model import ScanMask, SignalMask, Table, checked
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from clustem.compute import Rows
+from clustem.compute.masks import fitting_mask
 from clustem.model import InputError, ScanMask, SignalMask, Table, checked
 
 
@@ -52,13 +51,7 @@ def spectra(
             f"{manager.signal_dimension} signal axes",
             cure="Give a spectrum image; for patterns use describe.patterns.",
         )
-    scan = signal.data.shape[:-1]
-    excluded = np.zeros(scan, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-    data = signal.data if signal_mask is None else signal.data[..., ~np.asarray(signal_mask)]
-    if excluded.all():
-        raise InputError(
-            "At least one scan position must be left in",
-            got=f"all {excluded.size} excluded",
-            cure="Loosen the mask or the region of interest.",
-        )
+    excluded = fitting_mask(mask, signal.data.shape[:-1], "scan")
+    hidden = fitting_mask(signal_mask, signal.data.shape[-1:], "signal")
+    data = signal.data[..., ~hidden] if hidden.any() else signal.data
     return Table(Rows(data, mask=excluded if excluded.any() else None), signal, excluded)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clustem.compute import Rows
 from clustem.compute.energy_loss import electronvolts, find_zero_loss, loss_axis, mean_spectrum
-from clustem.describe._scan import fitting_mask
+from clustem.compute.masks import fitting_mask
 from clustem.model import InputError, ScanMask, SignalMask, Table, checked
 
 _EDGE = 3.0

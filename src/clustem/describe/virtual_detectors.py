@@ -9,8 +9,9 @@ from annotated_types import Ge, Gt
 
 from clustem.compute.binning import group_sums
 from clustem.compute.detector import Units, check_center, distance_map, pixel_pitch
+from clustem.compute.masks import fitting_mask
 from clustem.describe._rings import beam_of, outer_radius, unit_name
-from clustem.describe._scan import fitting_mask, pattern_rows
+from clustem.describe._scan import pattern_rows
 from clustem.model import InputError, ScanMask, SignalMask, Table, checked
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from clustem.compute import Rows
 from clustem.compute.beam import Beam, find_beam, mean_pattern
 from clustem.compute.detector import check_center
+from clustem.compute.masks import fitting_mask
 from clustem.model import InputError
-from clustem.prepare._signal import fitting_mask, require_numbers, scan_shape
+from clustem.prepare._signal import require_numbers, scan_shape
 
 
 def require_patterns(signal: Any, what: str) -> tuple[int, ...]:

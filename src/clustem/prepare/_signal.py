@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from clustem.model import InputError
 
 NET = "Signal.background_removed"
@@ -53,35 +50,6 @@ def require_numbers(signal: Any, what: str) -> None:
             got=f"dtype {signal.data.dtype}",
             cure="Take the real part or the magnitude first.",
         )
-
-
-def fitting_mask(mask: Any, shape: tuple[int, ...], where: str) -> NDArray[np.bool_]:
-    """Return the mask as an array; refuse another shape or type.
-
-    Parameters
-    ----------
-    mask
-        Boolean array or None (nothing excluded).
-    shape
-        What its shape must be.
-    where
-        ``"scan"`` or ``"signal"``, for the message.
-
-    Raises
-    ------
-    InputError
-        If it is not boolean or does not fit.
-    """
-    if mask is None:
-        return np.zeros(shape, dtype=bool)
-    found = np.asarray(mask)
-    if found.dtype != np.bool_ or found.shape != shape:
-        raise InputError(
-            f"The mask must be boolean with the shape of the {where}, {shape}",
-            got=f"{found.dtype} of shape {found.shape}",
-            cure="True = excluded; masks are in array order, rows first.",
-        )
-    return found
 
 
 def with_data(signal: Any, data: Any) -> Any:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.compute.energy_loss import ZeroLoss, find_zero_loss, loss_axis, mean_spectrum
+from clustem.compute.masks import fitting_mask
 from clustem.compute.shifting import Interpolation, common_channels, shift_rows
 from clustem.model import Geometry, InputError, ScanMask, checked
-from clustem.prepare._signal import fitting_mask, require_numbers, scan_shape, with_data
+from clustem.prepare._signal import require_numbers, scan_shape, with_data
 
 F64 = NDArray[np.float64]
 _REACH = 12

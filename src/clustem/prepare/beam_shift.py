@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from clustem.compute.beam import Beam
 from clustem.compute.chunks import OnDisk
+from clustem.compute.masks import fitting_mask
 from clustem.compute.rows import Rows, release
 from clustem.model import Geometry, InputError, SignalMask, checked
 from clustem.prepare._patterns import beam_of, require_patterns
-from clustem.prepare._signal import fitting_mask, with_data
+from clustem.prepare._signal import with_data
 
 F64 = NDArray[np.float64]
 _ROUNDS = 4

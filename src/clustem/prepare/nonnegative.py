@@ -9,8 +9,9 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from clustem.compute import Rows
+from clustem.compute.masks import fitting_mask
 from clustem.model import InputError, ScanMask, Values, checked
-from clustem.prepare._signal import NET, fitting_mask, require_numbers, scan_shape, with_data
+from clustem.prepare._signal import NET, require_numbers, scan_shape, with_data
 
 _CURE = "Leave this step out (prepare.nonnegative=false), and take reduce.weights='none'."
 

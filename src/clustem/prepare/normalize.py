@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.compute import Rows
-from clustem.model import InputError, ScanMask, SignalMask, Values, checked
-from clustem.prepare._signal import fitting_mask, require_numbers, scan_shape, with_data
+from clustem.compute.masks import fitting_mask
+from clustem.model import ScanMask, SignalMask, Values, checked
+from clustem.prepare._signal import require_numbers, scan_shape, with_data
 
 Scale = Literal["sum", "max", "l2", "zscore"]
 
@@ -69,12 +70,6 @@ def normalize(
     scan = scan_shape(signal)
     inner = signal.data.shape[len(scan) :]
     excluded = fitting_mask(signal_mask, inner, "signal")
-    if excluded.all():
-        raise InputError(
-            "At least one channel or pixel must be left in",
-            got=f"all {excluded.size} excluded",
-            cure="Loosen the mask.",
-        )
     keep = np.flatnonzero(~excluded) if excluded.any() else None
     lazy = hasattr(signal.data, "dask")
     found = (_lazily if lazy else _at_once)(signal.data, len(inner), keep, by)

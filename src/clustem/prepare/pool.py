@@ -8,9 +8,10 @@ import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
+from clustem.compute.masks import fitting_mask
 from clustem.compute.pooling import Weights, window_mean, window_norm, window_weights
 from clustem.model import ScanMask, Values, checked
-from clustem.prepare._signal import fitting_mask, require_numbers, require_scan, with_data
+from clustem.prepare._signal import require_numbers, require_scan, with_data
 
 
 @checked

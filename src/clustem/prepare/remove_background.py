@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from clustem.compute import Rows
 from clustem.compute.energy_loss import loss_axis, mean_spectrum
+from clustem.compute.masks import fitting_mask
 from clustem.model import InputError, ScanMask, Values, checked
-from clustem.prepare._signal import NET, fitting_mask, require_numbers, scan_shape, with_data
+from clustem.prepare._signal import NET, require_numbers, scan_shape, with_data
 
 _FEWEST = 4
 """Channels that a background is fitted to, at least."""
@@ -88,12 +89,6 @@ def remove_background(
             cure="Give two energies below the first edge, in the units of the energy axis.",
         )
     left_out = fitting_mask(mask, scan_shape(signal), "scan")
-    if left_out.size and left_out.all():
-        raise InputError(
-            "At least one scan position must be left in",
-            got=f"all {left_out.size} excluded",
-            cure="Loosen the mask.",
-        )
     ends = float(energy[inside[0]]), float(energy[inside[-1]])
     kind = np.float64 if signal.data.dtype == np.float64 else np.float32
     net = _net(_filled(signal, left_out), ends, model).astype(kind)
