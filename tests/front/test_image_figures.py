@@ -66,6 +66,9 @@ def test_confusion_is_in_percent_of_the_truth_under_accuracy_and_f1():
     texts = [text.get_text() for text in figure.texts]
     assert texts[0] == "Accuracy 95.00 %, macro F1 95.52 %"
     assert [t for t in texts if t in {"7", "2", "4"}] == ["7", "2", "4"]
+    figure = confusion(compare(1 - truth.clip(0, 1), truth.clip(0, 1)), hues=(5, 3))
+    keys = [patch.get_facecolor() for patch in figure.artists][-2:]
+    np.testing.assert_allclose(keys, colors(6)[[3, 5]])  # matched: found 1, then found 0
     with pytest.raises(InputError, match="room for 24"):
         confusion(compare(np.arange(30), np.zeros(30, dtype=int)))
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from clustem.judge.compare import Comparison
 from clustem.model import InputError, checked
+from clustem.report._palette import shades
 from clustem.report._sheet import INK, MUTED, SIZE, Sheet, fitted, styled, width_of
-from clustem.report.colors import colors
 
 _CELL, _TOP, _EDGE, _BELOW, _SCORES = 12.0, 14.0, 3.0, 14.0, 34.0
 _NAMES = 40.0  # names longer than this are cut [mm]
@@ -19,7 +19,9 @@ _MOST = 24
 
 @checked
 @styled
-def confusion(comparison: Comparison, *, names: Sequence[str] = ()) -> Any:
+def confusion(
+    comparison: Comparison, *, names: Sequence[str] = (), hues: Sequence[int] | None = None
+) -> Any:
     """Draw the confusion matrix of a comparison in %, with accuracy and F1.
 
     Parameters
@@ -28,6 +30,9 @@ def confusion(comparison: Comparison, *, names: Sequence[str] = ()) -> Any:
         From ``compare(labels, truth)``.
     names
         Names of the true labels, by number; their numbers if empty.
+    hues
+        Place in the palette of each found cluster's color: a projection's ``hues``; by number if
+        None.
 
     Returns
     -------
@@ -80,7 +85,9 @@ def confusion(comparison: Comparison, *, names: Sequence[str] = ()) -> Any:
     ax.tick_params(which="both", length=0)
     sheet.text(_EDGE, 3.2, title)
     sheet.text(_EDGE, 7.4, f"adjusted Rand index {comparison.ari:.4f}", color=MUTED, size=SIZE - 1)
-    _edges(sheet, comparison, called, order, (left, width, height))
+    palette = shades(range(max(order, default=0) + 1) if hues is None else hues)
+    found_ones = [(label, palette[label]) for label in order]
+    _edges(sheet, comparison, called, found_ones, (left, width, height))
     return sheet.figure
 
 
@@ -88,17 +95,16 @@ def _edges(
     sheet: Sheet,
     comparison: Comparison,
     called: list[str],
-    order: list[int],
+    found: list[tuple[int, Any]],
     box: tuple[float, float, float],
 ) -> None:
-    """Write what stands around the matrix: true names, found clusters, scores per row."""
+    """Write what stands around the matrix: true names, found clusters with their colors, scores."""
     left, width, height = box
-    step, line = width / len(order), height / len(called)
-    palette = colors(max(order, default=0) + 1)
+    step, line = width / len(found), height / len(called)
     sheet.text(_EDGE, _TOP - 2.5, "truth", color=MUTED, size=SIZE - 1)
-    for j, label in enumerate(order):
+    for j, (label, color) in enumerate(found):
         x = left + (j + 0.5) * step
-        sheet.box(x - 1.5, _TOP + height + 1.2, 3.0, 2.2, facecolor=palette[label])
+        sheet.box(x - 1.5, _TOP + height + 1.2, 3.0, 2.2, facecolor=color)
         sheet.text(x, _TOP + height + 5.6, str(label), ha="center", size=SIZE - 0.5)
     text = "found cluster; each row adds up to 100 %"
     sheet.text(left, _TOP + height + 10.4, text, color=MUTED, size=SIZE - 1)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from clustem.judge.compare import compare
 from clustem.model import InputError, Projection, checked
 from clustem.report._maps import BAR, EXCLUDED, draw_map, scale_bar
+from clustem.report._palette import shades
 from clustem.report._placed import draw_placed, image_frame, is_placed
 from clustem.report._scan import Frame, axes_of, frame_of
 from clustem.report._sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, styled
-from clustem.report.colors import colors
 
 _EDGE, _GAP, _TITLE, _TALLEST = 1.5, 4.0, 5.5, 110.0
 _AGREE = (0.90, 0.90, 0.90)
@@ -131,8 +131,7 @@ def _painted(
 ) -> NDArray[np.float64]:
     from matplotlib.colors import to_rgb  # noqa: PLC0415  # 0.3 s
 
-    shades = colors(max(hues) + 1)[list(hues), :3]
-    lookup = np.vstack([shades, to_rgb(EXCLUDED)])  # the last is for -1
+    lookup = np.vstack([shades(hues)[:, :3], to_rgb(EXCLUDED)])  # the last is for -1
     image: NDArray[np.float64] = lookup[np.where(labels < 0, -1, labels)]
     image[~shown & labelled] = _AGREE
     image[~labelled & ~shown] = to_rgb(EXCLUDED)

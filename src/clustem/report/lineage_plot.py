@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from clustem.judge.lineage import Lineage
 from clustem.model import InputError, checked
 from clustem.report._maps import STRIPE, UNASSIGNED
+from clustem.report._palette import shades
 from clustem.report._sheet import DOUBLE, INK, MUTED, SIZE, Sheet, styled
-from clustem.report.colors import colors
 
 F64 = NDArray[np.float64]
 _EDGE, _HEAD, _NODE, _NOTE = 5.0, 6.0, 4.5, 5.0
@@ -195,5 +195,4 @@ def _shades(lineage: Lineage, k: int) -> F64:
     """Colors (k + 1, 4) of the clusters; the last is that of unassigned positions."""
     from matplotlib.colors import to_rgba  # noqa: PLC0415  # 0.3 s
 
-    hues = np.array(lineage.colors[k], dtype=np.intp)
-    return np.vstack([colors(int(hues.max(initial=-1)) + 1)[hues], to_rgba(UNASSIGNED)])
+    return np.vstack([shades(lineage.colors[k]), to_rgba(UNASSIGNED)])

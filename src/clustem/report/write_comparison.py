@@ -54,7 +54,8 @@ def write_comparison(
     """
     files = _files(Path(output).expanduser(), force=force)
     found, truth = (_labels(source) for source in (first, second))
-    figures = [confusion(compare(found, truth))]
+    hues = first.hues if isinstance(first, Projection) else None
+    figures = [confusion(compare(found, truth), hues=hues)]
     placed = isinstance(first, Projection) and is_placed(first)
     if placed or getattr(found, "ndim", 0) == 2:
         figures.append(disagreement(first, truth, titles=("First", "Second")))

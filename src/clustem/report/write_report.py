@@ -299,7 +299,7 @@ def _against(
         "confusion",
         "Against the truth",
         "Share of each true label that lies in each cluster, after the best matching of numbers.",
-        lambda projection: confusion(compare(projection.labels.data, truth), names=names),
+        lambda found: confusion(compare(found.labels.data, truth), names=names, hues=found.hues),
     )
     if projection.mask.ndim == 2 or is_placed(projection):
         yield (

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from clustem.model import InputError, checked
+from clustem.report._palette import shades
 from clustem.report._sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted, styled
 from clustem.report._spectra import ink
-from clustem.report.colors import colors
 
 _LEFT, _RIGHT, _TOP, _BELOW, _GAP = 14.0, 2.0, 11.5, 10.5, 3.0
 _NAME, _ENERGIES = 4.5, 27.0
@@ -75,17 +75,14 @@ def zero_loss_plot(
     pitch = _HEIGHT + _GAP + _NAME
     sheet = Sheet(DOUBLE, _TOP + rows * pitch - _GAP - _NAME + _BELOW)
     limits = _limits(model, shown)
-    places = range(len(model.source_)) if hues is None else hues
-    palette = colors(max(places) + 1)
+    palette = shades(range(len(model.source_)) if hues is None else hues)
     for i, k in enumerate(shown):
         row, column = divmod(i, columns)
         place = _LEFT + column * (width + _GAP), _TOP + row * pitch
         ax = sheet.axes(*place, width, _HEIGHT)
-        _panel(ax, model, int(k), palette[places[k]], limits)
+        _panel(ax, model, int(k), palette[k], limits)
         name = (names or {}).get(int(k), f"cluster {k}")
-        sheet.box(
-            place[0], place[1] - 3.5, 3.2, 2.4, facecolor=palette[places[k]], edgecolor="none"
-        )
+        sheet.box(place[0], place[1] - 3.5, 3.2, 2.4, facecolor=palette[k], edgecolor="none")
         sheet.text(place[0] + 4.5, place[1] - 2.3, fitted(name, width - 5 - _ENERGIES))
         last = i + columns >= len(shown)
         ax.tick_params(labelleft=column == 0, labelbottom=last)
