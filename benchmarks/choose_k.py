@@ -213,14 +213,16 @@ def judged(tally, peers, case, table):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=1, help="take every n-th case only")
+    parser.add_argument("--every", type=int, default=1, help="take one in n simulated cases only")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--samples", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    # every n-th in a random order: their order has periods
+    order = np.random.default_rng(options.seed).permutation(1000)
     peers, tally, seconds = list(PEERS) if options.peers else [], Tally(), []
     for number, (group, name, k, rows, apart) in enumerate(cases(options.seed)):
-        if number % options.every:
+        if order[number] % options.every:
             continue
         groups = ["all", "simulated", group] + [apart] * (k > 1)
         table = Table(rows, None, np.zeros(len(rows), bool))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from clustem.judge._structure import Structure
 
 F64 = NDArray[np.float64]
 _VARIES = 0.05
+_SAME = 0.9
 _NEARLY, _FIRM = 2.3, 5.0
 """Strength up to which nobody would see a gap, and from which on everybody would."""
 
@@ -34,44 +35,62 @@ class Finding:
         Groups of the rows.
     ks
         Numbers of clusters to choose from.
+    borders
+        Groups that are only mixed pixels along the borders of others.
+    directions
+        Where there is but one group: along how many directions it varies over the scan, that of
+        the intensity left out, and with it.
+    spread
+        Relative spread of the source's intensity.
     columns
         Scores over k.
     labels
         The estimator's clusters (m,) at the chosen k; None if it made none.
-    spread
-        Relative spread of the source's intensity.
     """
 
     found: Structure
     ks: tuple[int, ...]
-    columns: Mapping[str, F64]
-    labels: NDArray[Any] | None
-    spread: float
+    borders: Sequence[int] = ()
+    directions: tuple[int, int] = (0, 0)
+    spread: float = 0.0
+    columns: Mapping[str, F64] = field(default_factory=dict)
+    labels: NDArray[Any] | None = None
 
     @property
     def groups(self) -> int:
-        return self.found.groups.size
+        """Number of groups that count."""
+        return self.found.groups.size - len(self.borders)
+
+    @property
+    def blended(self) -> bool:
+        """Whether there is but one group, which is no mere noise."""
+        return self.groups == 1 and self.directions[1] > 0
 
     @property
     def k(self) -> int:
-        return nearest(self.ks, self.groups)
+        """The recommended number of clusters."""
+        return nearest(self.ks, 1 + self.directions[0] if self.groups == 1 else self.groups)
 
     @property
     def agreement(self) -> float:
-        """Adjusted Rand index of the estimator's clusters and the groups."""
+        """Adjusted Rand index of the estimator's clusters and the groups that count."""
         if self.labels is None:
             return 1.0
-        return agreement(self.found.groups.labels, self.labels).ari
+        groups = self.found.groups.labels
+        counted = np.where(np.isin(groups, list(self.borders)), -1, groups)
+        return agreement(counted, self.labels).ari
 
     @property
     def weakest(self) -> float:
-        """Strength of the weakest gap that counted."""
-        return self.found.groups.course.get(self.groups, 0.0)
+        """Strength of the weakest gap between groups that count; 0 if there is one group."""
+        counted = np.setdiff1d(np.arange(self.found.groups.size), self.borders)
+        gaps = self.found.groups.gaps[np.ix_(counted, counted)]
+        return float(gaps.min()) if self.groups > 1 else 0.0
 
     @property
     def next(self) -> float:
         """Strength of the strongest gap that did not count."""
-        return self.found.groups.course.get(self.groups + 1, 0.0)
+        return self.found.groups.course.get(self.found.groups.size + 1, 0.0)
 
     @property
     def stable(self) -> float:
@@ -81,27 +100,38 @@ class Finding:
 
     @property
     def confidence(self) -> Literal["low", "medium", "high"]:
-        if self.k != self.groups or self.next > 0.9 * SURE or len(self.found.groups.labels) < 100:
+        if (
+            self.blended
+            or self.k != self.groups
+            or self.next > 0.9 * SURE
+            or len(self.found.groups.labels) < 100
+        ):
             return "low"
         if self.groups > 1 and (self.weakest < 1.15 * SURE or self.agreement < 0.5):
             return "low"
         firm = self.groups == 1 or self.weakest >= _FIRM
-        same = self.agreement > 0.9 and self.stable > 0.8
+        same = self.agreement > _SAME and self.stable > 0.8
         return "high" if firm and self.next <= _NEARLY and same else "medium"
 
     @property
     def alternatives(self) -> tuple[int, ...]:
         """Numbers of groups whose weakest gap is neither clearly open nor clearly closed."""
-        course = self.found.groups.course
-        more = [k for k in self.ks if k > self.k and course.get(k, 0.0) > _NEARLY]
-        fewer = [
-            k for k in self.ks if 1 < k < self.k and self.weakest < _FIRM <= course.get(k, 0.0)
-        ]
-        near = sorted([*more, *fewer[-1:]], key=lambda k: abs(k - self.k))
-        return tuple(near[:3])
+        course, size = self.found.groups.course, self.found.groups.size
+        also = {k - len(self.borders) for k, gap in course.items() if k > size and gap > _NEARLY}
+        if self.borders:
+            also.add(size)
+        if self.groups > 2 and self.weakest < _FIRM:
+            also.add(self.groups - 1)
+        if self.blended:
+            also |= {1, *(1 + number for number in self.directions)}
+        tried = also & {1, *self.ks} - {self.k}
+        return tuple(sorted(tried, key=lambda k: (abs(k - self.k), k))[:3])
 
     @property
     def reason(self) -> str:
+        """The recommendation's reason, one sentence."""
+        if self.blended:
+            return self._blend
         if self.groups == 1:
             beyond = ""
             if self.spread > _VARIES:
@@ -111,8 +141,33 @@ class Finding:
         if self.k != self.groups:
             return f"{several}, which is not among the numbers tried: the nearest is taken"
         strength = f"the weakest has strength {self.weakest:.1f}, 3 makes a gap"
-        if self.agreement > 0.9:
+        if self.agreement > _SAME:
             same = "the estimator finds the same groups"
         else:
             same = f"but the estimator's clusters differ from them (ARI {self.agreement:.2f})"
-        return f"{several} ({strength}), none within; {same}"
+        return f"{several} ({strength}), none within; {same}{self._mixed}"
+
+    @property
+    def _mixed(self) -> str:
+        if not self.borders:
+            return ""
+        rows = int(np.isin(self.found.groups.labels, list(self.borders)).sum())
+        share = 100 * rows / len(self.found.groups.labels)
+        some = "one more is" if len(self.borders) == 1 else f"{len(self.borders)} more are"
+        return f"; {some} but mixtures where groups meet ({share:.1f} % of the rows)"
+
+    @property
+    def _blend(self) -> str:
+        beyond, number = self.directions
+        if beyond == 0:
+            return (
+                "no gap lies in the cloud of rows, and what varies over the scan goes along with "
+                f"intensity, which varies by {100 * self.spread:.0f} %: thickness, or phases of "
+                "other brightness"
+            )
+        many = f"{beyond} direction{'s' * (beyond > 1)}"
+        more = f" ({number} with intensity)" if number > beyond else ""
+        return (
+            f"no gap lies in the cloud of rows, but along {many}{more} it varies over the scan "
+            f"more than a smooth trend: phases that mix, {beyond + 1} or more of them"
+        )

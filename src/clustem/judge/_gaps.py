@@ -108,18 +108,21 @@ class Groups:
     ----------
     labels
         Group of each row (n,).
+    gaps
+        Strength of the gap between each two (g, g); infinite on the diagonal.
     course
         Score of the weakest gap by number of groups, from 2 on: where they would be joined
         down to that number, weakest gap first.
     """
 
     labels: Labels
+    gaps: F64
     course: dict[int, float]
 
     @property
     def size(self) -> int:
         """Number of groups."""
-        return int(self.labels.max()) + 1
+        return len(self.gaps)
 
 
 def joined(rows: F64, labels: Labels, within: F64, *, few: int) -> Groups:
@@ -145,14 +148,13 @@ def joined(rows: F64, labels: Labels, within: F64, *, few: int) -> Groups:
     course, final = {}, None
     while groups.size > 1:
         weakest = groups.weakest()
-        course[groups.size] = groups.scores[weakest]
+        course[groups.size] = float(groups.scores[weakest])
         if final is None and course[groups.size] >= SURE:
-            final = groups.labels.copy()
+            final = groups.labels.copy(), groups.scores.copy()
         groups.join(*weakest)
-    if final is None:
-        final = groups.labels
-    order = np.argsort(-np.bincount(final), kind="stable")
-    return Groups(np.argsort(order)[final], course)
+    labels, gaps = final or (groups.labels, groups.scores)
+    order = np.argsort(-np.bincount(labels), kind="stable")
+    return Groups(np.argsort(order)[labels], gaps[np.ix_(order, order)], course)
 
 
 class _Groups:

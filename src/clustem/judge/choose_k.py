@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from clustem.compute.kmeans_sketch import Sketch
-from clustem.compute.rows import Rows
-from clustem.judge._finding import Finding, nearest
+from clustem.judge._borders import borders, places_of
+from clustem.judge._coherence import coherent
+from clustem.judge._finding import Finding
 from clustem.judge._fits import refitted, with_few_starts
+from clustem.judge._intensity import intensity
 from clustem.judge._k_choice import KChoice
 from clustem.judge._sample import checked_ks, sampled
-from clustem.judge._structure import structure
+from clustem.judge._structure import Structure, structure
 from clustem.judge.gap import gap
 from clustem.judge.scores import scores
 from clustem.judge.stability import Again, By
@@ -96,6 +98,14 @@ def choose_k(
     the shape nor the size of clusters matters, and a cloud however long, skewed or heavy-tailed
     is one cluster.
 
+    Phases can mix without a gap: a core and its shell, seen through each other. Where a scan's rows
+    make one group, directions are counted along which it varies over the scan beyond a cubic
+    surface, the intensity, and noise: r directions take r + 1 phases or more, which is recommended
+    with low confidence.
+
+    On a scan, a group that lies between others in the data as well as in space, and is thinner than
+    they are, is the mixed pixels of their border and does not count.
+
     What touches is one group: normal clusters of equal size that are nearer than 3.5 standard
     deviations, and small ones within 5 of one 50 times as large. Rows count as independent: smooth
     variation over few, large regions of the scan can look like gaps.
@@ -128,7 +138,8 @@ def choose_k(
         random_state=random_state,
         report=lambda share: report(0.4 * share),
     )
-    k = nearest(ks, groups.groups.size)
+    found = _found(table, numbers, space.points, groups, ks)
+    k = found.k
     columns, labels = _scored(
         space,
         ks,
@@ -142,7 +153,7 @@ def choose_k(
     columns["weakest gap"] = _column(groups.groups.course, ks)
     columns["mixture BIC"] = _column(groups.bics, ks)
     report(1.0)
-    found = Finding(groups, ks, columns, labels.get(k), _intensity_spread(table, numbers))
+    found = replace(found, columns=columns, labels=labels.get(k))
     return KChoice(
         k=k,
         confidence=found.confidence,
@@ -154,6 +165,20 @@ def choose_k(
         n_rows=n,
         n_used=len(rows),
     )
+
+
+def _found(
+    table: Table, numbers: NDArray[np.intp], points: F64, groups: Structure, ks: tuple[int, ...]
+) -> Finding:
+    """Look at the groups on the scan."""
+    places, light = places_of(table, numbers), intensity(table, numbers)
+    mixed = borders(points, groups.groups.labels, places)
+    if light is None:
+        return Finding(groups, ks, mixed)
+    both = (0, 0)
+    if groups.groups.size - len(mixed) == 1:
+        both = coherent(points, places, light.totals), coherent(points, places)
+    return Finding(groups, ks, mixed, both, light.spread)
 
 
 @dataclass(frozen=True)
@@ -240,19 +265,3 @@ def _gap_columns(
 
 def _column(values: Mapping[int, float], ks: tuple[int, ...]) -> F64:
     return np.array([values.get(k, np.nan) for k in ks])
-
-
-def _intensity_spread(table: Table, numbers: NDArray[np.intp]) -> float:
-    """Relative spread of the total intensity of the source over rows, counting noise left out."""
-    source = table.source
-    manager = getattr(source, "axes_manager", None)
-    if manager is None or manager.navigation_shape[::-1] != table.shape:
-        return 0.0
-    positions = table.positions[numbers[: 2 * _REFERENCE_ROWS]]
-    raw = Rows(source.data, row_ndim=manager.signal_dimension).take(positions)
-    totals = raw.sum(axis=1, dtype=np.float64)
-    mean = float(totals.mean())
-    if not mean > 0:
-        return 0.0
-    counted = 1 / mean if raw.dtype.kind in "bui" else 0.0
-    return float(np.sqrt(max(totals.var() / mean**2 - counted, 0.0)))

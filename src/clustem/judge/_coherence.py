@@ -1,0 +1,74 @@
+"""Along how many directions rows vary over the scan beyond noise and smooth trends."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+_LAG = 3.0
+"""Distance [px] from which on neither a beam nor a light smoothing makes noise alike."""
+_LEAST = 0.3
+"""Autocorrelation from which on a direction tells something."""
+_NEIGHBOURS, _DEGREE, _FEWEST = 40, 3, 100
+
+
+def coherent(points: F64, places: F64, known: F64 | None = None) -> int:
+    """Count directions of rows that are alike where they lie near each other on the scan.
+
+    Parameters
+    ----------
+    points
+        Rows (m, d).
+    places
+        Where they lie on the scan (m, 2) [px].
+    known
+        What else varies over the scan and does not count (m,).
+
+    Returns
+    -------
+    :
+        Number of directions whose autocorrelation exceeds 0.3, and what chance gives.
+
+    Notes
+    -----
+    A cubic surface over the scan is taken from every coordinate: thickness, tilt and charge vary
+    smoothly and make no phases. What is left is compared with the nearest row that is 3 pixels or
+    more away, a second measurement whose noise is another: the eigenvalues of their covariance, in
+    units of the rows' own, are autocorrelations along directions. Phases that mix span a simplex,
+    so r directions take r + 1 of them or more, whether or not a gap lies between them.
+
+    References
+    ----------
+    P. Switzer and A. Green, Tech. Rep. 6, Dept. of Statistics, Stanford (1984) (factors of largest
+    autocorrelation).
+    """
+    from scipy.linalg import eigh  # noqa: PLC0415  # 0.1 s
+    from scipy.spatial import cKDTree  # noqa: PLC0415  # 0.1 s
+
+    if len(points) < _FEWEST or places.shape[1] != 2:
+        return 0
+    distance, near = cKDTree(places).query(places, min(_NEIGHBOURS, len(places)))
+    first = (distance >= _LAG).argmax(axis=1)
+    own = np.flatnonzero(distance[np.arange(len(places)), first] >= _LAG)
+    rest = points - _trend(points, places, known)
+    rest = rest[:, rest.std(axis=0) > 1e-9 * points.std(axis=0).max()]
+    if len(own) < _FEWEST or not rest.size:
+        return 0
+    one, two = rest[own], rest[near[own, first[own]]]
+    total = (one.T @ one + two.T @ two) / 2
+    total += 1e-9 * np.trace(total) / len(total) * np.eye(len(total))
+    alike = eigh((one.T @ two + two.T @ one) / 2, total, eigvals_only=True)
+    chance = np.sqrt(2 * len(total) / len(own)) + 4 / np.sqrt(len(own))
+    return int((alike > max(_LEAST, chance)).sum())
+
+
+def _trend(points: F64, places: F64, known: F64 | None) -> F64:
+    """Fit a cubic surface, and what is known, to each coordinate."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    row, column = (2 * (places - low) / np.maximum(high - low, 1) - 1).T
+    terms = [row**i * column**j for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
+    if known is not None:
+        terms.append(known / max(float(np.abs(known).max()), 1e-300))
+    terms = np.stack(terms, axis=1)
+    return np.asarray(terms @ np.linalg.lstsq(terms, points, rcond=None)[0])

@@ -1,0 +1,56 @@
+"""The total intensity of the source at the rows of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.compute.rows import Rows
+from clustem.model import Table
+
+F64 = NDArray[np.float64]
+_BLOCK = 2**22
+"""Values that are read at a time."""
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Total intensity of a scan's positions.
+
+    Parameters
+    ----------
+    totals
+        Of each row (m,).
+    counted
+        Whether they are counts.
+    """
+
+    totals: F64
+    counted: bool
+
+    @property
+    def spread(self) -> float:
+        """Relative spread, counting noise left out."""
+        mean = float(self.totals.mean())
+        if not mean > 0:
+            return 0.0
+        noise = 1 / mean if self.counted else 0.0
+        return float(np.sqrt(max(self.totals.var() / mean**2 - noise, 0.0)))
+
+
+def intensity(table: Table, numbers: NDArray[np.intp]) -> Intensity | None:
+    """Sum the source's signal over its channels at some rows; None where rows are no scan's."""
+    source = table.source
+    manager = getattr(source, "axes_manager", None)
+    if manager is None or not table.shape or manager.navigation_shape[::-1] != table.shape:
+        return None
+    raw = Rows(source.data, row_ndim=manager.signal_dimension)
+    positions = table.positions[numbers]
+    step = max(1, _BLOCK // max(raw.shape[1], 1))
+    parts = [
+        raw.take(positions[i : i + step]).sum(axis=1, dtype=np.float64)
+        for i in range(0, len(positions), step)
+    ]
+    return Intensity(np.concatenate(parts), source.data.dtype.kind in "bui")
