@@ -177,7 +177,8 @@ def _found(
         return Finding(groups, ks, mixed)
     both = (0, 0)
     if groups.groups.size - len(mixed) == 1:
-        both = coherent(points, places, light.totals), coherent(points, places)
+        every = coherent(points, places)
+        both = min(coherent(points, places, light.totals), every), every
     return Finding(groups, ks, mixed, both, light.spread)
 
 

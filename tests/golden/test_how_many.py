@@ -1,0 +1,88 @@
+"""How many clusters, and which of them a lower dose would keep, on real scans and on a wedge."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+import clustem
+from clustem import samples
+from clustem.cluster import GustafsonKessel, KMeans
+from clustem.describe import spectra
+from clustem.judge import choose_k, stability
+from clustem.judge._agreement import agreement
+from clustem.recipes.reading import read
+from clustem.reduce import pca, smooth
+
+
+def described(signal):
+    """Describe and reduce spectra as the EDS recipe does."""
+    return smooth(pca(spectra(signal), n_components="auto", weights="poisson"), sigma=0.6)
+
+
+def wedge(thickness, seed=0):
+    """One phase, 400 counts at thickness 1."""
+    profile = 1 + 8 * np.exp(-0.5 * ((np.arange(30) - 9) / 2) ** 2)
+    profile *= 400 / profile.sum()
+    counts = np.random.default_rng(seed).poisson(thickness[..., np.newaxis] * profile)
+    return hs.signals.Signal1D(counts.astype(np.uint16))
+
+
+ROW, COLUMN = (axis / 36 for axis in np.indices((31, 37)))
+
+
+@pytest.mark.parametrize("normalize", ["l1", None])
+@pytest.mark.parametrize("thickness", [0.3 + 1.4 * COLUMN, np.exp(-2.5 * COLUMN) + 0.2 * ROW])
+def test_a_wedge_of_one_phase_has_no_structure_beyond_intensity(thickness, normalize):
+    data = spectra(wedge(thickness))
+    found = choose_k(
+        data, lambda k: KMeans(k, normalize=normalize), range(1, 6), scored="chosen", repeats=1
+    )
+    assert found.k == 1
+    assert found.reason.startswith("no structure beyond intensity, which varies by")
+
+
+def test_a_step_between_two_phases_of_one_wedge_is_found():
+    """The same check can fail: a second phase under the same thickness."""
+    signal = wedge(0.3 + 1.4 * COLUMN)
+    signal.data[9:22, 15:] = np.roll(signal.data[9:22, 15:], 9, axis=-1)
+    found = choose_k(
+        spectra(signal), lambda k: KMeans(k, normalize="l1"), range(1, 6), scored="chosen"
+    )
+    assert found.k == 2
+
+
+def test_auto_finds_the_phases_of_the_sample():
+    sample = samples.eds(shape=(40, 47))
+    settings = {"cluster.n_clusters": "auto", "cluster.n_init": 2}
+    found = clustem.segment(sample.signal, "eds", **settings)
+    assert found.n_clusters == sample.n_clusters
+    assert clustem.compare(found, sample.labels).ari > 0.98
+
+
+@pytest.mark.data
+def test_particles_in_shells_are_no_single_phase(data_dir):
+    """Phases that mix without a gap: cores in shells on a support."""
+    data = described(read(data_dir / "real" / "core_shell.hspy", kind="EDS").signal)
+    found = choose_k(data, KMeans, scored="chosen", repeats=1, sample=2048)
+    assert found.k == 3
+    assert found.confidence == "low"
+    assert "phases that mix" in found.reason
+
+
+@pytest.mark.data
+def test_thinning_foretells_which_clusters_survive_at_a_fifth_of_the_dose(data_dir):
+    """The same field at 617 and at 122 counts per pixel, six clusters: three of them hold."""
+    names = ("P45_8bit_compressed_80keV_range.bcf", "P45_12bit_packed_8bit.bcf")
+    high, low = (read(data_dir / "real" / name, kind="EDS").signal for name in names)
+    share = float(low.data.sum() / high.data.sum())
+    assert 0.19 < share < 0.21
+    estimator = GustafsonKessel(n_clusters=6, m=1.25, shrinkage=0.5, n_init=3)
+    data = described(high)
+    foretold = stability(data, estimator, described, by="thinning", share=share, repeats=1)
+    seen = agreement(foretold.labels, estimator.fit(described(low).rows).labels_).jaccard
+    assert np.corrcoef(foretold.clusters, seen)[0, 1] > 0.95
+    assert np.abs(foretold.clusters - seen).max() < 0.15
+    lasts = foretold.clusters > 0.6
+    assert lasts.sum() == 3
+    assert seen[lasts].min() > 0.7
+    assert seen[~lasts].max() < 0.6

@@ -1,0 +1,210 @@
+"""The number of clusters: known ones, none, what a map adds, and what is refused."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from clustem.cluster import FuzzyCMeans, KMeans
+from clustem.describe import spectra
+from clustem.judge import choose_k
+from clustem.judge._borders import borders
+from clustem.judge._coherence import coherent
+from clustem.judge._gaps import SURE, gap_between
+from clustem.judge._intensity import intensity
+from clustem.model import InputError, ParameterError, Table
+
+
+def table(rows):
+    return Table(rows, None, np.zeros(len(rows), dtype=bool))
+
+
+def chosen(rows, ks=range(1, 8), make=KMeans, **options):
+    options = {"scored": "chosen", "repeats": 1, **options}
+    return choose_k(rows if isinstance(rows, Table) else table(rows), make, ks, **options)
+
+
+def blobs(seed, sizes, d=3, apart=6.0):
+    rng = np.random.default_rng(seed)
+    means = apart * np.stack([(np.arange(len(sizes)) >> i) & 1 for i in range(d)], axis=1)
+    parts = [rng.normal(size=(n, d)) + mean for n, mean in zip(sizes, means, strict=True)]
+    return rng.permutation(np.concatenate(parts))
+
+
+@pytest.mark.parametrize("sizes", [(200, 200), (90, 140, 200, 60, 120), (1500, 60)])
+def test_known_numbers(sizes):
+    found = chosen(blobs(0, sizes))
+    assert found.k == len(sizes)
+    assert found.structure
+    assert found.confidence != "low"
+    assert found.gaps[len(sizes)] > SURE
+
+
+def test_shear_does_not_matter():
+    rows = blobs(1, (150, 150, 150), d=2)
+    assert chosen(rows @ [[1, 0], [4, 0.2]]).k == 3
+
+
+@pytest.mark.parametrize("shape", ["normal", "box", "long", "skewed", "heavy"])
+def test_one_cloud_of_any_shape_is_no_structure(shape):
+    rng = np.random.default_rng(2)
+    rows = {
+        "normal": rng.normal(size=(600, 4)),
+        "box": rng.uniform(size=(600, 4)),
+        "long": rng.normal(size=(600, 4)) * [30, 1, 1, 1],
+        "skewed": rng.gamma(2.0, size=(600, 4)),
+        "heavy": rng.standard_t(5, size=(600, 4)),
+    }[shape]
+    found = chosen(rows, range(1, 6))
+    assert found.k == 1
+    assert not found.structure
+    assert found.reason.startswith("no structure: ")
+
+
+def test_all_scores_and_what_is_shown():
+    done = []
+    found = chosen(
+        blobs(3, (80, 80, 80)), range(1, 5), scored="all", n_references=3, progress=done.append
+    )
+    names = {"inertia", "silhouette", "gap", "gap: error", "gap, along features", "weakest gap"}
+    assert names < set(found.scores)
+    assert np.isfinite(found.scores["gap"]).all()
+    assert np.isnan(found.scores["silhouette"][0])
+    assert found.scores["stability of halves"][2] > 0.99
+    assert np.nanargmax(found.scores["silhouette"]) == 2
+    assert done == sorted(done)
+    assert done[-1] == 1
+    assert "3*" in str(found)
+    lines = found.to_csv().splitlines()
+    assert len(lines) == 5
+    assert lines[3].startswith("3,1,")
+
+
+def test_number_beyond_those_tried_is_said():
+    found = chosen(blobs(4, (90, 90, 90, 90)), [2, 3])
+    assert found.k == 3
+    assert found.confidence == "low"
+    assert "4 groups" in found.reason
+    assert "not among the numbers tried" in found.reason
+
+
+def test_nothing_is_found_although_one_was_not_asked_for():
+    found = chosen(np.random.default_rng(5).normal(size=(300, 2)), [2, 3, 4])
+    assert found.k == 1
+    assert not found.structure
+
+
+def test_other_estimators_and_the_same_again():
+    rows = blobs(6, (100, 100), d=2)
+    one, two = (chosen(rows, range(1, 4), lambda k: FuzzyCMeans(max(k, 2))) for _ in range(2))
+    assert one.k == 2
+    assert str(one) == str(two)
+
+
+def test_few_of_many_rows_are_enough():
+    found = chosen(blobs(7, (20_000, 20_000, 5_000)), sample=900)
+    assert found.k == 3
+    assert (found.n_rows, found.n_used) == (45_000, 900)
+
+
+def test_gap_between_by_hand():
+    empty = np.concatenate([np.arange(100.0), 150 + np.arange(100.0)])
+    found = gap_between(empty, empty > 120)
+    # 2 rows in the 52.98 between the outermost cuts, beside 98 in 97.02: 35.3 and 64.7 expected
+    ratio = 2 * np.log(2 / 35.32) + 98 * np.log(98 / 64.68)
+    assert found.score == pytest.approx(np.sqrt(2 * ratio), abs=1e-3)
+    assert found.depth == pytest.approx(2 / 52.98 / (98 / 97.02))
+    whole = np.arange(200.0)
+    assert gap_between(whole, whole >= 100).strength < 1
+    assert gap_between(-empty, empty > 120).score == pytest.approx(found.score)
+
+
+def scan(seed=8, shape=(30, 37)):
+    """Two phases and their border, 3 pixels wide: places, share of the second, noise."""
+    rng = np.random.default_rng(seed)
+    places = np.stack(np.indices(shape), axis=-1).reshape(-1, 2).astype(float)
+    share = np.clip((places[:, 1] - 17) / 3, 0, 1)
+    return places, share, rng.normal(0, 0.02, size=(len(places), 2))
+
+
+def test_a_border_is_no_group_but_a_layer_of_its_own_is():
+    places, share, noise = scan()
+    labels = np.where(share == 0, 0, np.where(share == 1, 1, 2))
+    mixed = np.outer(share, [1.0, 1.0]) + noise
+    assert borders(mixed, labels, places) == [2]
+    elsewhere = mixed + np.outer(labels == 2, [0.8, -0.8])
+    assert borders(elsewhere, labels, places) == []
+    mixed_anywhere = np.random.default_rng(0).permutation(len(labels))
+    assert borders(mixed, labels, places[mixed_anywhere]) == []
+
+
+def test_a_middle_phase_as_wide_as_its_neighbours_counts():
+    places, _, noise = scan()
+    labels = np.array([0, 2, 1])[np.minimum(places[:, 1] // 13, 2).astype(int)]
+    share = np.array([0.0, 1.0, 0.5])[labels]
+    assert borders(np.outer(share, [1.0, 1.0]) + noise, labels, places) == []
+
+
+def test_directions_of_phases_that_mix():
+    places, _, _ = scan()
+    rng = np.random.default_rng(9)
+    row, column = places.T / 6
+    waves = np.stack([np.sin(row * 2) * np.cos(column), np.cos(row) * np.sin(2 * column)], axis=1)
+    noise = rng.normal(0, 0.5, size=(len(places), 5))
+    turn = rng.normal(size=(2, 5))
+    assert coherent(noise, places) == 0
+    assert coherent(waves[:, :1] @ turn[:1] + noise, places) == 1
+    assert coherent(waves @ turn + noise, places) == 2
+    assert coherent(waves @ turn + noise, places, waves @ [1.0, 2.0]) == 1
+    smooth = np.stack([row**2 - column, row * column**2], axis=1)
+    assert coherent(smooth @ turn + noise, places) == 0
+
+
+def core_and_shell(seed=10, shape=(40, 43)):
+    """Count what five particles, their shells and the support below give, one upon the other."""
+    rng = np.random.default_rng(seed)
+    row, column = np.indices(shape)
+    core, shell = np.zeros(shape), np.zeros(shape)
+    for r, c in ((8, 9), (9, 31), (29, 12), (30, 33), (19, 21)):
+        away = (row - r) ** 2 + (column - c) ** 2
+        inner = np.maximum(1 - away / 36, 0) ** 1.5
+        core += inner
+        shell += np.maximum(1 - away / 110, 0) ** 1.5 - inner / 3
+    means = np.full((3, 24), 0.2)
+    means[0, :6], means[1, 8:13], means[2, 16:22] = 12, 20, 30
+    thickness = np.stack([np.ones(shape), shell, core], axis=-1)
+    return hs.signals.Signal1D(rng.poisson(thickness @ means).astype(np.uint16))
+
+
+def test_phases_without_a_gap_are_told_by_their_map():
+    data = spectra(core_and_shell())
+    found = chosen(data)
+    assert found.confidence == "low"
+    assert found.k == 2  # the third direction goes along with the intensity
+    assert found.alternatives == (1, 3)
+    assert "phases that mix" in found.reason
+
+
+def test_intensity_of_lazy_and_masked_sources():
+    signal = core_and_shell()
+    mask = signal.data.sum(axis=-1) < 60
+    data = spectra(signal.as_lazy(), mask=mask)
+    numbers = np.array([0, 5, 17])
+    found = intensity(data, numbers)
+    np.testing.assert_allclose(found.totals, signal.data.sum(axis=-1)[~mask][numbers])
+    assert found.counted
+    assert intensity(table(np.ones((4, 2))), numbers) is None
+
+
+def test_refusals():
+    rows = np.random.default_rng(11).normal(size=(40, 2))
+    with pytest.raises(ParameterError, match=r"number of rows \(40\).*got 1 ... 41.*larger region"):
+        chosen(rows, range(1, 42))
+    for ks in ([0, 1], [1.5, 2], [True, 3], []):
+        with pytest.raises(ParameterError, match=r"ks must be numbers.*range\(1, 11\)"):
+            chosen(rows, ks)
+    with pytest.raises(InputError, match=r"At least 2 rows must differ.*40 equal rows.*lost"):
+        chosen(np.ones((40, 2)))
+    with pytest.raises(InputError, match=r"finite.*NaN or inf in 1 of 40 rows"):
+        chosen(np.where(np.arange(80).reshape(40, 2) == 5, np.inf, rows))
+    with pytest.raises(ParameterError, match="sample"):
+        chosen(rows, sample=10)
