@@ -52,7 +52,7 @@ def test_a_step_between_two_phases_of_one_wedge_is_found():
 
 
 def test_auto_finds_the_phases_of_the_sample():
-    sample = samples.eds(shape=(40, 47))
+    sample = samples.eds(shape=(48, 55))
     settings = {"cluster.n_clusters": "auto", "cluster.n_init": 2}
     found = clustem.segment(sample.signal, "eds", **settings)
     assert found.n_clusters == sample.n_clusters
