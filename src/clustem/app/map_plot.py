@@ -63,7 +63,7 @@ class MapPlot(param.Parameterized):
         self._frame: Frame | None = None
         self.figure = image_figure(looks, axes=False, name="map", title=" ")
         self._grey, self._over, self._values = empty_image(), empty_image(), empty_image()
-        self._mapper = LinearColorMapper(palette=_GREYS)
+        self._mapper = LinearColorMapper(palette=_GREYS, nan_color="#00000000")
         self._degrees = LinearColorMapper(palette=Cividis256, low=0, high=1)
         self._marks = ColumnDataSource({"x": [], "y": [], "color": [], "alpha": []})
         self._draw_layers(looks)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustem.app.frames import Frame
 from clustem.app.security import check_content
-from clustem.compute import Rows
+from clustem.compute.pulse import pulse
 from clustem.model import InputError
 from clustem.recipes import Recipe, Scan, read
 from clustem.recipes._formats import _in_memory
@@ -22,6 +24,7 @@ _MEMORY = 2e9
 _PACKED = {".hspy", ".zspy", ".emd", ".h5", ".hdf5", ".nc"}
 """Formats that compress, so the size of the file says little."""
 _SAMPLE = "sample: "
+Watch = Callable[[Any, int, NDArray[Any]], None]
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,15 @@ class Opened:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def file(cls, path: Path, label: str) -> Opened:
+    def file(cls, path: Path, label: str, watch: Watch | None = None) -> Opened:
         """Open a file; what would take more than 2 GB of memory stays on disk.
+
+        Parameters
+        ----------
+        path, label
+            Where it is, and what people call it.
+        watch
+            Called with the signal and each slab of the data when it was read: first row, values.
 
         Raises
         ------
@@ -61,7 +71,7 @@ class Opened:
         found = cls(read(path, lazy=lazy, signal_axes=axes), label)
         _ = found.kind  # refuse now what cannot be shown
         if lazy and found.signal.data.nbytes <= _MEMORY:
-            found = replace(found, scan=replace(found.scan, signal=_loaded(found.signal)))
+            found = replace(found, scan=replace(found.scan, signal=_loaded(found.signal, watch)))
         return found
 
     @classmethod
@@ -145,21 +155,16 @@ class Opened:
         return {own: found[own], **found} if own in found else found
 
 
-def _loaded(signal: Any) -> Any:
-    """Read a lazy signal into memory block by block: with signs of life, and two threads."""
-    data = np.empty(signal.data.shape, dtype=signal.data.dtype)
-    inner = signal.axes_manager.signal_dimension
-    if data.dtype.kind not in "buif" or data.ndim <= inner:
-        data[...] = signal.data.compute()
-    else:
-        rows = Rows(signal.data, row_ndim=inner)
-        flat = data.reshape(len(rows), -1)
-
-        def one(block: Any, where: Any) -> None:
-            flat[where] = block
-
-        for _ in rows.map(one):
-            pass
+def _loaded(signal: Any, watch: Watch | None) -> Any:
+    """Read a lazy signal into memory slab by slab, with signs of life."""
+    lazy = signal.data
+    data = np.empty(lazy.shape, dtype=lazy.dtype)
+    ends = np.cumsum((0, *lazy.chunks[0])).tolist()  # to cut a chunk is to read it twice
+    for first, last in pairwise(ends):
+        data[first:last] = lazy[first:last].compute()
+        if watch is not None:
+            watch(signal, first, data[first:last])
+        pulse(last / ends[-1])
     return _in_memory(signal, data)
 
 

@@ -162,7 +162,7 @@ class Page(param.Parameterized):
         }  # fmt: skip
         self.header.param.watch(lambda *_: self._light(), "dark")
         self.header.param.watch(lambda *_: self._switch(), ["opening", "exporting"])
-        explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome", "swept"])
+        explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome", "swept", "picture"])
         self.sweeping.param.watch(lambda *_: self._switch(), "view")
         self.tools.param.watch(self._source, "source")
 
@@ -258,7 +258,7 @@ class Page(param.Parameterized):
         forms["opening"].visible = self.header.opening
         forms["export"].visible = self.header.exporting
         there, line = self.explorer.opened is not None, self.caption.is_line
-        self._map.visible = there
+        self._map.visible = there or self.explorer.picture is not None
         self._signals["line"].visible = there and line
         self._signals["pair"].visible = there and not line
         self._cloud.visible = self.explorer.outcome is not None

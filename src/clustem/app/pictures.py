@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +20,8 @@ from clustem.model import InputError
 from clustem.report._units import pretty
 
 F32 = NDArray[np.float32]
+_SUM = "Sum of all values"
+_SELDOM = 0.4  # between two pictures of one that grows [s]
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,40 @@ def total(signal: Any) -> Picture:
     """Sum each position's spectrum or pattern: one pass over the data."""
     inner = signal.axes_manager.signal_dimension
     rows = Rows(signal.data, row_ndim=inner)
-    return _on_scan(signal, _sums(rows, slice(None)), "Sum of all values")
+    return _on_scan(signal, _sums(rows, slice(None)), _SUM)
+
+
+class Growing:
+    """The sum of a scan while it is read, slab by slab.
+
+    Parameters
+    ----------
+    show
+        Called with the picture so far, not too often.
+    """
+
+    def __init__(self, show: Callable[[Picture], None]) -> None:
+        self._show = show
+        self._values: NDArray[np.float64] | None = None
+        self._told = 0.0
+        self.whole: Picture | None = None
+
+    def __call__(self, signal: Any, first: int, slab: NDArray[Any]) -> None:
+        """Take the slab that begins at a row."""
+        inner = signal.axes_manager.signal_dimension
+        scan = signal.data.shape[: signal.data.ndim - inner]
+        if not scan:  # an image
+            return
+        if self._values is None:
+            self._values = np.full(scan, np.nan)
+        sums = _sums(Rows(slab, row_ndim=inner), slice(None))
+        self._values[first : first + len(slab)] = sums.reshape(slab.shape[: len(scan)])
+        picture = _on_scan(signal, self._values, _SUM)
+        if first + len(slab) == scan[0]:
+            self.whole = picture
+        elif time.monotonic() - self._told > _SELDOM:
+            self._told = time.monotonic()
+            self._show(picture)
 
 
 def window(signal: Any, low: float, high: float) -> Picture:

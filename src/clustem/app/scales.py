@@ -58,6 +58,25 @@ def scaled(values: NDArray[Any], scale: str) -> NDArray[np.float64]:
     return found
 
 
+def steady(before: tuple[float, float] | None, wanted: tuple[float, float]) -> tuple[float, float]:
+    """Return limits that change only where they must: a page that moves less is read more easily.
+
+    Parameters
+    ----------
+    before
+        Limits so far, None for none.
+    wanted
+        Limits that fit what is shown now; they are taken if they reach beyond those so far,
+        or leave more than half of them empty.
+    """
+    if before is None:
+        return wanted
+    width = before[1] - before[0]
+    beyond = wanted[0] < before[0] - 0.02 * width or wanted[1] > before[1] + 0.02 * width
+    small = wanted[1] - wanted[0] < 0.5 * width
+    return wanted if beyond or small else before
+
+
 def formatter(scale: str) -> Any:
     """Make a formatter that labels a scale with the values that it stands for."""
     if scale == LINEAR:

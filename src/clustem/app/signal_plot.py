@@ -22,7 +22,7 @@ from clustem.app.frames import Frame
 from clustem.app.paint import UNASSIGNED, hex_colors
 from clustem.app.plots import Looks, empty_image, image_figure, show_extent
 from clustem.app.probe import PIECE, Reading
-from clustem.app.scales import LOG, ROOT, SCALES, formatter, scaled
+from clustem.app.scales import LOG, ROOT, SCALES, formatter, scaled, steady
 from clustem.app.state import Explorer
 from clustem.report._units import pretty, with_units
 
@@ -48,6 +48,7 @@ class SpectrumPlot(param.Parameterized):
         super().__init__()
         self._explorer, self._selection = explorer, selection
         self._axis: Any = None
+        self._limits: tuple[float, float] | None = None
         made = self.figure = looks.figure(
             x_range=Range1d(0, 1), y_range=Range1d(0, 1), name="spectrum"
         )
@@ -110,15 +111,13 @@ class SpectrumPlot(param.Parameterized):
         self._limit(shown)
 
     def _limit(self, shown: list[NDArray[Any]]) -> None:
-        finite = [y[np.isfinite(y)] for y in shown]
-        finite = [y for y in finite if y.size]
-        if not finite:
+        if not shown:
             return
-        low = min(float(y.min()) for y in finite)
-        high = max(float(y.max()) for y in finite)
+        low, high = min(float(y.min()) for y in shown), max(float(y.max()) for y in shown)
         room = 0.06 * (high - low or 1.0)
         start = low - room if self.scale == LOG or low < 0 else 0.0
-        self.figure.y_range.update(start=start, end=high + room)
+        self._limits = steady(self._limits, (start, high + room))
+        self.figure.y_range.update(start=self._limits[0], end=self._limits[1])
 
     def _renew(self) -> None:
         """Take the axis of what is shown now."""
@@ -149,7 +148,7 @@ class SpectrumPlot(param.Parameterized):
         return None if self._explorer.opened is None else self._explorer.opened.signal
 
     def _rescale(self) -> None:
-        axis = self.figure.yaxis[0]
+        axis, self._limits = self.figure.yaxis[0], None
         axis.formatter = formatter(self.scale)
         self.draw()
 
@@ -211,6 +210,7 @@ class PatternPlot(param.Parameterized):
     def _rescale(self) -> None:
         for parts in (self._here, self._center):
             parts["bar"].formatter = formatter(self.scale)
+            parts["levels"] = None
         self.draw()
 
     def _panel(self, looks: Looks, name: str) -> tuple[Any, dict[str, Any]]:
@@ -233,17 +233,15 @@ class PatternPlot(param.Parameterized):
             axis.ticker = BasicTicker(desired_num_ticks=4)
         looks.style(made)
         parts = {"source": source, "mapper": mapper, "bar": bar, "edge": edge}
-        return made, {**parts, "shown": (None, "", ())}
+        return made, {**parts, "shown": (None, "", ()), "levels": None}
 
     def draw(self) -> None:
         """Draw both images on one scale each."""
         reading, outcome = self._explorer.reading, self._explorer.outcome
         values = None if reading is None else reading.values
-        title = "Mean of some" if values is None else "Here"
+        title = "Mean of some" if values is None else "Under the cursor"
         if values is None:
             values = self._explorer.mean
-        elif reading is not None:
-            title = f"Row {reading.place[0]}, column {reading.place[1]}"
         self._show(self.here, self._here, values, title)
         center, name, shade = None, " ", None
         if outcome is not None and reading is not None and _has_cluster(reading):
@@ -281,7 +279,8 @@ class PatternPlot(param.Parameterized):
             parts["source"].data = dict(empty_image().data)
             return
         image, low, high = self._levels(np.asarray(values, dtype=np.float32))
-        parts["mapper"].update(low=low, high=high)
+        parts["levels"] = steady(parts["levels"], (low, high))
+        parts["mapper"].update(low=parts["levels"][0], high=parts["levels"][1])
         x0, x1, y0, y1 = self._extent
         parts["source"].data = {
             "image": [image], "x": [x0], "y": [y0], "dw": [x1 - x0], "dh": [y1 - y0],
@@ -314,6 +313,7 @@ class PatternPlot(param.Parameterized):
         counts = signal.data.dtype.kind in "ui"
         for parts in (self._here, self._center):
             parts["bar"].title = "counts" if counts else "a.u."
+            parts["levels"] = None
         self.draw()
 
     def _set_frame(self, frame: Frame, labels: tuple[str, str]) -> None:

@@ -16,7 +16,7 @@ import param
 
 from clustem.app import edits, pictures
 from clustem.app.jobs import Jobs, Post, Report, Work
-from clustem.app.opened import Opened
+from clustem.app.opened import Opened, Watch
 from clustem.app.pictures import Picture
 from clustem.app.probe import Places, Reading, read_open, read_result
 from clustem.app.runs import Outcome, Runs
@@ -65,6 +65,7 @@ class Explorer(param.Parameterized):
         super().__init__()
         self.root = root
         self.temporary = Path(tempfile.mkdtemp(prefix="clustem-session-"))
+        self._post = post
         self.jobs, self.looks = Jobs(post), Jobs(post)
         self.runs: Runs | None = None
         self.places: Places | None = None
@@ -84,24 +85,31 @@ class Explorer(param.Parameterized):
         except InputError as error:
             self.fail(error)
             return
-        self._open(relative, lambda _: Opened.file(path, relative))
+        self._open(relative, lambda watch: Opened.file(path, relative, watch))
 
     def open_upload(self, path: Path, name: str) -> None:
         """Open a file that the browser sent."""
-        self._open(name, lambda _: Opened.file(path, name))
+        self._open(name, lambda watch: Opened.file(path, name, watch))
 
     def open_sample(self, name: str) -> None:
         """Open a built-in sample."""
         self._open(f"sample: {name}", lambda _: Opened.sample(name))
 
-    def _open(self, label: str, load: Callable[[Report], Opened]) -> None:
+    def _open(self, label: str, load: Callable[[Watch], Opened]) -> None:
+        growing = pictures.Growing(lambda picture: self._post(lambda: self._preview(picture)))
+
         def work(report: Report) -> tuple[Opened, Picture]:
             report("reading", 0.0)
-            opened = load(report)
-            report("first image", 0.5)
-            return opened, pictures.first_picture(opened)
+            opened = load(growing)
+            report("first image", 0.9)
+            return opened, growing.whole or pictures.first_picture(opened)
 
         self.start(f"Opening {label}", work, self._show_opened)
+
+    def _preview(self, picture: Picture) -> None:
+        """Show what was read so far of a file that is being opened."""
+        if self.jobs.status.job.startswith("Opening"):
+            self.picture = picture
 
     def _show_opened(self, found: tuple[Opened, Picture]) -> None:
         opened, picture = found
