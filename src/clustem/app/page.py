@@ -68,7 +68,7 @@ class Page(param.Parameterized):
         self._document = pn.state.curdoc
         self.explorer = Explorer(settings.root, self._post)
         self._transfers = transfers
-        door = Door(self.explorer.temporary, settings.limit, self._received)
+        door = Door(self.explorer.temporary, settings.limit, self._received, self.close)
         self._key = transfers.add(door)
         self._selection = Selection(self.explorer)
         self.looks = Looks()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import webbrowser
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from clustem.app.security import token_for
 from clustem.model import InputError
@@ -60,6 +62,7 @@ def serve(
     """
     check_extra()
     from clustem.app.server import Settings, make_server  # noqa: PLC0415  # panel, an extra
+    from clustem.app.transfers import Transfers  # noqa: PLC0415
 
     folder = _root(source, root)
     settings = Settings(
@@ -71,8 +74,9 @@ def serve(
         limit=int(max_upload * 1e9),
         origins=origins,
     )
+    transfers = Transfers()
     try:
-        server = make_server(settings)
+        server = make_server(settings, transfers)
     except OSError as error:
         raise InputError(
             "The port must be free",
@@ -89,7 +93,8 @@ def serve(
     threading.Thread(target=_warm_up, daemon=True).start()
     if show:
         server.io_loop.call_later(0.5, lambda: webbrowser.open(url))
-    server.run_until_shutdown()
+    _run(server)
+    transfers.close()
 
 
 def check_extra() -> None:
@@ -126,6 +131,18 @@ def _relative(source: Path, root: Path) -> str:
             cure="Name its folder with --root.",
         )
     return str(path.relative_to(root))
+
+
+def _run(server: Any) -> None:
+    """Run until a signal says stop; Bokeh's own way prints first, and hangs if nobody reads it."""
+    loop = server.io_loop
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    for number in (getattr(signal, name) for name in names):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda *_: loop.asyncio_loop.call_soon_threadsafe(loop.stop))
+    server.start()
+    loop.start()
+    server.stop()
 
 
 def _warm_up() -> None:

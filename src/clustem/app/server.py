@@ -138,13 +138,15 @@ class TokenAuth(AuthProvider):
         """Unused."""
 
 
-def make_server(settings: Settings) -> Any:
+def make_server(settings: Settings, transfers: Transfers) -> Any:
     """Make a server that listens but does not run yet.
 
     Parameters
     ----------
     settings
         How it is served.
+    transfers
+        Doors of its sessions.
 
     Returns
     -------
@@ -159,8 +161,6 @@ def make_server(settings: Settings) -> Any:
     sockets, port = bind_sockets(settings.host, settings.port)
     for socket in sockets:  # the server binds its own; this one only found a free port
         socket.close()
-    transfers = Transfers()
-
     def visit() -> Any:
         try:
             return Page(settings, transfers).template

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -64,7 +63,8 @@ class Explorer(param.Parameterized):
     def __init__(self, root: Path | None, post: Post) -> None:
         super().__init__()
         self.root = root
-        self.temporary = Path(tempfile.mkdtemp(prefix="clustem-session-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="clustem-session-")
+        self.temporary = Path(self._folder.name)
         self._post = post
         self.jobs, self.looks = Jobs(post), Jobs(post)
         self.runs: Runs | None = None
@@ -330,7 +330,7 @@ class Explorer(param.Parameterized):
         self.param.update(
             opened=None, outcome=None, picture=None, mean=None, reading=None, swept={}, lineage=None
         )
-        shutil.rmtree(self.temporary, ignore_errors=True)
+        self._folder.cleanup()
         _LOG.info("a session has ended")
 
 

@@ -34,11 +34,14 @@ class Door:
         Largest upload [bytes].
     received
         Called with the path and the name of each upload.
+    closed
+        Called when the server ends.
     """
 
     folder: Path
     limit: int
     received: Callable[[Path, str], None]
+    closed: Callable[[], None]
 
 
 class Transfers:
@@ -56,6 +59,11 @@ class Transfers:
     def remove(self, key: str) -> None:
         """Close a door."""
         self._doors.pop(key, None)
+
+    def close(self) -> None:
+        """End all sessions."""
+        for door in list(self._doors.values()):
+            door.closed()
 
     def find(self, key: str) -> Door:
         """Return an open door; whoever has no key finds nothing there."""
