@@ -1,7 +1,8 @@
 """The explorer in a real Chromium, driven as a user would.
 
 Chromium is Debian's (``apt-get install chromium``) or whatever CLUSTEM_CHROMIUM names; without it
-these tests are skipped and counted. With CLUSTEM_SCREENSHOT=1 they write ``docs/images/explorer.png``.
+these tests are skipped and counted. With CLUSTEM_SCREENSHOT=1 they draw
+``docs/images/explorer.png``. One server and one browser serve all: each takes seconds to start.
 """
 
 import contextlib
@@ -30,7 +31,12 @@ CHROMIUM = os.environ.get("CLUSTEM_CHROMIUM") or shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SERVE = "from clustem.cli import main; main()"
-SHAPES = {"eds": (24, 30), "diffraction": (12, 14), "domains": (160, 200), "particles": (224, 232)}
+SAMPLES = {
+    "eds": {"shape": (24, 30)},
+    "diffraction": {"shape": (10, 12)},
+    "domains": {"shape": (128, 144)},
+    "particles": {"shape": (128, 136), "diameter": 6.5},
+}
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "explorer.png"
 AROUND = [(0.12, 0.12), (0.94, 0.12), (0.94, 0.86), (0.12, 0.86), (0.12, 0.14)]
 CLICKS = "window.clicks = 0; addEventListener('pointerdown', () => { window.clicks += 1 }, true)"
@@ -53,8 +59,8 @@ def serving(*options, before=""):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
-    for name, shape in SHAPES.items():
-        samples.catalogue[name].step(shape=shape).signal.save(folder / f"{name}.hspy")
+    for name, given in SAMPLES.items():
+        samples.catalogue[name].step(**given).signal.save(folder / f"{name}.hspy")
     (folder / "broken.npy").write_bytes(b"\x93NUMPY no more")
     np.save(folder.parent / "secret.npy", np.zeros((4, 5, 6)))
     (folder / "way_out.npy").symlink_to(folder.parent / "secret.npy")
@@ -62,9 +68,27 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(root):
-    with serving("--root", str(root), "--max-upload", "0.001") as (url, _):
-        yield url
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="module")
+def served(root, scratch):
+    """A server for the whole network: its address with the token, and its process."""
+    before = "import tempfile, clustem.app.server as server; server._LEAVE = 5000; "
+    before += f"tempfile.tempdir = {str(scratch)!r}; "
+    given = ["--root", str(root), "--host", "0.0.0.0", "--max-upload", "0.001"]
+    with serving(*given, before=before) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    return served[0]
+
+
+def sessions(scratch):
+    return set(scratch.glob("clustem-session-*"))
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +106,13 @@ def chromium():
 def visiting(chromium, url):
     """Open the page; whatever goes wrong in it fails the test."""
     page = chromium.new_page()
-    wrong = []
+    wrong = page.wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: wrong.append(request.url) if _is_outside(request.url) else 0)
     page.set_default_timeout(15_000)
     page.goto(url)
     page.get_by_role("button", name="Open", exact=False).first.wait_for()
-    try:
-        yield page
-    except BaseException:
-        page.screenshot(path=f"/tmp/sh7/out/F{time.time():.0f}.png")
-        raise
+    yield page
     page.close()
     assert wrong == []
 
@@ -101,10 +121,17 @@ def _is_outside(url):
     return not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
 
 
-@pytest.fixture
-def page(chromium, address):
+@pytest.fixture(scope="module")
+def lasting(chromium, address):
     with visiting(chromium, address) as found:
         yield found
+
+
+@pytest.fixture
+def page(lasting):
+    """One visitor's page, who opens one file after the other: to load it takes seconds."""
+    yield lasting
+    assert lasting.wrong == []
 
 
 def button(page, name):
@@ -114,11 +141,17 @@ def button(page, name):
 def said(page, pattern):
     """Wait for a message and return it."""
     line = page.locator("footer [data-key=status]").filter(has_text=re.compile(pattern))
-    line.wait_for()
+    line.wait_for(timeout=60_000)  # what Numba compiles, it compiles once
     return line.inner_text()
 
 
+def show_files(page):
+    if not page.get_by_label("Files").is_visible():
+        page.locator("header [data-key=open]").click()
+
+
 def open_file(page, name):
+    show_files(page)
     page.get_by_label("Files").locator("option").filter(has_text=name).click()
     button(page, "Open").click()
     said(page, rf"{re.escape(name)} is open")
@@ -171,7 +204,7 @@ def lasso(page, figure):
 def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
     open_file(page, "eds.hspy")
     run(page)
-    size = np.prod(SHAPES["eds"])
+    size = 24 * 30
     page.get_by_role("radio", name="Lasso").check()
     assert size // 3 < lasso(page, ".plot.map") <= size
     button(page, "Clear").click()
@@ -210,8 +243,6 @@ def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
 
 def test_each_recipe(page, root, tmp_path):
     for name in ("diffraction", "domains", "particles"):
-        if name != "diffraction":
-            page.locator("header [data-key=open]").click()
         open_file(page, f"{name}.hspy")
         page.locator("header").get_by_label("Recipe").select_option(name)
         run(page)
@@ -222,15 +253,28 @@ def test_each_recipe(page, root, tmp_path):
         np.testing.assert_array_equal(found.labels.data, expected.labels.data)
 
 
-def test_newcomers_path(chromium, address, root, request):
-    """The clicks that docs/explorer.md writes down; with the real file where it is at hand."""
-    name = "eds.hspy"
+@pytest.fixture
+def first_file(root, request):
+    """Name of the file that docs/explorer.md opens; where it is not at hand, that of a sample."""
     with contextlib.suppress(pytest.skip.Exception):
         real = next(request.getfixturevalue("data_dir").rglob("core_shell.hspy"), None)
-        name = name if real is None else shutil.copy(real, root) and real.name
+        if real is not None:
+            return Path(shutil.copy(real, root)).name
+    return "eds.hspy"
+
+
+def test_newcomers_path(lasting, chromium, address, scratch, first_file):
+    """The clicks that docs/explorer.md writes down.
+
+    Another visitor is there at the same time, and when the newcomer leaves, nothing stays.
+    """
+    open_file(lasting, "domains.hspy")
+    before = sessions(scratch)
     begun = time.monotonic()
     with visiting(chromium, address) as page:
-        open_file(page, name)
+        assert button(page, "Run").count() == 0  # sees nothing of the other one's
+        own = sessions(scratch) - before
+        open_file(page, first_file)
         run(page)
         box = page.locator(".plot.map").bounding_box()
         page.mouse.move(box["x"] + 0.45 * box["width"], box["y"] + 0.5 * box["height"])
@@ -247,6 +291,13 @@ def test_newcomers_path(chromium, address, root, request):
         assert any("map" in entry for entry in zipfile.ZipFile(path).namelist())
         assert page.evaluate("clicks") == 6
     assert time.monotonic() - begun < 120
+    expect(lasting.locator("header [data-key=open]")).to_contain_text("domains.hspy")
+    assert lasting.locator("[data-key^='tick/']").count() == 0
+    assert len(own) == 1
+    limit = time.monotonic() + 30
+    while own <= sessions(scratch) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert sessions(scratch) == before
 
 
 def _picture(page):
@@ -259,10 +310,16 @@ def _picture(page):
 
 
 def test_by_keyboard_alone(page):
+    page.locator("body").click(position={"x": 1, "y": 1})  # begin at the top
+    page.keyboard.press("Tab")
+    assert page.evaluate(_FOCUSED) == "open"
     files = page.get_by_label("Files")
-    for _ in range(9):  # every stop is visible and the list comes soon
+    if not files.is_visible():
+        page.keyboard.press("Enter")
+        files.wait_for()
+    for _ in range(20):
         page.keyboard.press("Tab")
-        if files.evaluate("node => node.getRootNode().activeElement === node"):
+        if page.evaluate(_FOCUSED) == "file":
             break
     for _ in range(20):
         if "eds" in files.evaluate("node => node.selectedOptions[0]?.text ?? ''"):
@@ -270,8 +327,7 @@ def test_by_keyboard_alone(page):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     said(page, r"eds.hspy is open")
-    start = button(page, "Run")
-    start.focus()
+    button(page, "Run").focus()
     page.keyboard.press("Enter")
     said(page, r"\d+ clusters, ")
     cursor = page.locator("[data-key=cursor]")
@@ -280,6 +336,13 @@ def test_by_keyboard_alone(page):
     expect(cursor).to_contain_text("row 12, column 16")
     page.keyboard.press("Shift+ArrowUp")
     expect(cursor).to_contain_text("row 2, column 16")
+
+
+_FOCUSED = """() => {
+  let node = document.activeElement;
+  while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+  return node?.closest("[data-key]")?.dataset.key ?? "";
+}"""
 
 
 def test_k_side_by_side_and_cancel(page):
@@ -306,9 +369,10 @@ def test_k_side_by_side_and_cancel(page):
 
 
 def test_broken_and_forbidden_files(page, root, tmp_path):
-    files = page.get_by_label("Files").locator("option").all_inner_texts()
-    assert not any("way_out" in name for name in files)
-    page.get_by_label("Files").locator("option").filter(has_text="broken").click()
+    show_files(page)
+    files = page.get_by_label("Files").locator("option")
+    assert not any("way_out" in name for name in files.all_inner_texts())
+    files.filter(has_text="broken").click()
     button(page, "Open").click()
     told = page.locator("footer .error")
     told.wait_for()
@@ -326,7 +390,8 @@ def test_broken_and_forbidden_files(page, root, tmp_path):
         assert "\n" not in told.inner_text()
     for path in ("../secret.npy", "way_out.npy", "/etc/hostname"):  # as a forged page might ask
         page.evaluate(_FORGE, path)
-        expect(told).to_contain_text(f"shared folder; got {path.rpartition('/')[2]!r}")
+        expect(told).to_contain_text("must be in the shared folder")
+        expect(told).to_contain_text(path.rpartition("/")[2])
     np.save(tmp_path / "good.npy", np.random.default_rng(1).poisson(4, (6, 7, 9)).astype(np.uint8))
     page.locator("input[type=file]").set_input_files(tmp_path / "good.npy")
     said(page, "good.npy is open")
@@ -347,15 +412,6 @@ _FORGE = """path => {
 }"""
 
 
-def test_two_visitors_do_not_see_each_other(chromium, address):
-    with visiting(chromium, address) as one, visiting(chromium, address) as two:
-        open_file(one, "domains.hspy")
-        assert button(two, "Run").count() == 0
-        open_file(two, "eds.hspy")
-        expect(one.locator("header [data-key=open]")).to_contain_text("domains.hspy")
-        expect(two.locator("header [data-key=open]")).to_contain_text("eds.hspy")
-
-
 def request(url, path, method="GET", body=None, **headers):
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
@@ -367,46 +423,42 @@ def request(url, path, method="GET", body=None, **headers):
 
 
 def test_doors_of_the_server(address):
-    origin = f"http://{urlsplit(address).netloc}"
+    home = f"http://{urlsplit(address).netloc}"
+    token = urlsplit(address).query.partition("=")[2]
+    assert len(token) > 30
+    for path in ("/", "/ws", "/autoload.js?bokeh-autoload-element=1"):
+        answer, text = request(home, path)
+        assert answer.status in {302, 403, 400}, path
+        assert "Clustem" not in text
+    assert request(home, "/login?token=wrong")[0].status == 403
+    answer, _ = request(home, f"/login?token={token}")
+    assert answer.status == 302
+    assert "HttpOnly" in answer.getheader("Set-Cookie")
+    own = {"Cookie": answer.getheader("Set-Cookie").partition(";")[0]}
     upload = f"/upload/{'x' * 32}?name=x.npy"
     for path in (f"/download/{'x' * 32}/x.zip", "/download/../etc/passwd", upload):
-        answer, text = request(address, path, "GET", Origin=origin)
+        answer, text = request(home, path, "GET", Origin=home, **own)
         assert answer.status in {404, 405}
         assert "Traceback" not in text
-    assert request(address, upload, "POST", b"1")[0].status == 403  # no origin
-    assert request(address, upload, "POST", b"1", Origin="http://evil.test")[0].status == 403
-    assert request(address, upload, "POST", b"1", Origin=origin)[0].status == 404  # no such session
+    assert request(home, upload, "POST", b"1", Origin=home)[0].status == 403  # no cookie
+    assert request(home, upload, "POST", b"1", **own)[0].status == 403  # no origin
+    evil = {"Origin": "http://evil.test", **own}
+    assert request(home, upload, "POST", b"1", **evil)[0].status == 403
+    assert request(home, upload, "POST", b"1", Origin=home, **own)[0].status == 404  # no session
     upgrade = {
         "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "bokeh, x",
     }  # fmt: skip
-    assert request(address, "/ws", **upgrade, Origin="http://evil.test")[0].status == 403
+    assert request(home, "/ws", **upgrade, **evil)[0].status == 403
 
 
-def test_token_and_what_is_left_behind(chromium, root, tmp_path):
-    """Only with the token; a session that ends leaves nothing, nor does a server that is stopped."""
-    before = f"import tempfile, clustem.app.server as s; s._LEAVE = 1500; tempfile.tempdir = {str(tmp_path)!r}; "
-    with serving("--root", str(root), "--host", "0.0.0.0", before=before) as (url, server):
-        token = urlsplit(url).query.partition("=")[2]
-        assert len(token) > 30
-        for path in ("/", "/ws", "/autoload.js?bokeh-autoload-element=1"):
-            answer, text = request(url, path)
-            assert answer.status in {302, 403, 400}, path
-            assert "Clustem" not in text
-        assert request(url, "/login?token=wrong")[0].status == 403
-        answer, _ = request(url, f"/login?token={token}")
-        assert answer.status == 302
-        assert "HttpOnly" in answer.getheader("Set-Cookie")
-        with visiting(chromium, url) as page:
-            assert "token" not in page.url
-            with visiting(chromium, url.partition("login")[0]) as other:
-                open_file(other, "domains.hspy")
-                assert len(list(tmp_path.glob("clustem-session-*"))) == 2
-            limit = time.monotonic() + 20
-            while len(list(tmp_path.glob("clustem-session-*"))) > 1 and time.monotonic() < limit:
-                time.sleep(0.05)
-            assert len(list(tmp_path.glob("clustem-session-*"))) == 1
-            server.stdout.close()  # nobody reads any more: that must not keep it from ending
-            server.send_signal(signal.SIGTERM)
-            assert server.wait(20) == 0
-        assert not list(tmp_path.glob("clustem-session-*"))
+def test_a_server_that_is_stopped_leaves_nothing(served, scratch):
+    address, server = served
+    answer, _ = request(address, "/login?" + urlsplit(address).query)
+    cookie = answer.getheader("Set-Cookie").partition(";")[0]
+    assert request(address, "/", Cookie=cookie)[0].status == 200  # a session begins
+    assert sessions(scratch)
+    server.stdout.close()  # nobody reads any more: that must not keep it from ending
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(20) == 0
+    assert not sessions(scratch)

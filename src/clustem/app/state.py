@@ -327,9 +327,11 @@ class Explorer(param.Parameterized):
             self.runs.clear()
         self.runs = self.places = self.detector = None
         self.context = {}
-        self.param.update(
-            opened=None, outcome=None, picture=None, mean=None, reading=None, swept={}, lineage=None
-        )
+        with param.parameterized.discard_events(self):  # nobody looks any more
+            self.param.update(
+                opened=None, outcome=None, picture=None, mean=None, reading=None, swept={},
+                lineage=None,
+            )  # fmt: skip
         self._folder.cleanup()
         _LOG.info("a session has ended")
 
