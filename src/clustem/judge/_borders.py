@@ -11,8 +11,10 @@ from clustem.model import Table
 
 F64 = NDArray[np.float64]
 Labels = NDArray[np.intp]
-_MIXED, _THINNER, _TOUCH, _PURE = 0.6, 0.75, 0.1, 0.9
+_MIXED, _THINNER, _TOUCH = 0.6, 0.75, 0.1
+"""How far off a mixture may lie, how much thinner it is, what share of neighbours is touch."""
 _LINE, _SPREAD = 1.5, 1.5
+"""Thickness of a line in units of the rows' spacing, and spread that many shares make."""
 _NEIGHBOURS = 8
 _DEEP = 0.9
 
@@ -115,7 +117,7 @@ def _mixed_of(means: F64, group: int, sources: list[int]) -> tuple[int, int] | N
     matrix = np.vstack([offsets.T, np.full(len(sources), unit)])
     shares = nnls(matrix, np.append(np.zeros(means.shape[1]), unit))[0]
     off = float(np.linalg.norm(shares @ offsets))
-    if off > _MIXED * nearest or shares.max() > _PURE:
+    if off > _MIXED * nearest:
         return None
     first, second = np.argsort(-shares)[:2]
     return sources[first], sources[second]
