@@ -62,7 +62,7 @@ def test_auto_finds_a_second_phase_under_the_same_wedge():
 def test_particles_in_shells_are_no_single_phase(data_dir):
     """Phases that mix without a gap: cores in shells on a support."""
     data = described(read(data_dir / "real" / "core_shell.hspy", kind="EDS").signal)
-    found = choose_k(data, KMeans, range(1, 5), scored="chosen", repeats=1, sample=2048)
+    found = choose_k(data, KMeans, range(1, 5), scored="chosen", repeats=1, sample=1024)
     assert found.k == 3
     assert found.confidence == "low"
     assert "phases that mix" in found.reason

@@ -159,7 +159,7 @@ def test_directions_of_phases_that_mix():
     assert coherent(smooth @ turn + noise, places) == 0
 
 
-def core_and_shell(seed=10, shape=(40, 43)):
+def core_and_shell(seed=10, shape=(39, 41)):
     """Count what five particles, their shells and the support below give, one upon the other."""
     rng = np.random.default_rng(seed)
     row, column = np.indices(shape)
