@@ -5,6 +5,8 @@ import csv
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage import measure
 
 import clustem
 from clustem import Recipe
@@ -156,6 +158,27 @@ def test_regions_of_a_map_in_its_units():
     assert regions(calibrated(labels, units="")).units == "px"
     with pytest.raises(InputError, match="map of two axes"):
         regions(labels[0])
+
+
+@pytest.mark.parametrize("pixel", [(1.0, 1.0), (2.0, 3.0)])
+def test_shapes_are_those_of_scikit_image(pixel):
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(40, 70)), 1.5)
+    found = regions(calibrated(np.digitize(noise, [-0.1, 0.1]) - 1, scales=pixel))
+    expected = measure.regionprops(found.region_map + 1, spacing=pixel)
+    assert len(found.regions) == len(expected) > 40
+    for region, part in zip(found.regions, expected, strict=True):
+        assert region.pixels == part.num_pixels
+        np.testing.assert_allclose(region.center, part.centroid / np.array(pixel))
+        np.testing.assert_allclose(region.diameter, part.equivalent_diameter_area)
+        lengths = part.axis_major_length, part.axis_minor_length
+        np.testing.assert_allclose(region.axes, lengths, rtol=1e-6, atol=1e-5)
+
+
+def test_a_map_without_clusters_has_no_regions():
+    found = regions(np.full((3, 4), -1))
+    assert found.regions == ()
+    assert not found.borders
+    assert (found.region_map == -1).all()
 
 
 def spectra(shape=(20, 24), counts=3.0):
