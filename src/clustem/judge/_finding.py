@@ -145,7 +145,10 @@ class Finding:
             same = "the estimator finds the same groups"
         else:
             same = f"but the estimator's clusters differ from them (ARI {self.agreement:.2f})"
-        return f"{several} ({strength}), none within; {same}{self._mixed}"
+        within = "none within"
+        if self.next > _NEARLY:
+            within = f"and within them one of strength {self.next:.1f} nearly opens"
+        return f"{several} ({strength}), {within}; {same}{self._mixed}"
 
     @property
     def _mixed(self) -> str:
