@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from clustem.app.frames import Frame
 from clustem.app.paint import hex_colors
 from clustem.app.plots import FONT, Looks, image_figure, show_extent
-from clustem.app.scales import LINEAR, LOG, ROOT, SCALES, formatter, scaled
+from clustem.app.scales import LINEAR, LOG, ROOT, SCALES, formatter, relabel, scaled
 from clustem.app.state import Explorer
 from clustem.model import Projection
 from clustem.report._units import with_units
@@ -159,7 +159,6 @@ class GridPlot(param.Parameterized):
         made = self.figure = image_figure(
             looks, axes=False, name=what, tools=False, min_border_right=54
         )
-        made.outline_line_color = None
         self._source = ColumnDataSource(
             {
                 name: []
@@ -185,7 +184,7 @@ class GridPlot(param.Parameterized):
         made.add_layout(names)
         self._bar = ColorBar(
             color_mapper=self._mapper, width=7, padding=2, label_standoff=3,
-            ticker=BasicTicker(desired_num_ticks=4),
+            ticker=BasicTicker(desired_num_ticks=4), formatter=formatter(LINEAR),
         )  # fmt: skip
         made.add_layout(self._bar, "right")
         looks.style(made)
@@ -226,10 +225,11 @@ class GridPlot(param.Parameterized):
             return None, 1.0, ""
         height, width = Frame.of(list(projection.centers.axes_manager.signal_axes[::-1])).size
         data = scaled(data, self.scale).astype(np.float32)
-        self._bar.formatter = formatter(self.scale)
+        relabel(self._bar.formatter, self.scale)
         low = float(np.quantile(data, 0.01 if self.scale == LOG else 0.0))
         self._mapper.update(low=low, high=max(float(data.max()), low + 1e-6))
-        return data, width / height, "mean counts"
+        counts = outcome.raw.data.dtype.kind in "ui"
+        return data, width / height, "mean counts" if counts else "mean (a.u.)"
 
     def _memberships(self, projection: Projection) -> tuple[Any, float, str]:
         places = self._explorer.places

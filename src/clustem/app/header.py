@@ -151,7 +151,8 @@ class Footer:
                 found.append(fields.button("cancel", "Cancel", style="stop small"))
             return found
         if not message.text:
-            return [fields.text(_HINT, style="faint", key="status", role="status")]
+            hint = _HINT if self._explorer.opened is not None else _FIRST
+            return [fields.text(hint, style="faint", key="status", role="status")]
         role = "alert" if message.kind == "error" else "status"
         return [fields.text(message.text, style=message.kind, key="status", role=role)]
 
@@ -161,4 +162,5 @@ class Footer:
             self._explorer.jobs.cancel()
 
 
+_FIRST = "Choose a file on the left, drop one there, or try a sample."
 _HINT = "Move over the map to see what lies under the cursor; click to hold it."

@@ -224,7 +224,7 @@ class Page(param.Parameterized):
         template.add_panel("signal", signal)
         template.add_panel("tabs", tabs)
         template.add_panel("footer", forms["footer"])
-        self.param.watch(lambda *_: self._switch(), "tab")
+        self.param.watch(lambda *_: self._show_tab(), "tab")
         return template
 
     @staticmethod
@@ -271,6 +271,11 @@ class Page(param.Parameterized):
         sweep[1].visible, sweep[2].visible = swept and scores, swept and not scores
         for name, part in self._tabs.items():
             part.visible = there and name == self.tab
+
+    def _show_tab(self) -> None:
+        self._switch()
+        if self.tab == "sides" and self.explorer.outcome is not None:
+            self.sides.begin()
 
     def _light(self) -> None:
         self.looks.switch(dark=self.header.dark)

@@ -108,7 +108,7 @@ class Looks:
     def style(self, made: Any) -> None:
         """Give a figure the present colors."""
         inks = self.inks
-        made.outline_line_color = inks.line
+        made.outline_line_color = inks.line if made.outline_line_alpha else None
         made.title.update(
             text_color=inks.ink, text_font=FONT, text_font_size="12px", text_font_style="bold",
             standoff=4,

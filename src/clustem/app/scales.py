@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bokeh.models import BasicTickFormatter, CustomJSTickFormatter
+from bokeh.models import CustomJSTickFormatter
 from numpy.typing import NDArray
 
 from clustem.app import fields
@@ -20,6 +20,7 @@ _WORDS = [
     (ROOT, "√", "Square roots: the noise of counts is the same everywhere"),
     (LOG, "log", "Logarithms"),
 ]
+_PLAIN = "return String(Number(tick.toPrecision(5)))"
 _SQUARES = "return String(Number((Math.sign(tick) * tick * tick).toPrecision(3)))"
 _POWERS = """
 if (!Number.isInteger(tick)) return String(Number((10 ** tick).toPrecision(2)));
@@ -28,6 +29,7 @@ if (tick === 1) return "10";
 const power = String(Math.abs(tick)).split("").map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(d)]).join("");
 return "10" + (tick < 0 ? "⁻" : "") + power;
 """
+_LABELS = {LINEAR: _PLAIN, ROOT: _SQUARES, LOG: _POWERS}
 
 
 def scaled(values: NDArray[Any], scale: str) -> NDArray[np.float64]:
@@ -79,9 +81,12 @@ def steady(before: tuple[float, float] | None, wanted: tuple[float, float]) -> t
 
 def formatter(scale: str) -> Any:
     """Make a formatter that labels a scale with the values that it stands for."""
-    if scale == LINEAR:
-        return BasicTickFormatter()
-    return CustomJSTickFormatter(code=_SQUARES if scale == ROOT else _POWERS)
+    return CustomJSTickFormatter(code=_LABELS[scale])
+
+
+def relabel(made: Any, scale: str) -> None:
+    """Have a formatter label another scale; a color bar would not notice a new formatter."""
+    made.code = _LABELS[scale]
 
 
 def field(scale: str) -> Field:

@@ -161,6 +161,7 @@ def make_server(settings: Settings, transfers: Transfers) -> Any:
     sockets, port = bind_sockets(settings.host, settings.port)
     for socket in sockets:  # the server binds its own; this one only found a free port
         socket.close()
+
     def visit() -> Any:
         try:
             return Page(settings, transfers).template

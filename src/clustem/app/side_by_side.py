@@ -87,6 +87,11 @@ class SideBySide(param.Parameterized):
         self.settings = {**self.settings, key: value}
         self.run()
 
+    def begin(self) -> None:
+        """Run both if there is nothing to see yet."""
+        if self._live.outcomes is None:
+            self.run()
+
     def run(self) -> None:
         """Run both with the present settings."""
         recipe = self._explorer.recipe

@@ -22,7 +22,7 @@ from clustem.app.frames import Frame
 from clustem.app.paint import UNASSIGNED, hex_colors
 from clustem.app.plots import Looks, empty_image, image_figure, show_extent
 from clustem.app.probe import PIECE, Reading
-from clustem.app.scales import LOG, ROOT, SCALES, formatter, scaled, steady
+from clustem.app.scales import LOG, ROOT, SCALES, formatter, relabel, scaled, steady
 from clustem.app.state import Explorer
 from clustem.report._units import pretty, with_units
 
@@ -148,8 +148,8 @@ class SpectrumPlot(param.Parameterized):
         return None if self._explorer.opened is None else self._explorer.opened.signal
 
     def _rescale(self) -> None:
-        axis, self._limits = self.figure.yaxis[0], None
-        axis.formatter = formatter(self.scale)
+        self._limits = None
+        relabel(self.figure.yaxis[0].formatter, self.scale)
         self.draw()
 
     # the window whose sum is the picture
@@ -209,7 +209,7 @@ class PatternPlot(param.Parameterized):
 
     def _rescale(self) -> None:
         for parts in (self._here, self._center):
-            parts["bar"].formatter = formatter(self.scale)
+            relabel(parts["bar"].formatter, self.scale)
             parts["levels"] = None
         self.draw()
 

@@ -118,7 +118,7 @@ class Tools(param.Parameterized):
         if frame.units == "px":
             return text
         across, down = (f"{float(f'{value:.4g}'):g}" for value in (x, y))
-        return f"{text} ({across}, {down} {frame.units})"
+        return f"{text} ({across}, {down}\u00a0{frame.units})"
 
     def _picture(self, name: str) -> None:
         explorer = self._explorer
@@ -180,7 +180,7 @@ class Caption:
         plot = self._spectrum if self.is_line else self._pattern
         found: list[Field] = []
         if self.is_line:
-            inks = {"muted": "var(--muted)", "accent": "#d6336c"}
+            inks = {"muted": "var(--muted)", "accent": "var(--chosen)"}
             for i, (name, shade) in enumerate(self._spectrum.caption):
                 color = inks.get(shade, shade)
                 found.append({"is": "swatch", "key": f"swatch/{i}", "color": color, "label": name})
@@ -209,11 +209,11 @@ class CloudForm:
 
     def fields(self) -> list[Field]:
         """Describe the form."""
-        names = list(enumerate(self._plot.names()))
+        names = [(i, name.partition(" (")[0]) for i, name in enumerate(self._plot.names())]
         if not names:
             return [fields.text("After a run, each position is a point here.", style="faint")]
         x, y = self._plot.axes
-        found = [fields.text("Lasso points to see them on the map.", style="faint")]
+        found = [fields.text("Lasso points: they light up on the map.", style="faint")]
         if len(names) > 2:
             found = [
                 fields.choice("x", "x", names, x),
