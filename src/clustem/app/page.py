@@ -79,7 +79,7 @@ class Page(param.Parameterized):
         if self._document is not None:
             self._document.on_session_destroyed(lambda _: self.close())
         if settings.source:
-            self.explorer.open_path(settings.source)
+            pn.state.onload(lambda: self.explorer.open_path(settings.source))
 
     def close(self) -> None:
         """Let go of everything."""
