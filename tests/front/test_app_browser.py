@@ -304,8 +304,7 @@ def _picture(page):
     """Keep the page as it is for the README, where that is asked for."""
     if os.environ.get("CLUSTEM_SCREENSHOT"):
         PICTURE.parent.mkdir(exist_ok=True)
-        page.get_by_role("radio", name="Centers").focus()
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(1000)  # until all is drawn
         page.screenshot(path=PICTURE)
 
 
@@ -450,6 +449,13 @@ def test_doors_of_the_server(address):
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "bokeh, x",
     }  # fmt: skip
     assert request(home, "/ws", **upgrade, **evil)[0].status == 403
+
+
+def test_an_input_is_open_from_the_start(chromium, root):
+    """By default only this machine may come, and needs no token."""
+    with serving(str(root / "domains.hspy")) as (url, _), visiting(chromium, url) as page:
+        assert "token" not in url
+        expect(page.locator("header [data-key=open]")).to_contain_text("domains.hspy")
 
 
 def test_a_server_that_is_stopped_leaves_nothing(served, scratch):

@@ -164,6 +164,7 @@ class Page(param.Parameterized):
         self.header.param.watch(lambda *_: self._switch(), ["opening", "exporting"])
         explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome", "swept", "picture"])
         self.sweeping.param.watch(lambda *_: self._switch(), "view")
+        selection.param.watch(lambda *_: self._switch(), "cloud")
         self.tools.param.watch(self._source, "source")
 
     def _bound(self, view: Any, look: str, *watched: tuple[Any, list[str]]) -> Form:
@@ -261,7 +262,7 @@ class Page(param.Parameterized):
         self._map.visible = there or self.explorer.picture is not None
         self._signals["line"].visible = there and line
         self._signals["pair"].visible = there and not line
-        self._cloud.visible = self.explorer.outcome is not None
+        self._cloud.visible = self._selection.cloud is not None
         spectra, grid = self._tabs["centers"][1], self._tabs["centers"][2]
         centers = self.explorer.outcome and self.explorer.outcome.result.centers
         is_grid = centers is not None and centers.data.ndim == 3
