@@ -118,7 +118,7 @@ class Tools(param.Parameterized):
         if frame.units == "px":
             return text
         across, down = (f"{float(f'{value:.4g}'):g}" for value in (x, y))
-        return f"{text} ({across}, {down}\u00a0{frame.units})"
+        return f"{text} ({across},\u00a0{down}\u00a0{frame.units})"
 
     def _picture(self, name: str) -> None:
         explorer = self._explorer
