@@ -88,7 +88,9 @@ def browser(path):
         sync_playwright() as playwright,
     ):
         url = server.stdout.readline().split()[-1]
-        window = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        window = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
         page = window.new_page(viewport={"width": 1366, "height": 768})
         page.goto(url)
         line = page.locator("footer [data-key=status]").filter(has_text="is open")
