@@ -28,18 +28,24 @@ from clustem.recipes import Recipe
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install .[dev]")
 expect = sync_api.expect
 CHROMIUM = os.environ.get("CLUSTEM_CHROMIUM") or shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
+    pytest.mark.xdist_group("browser"),  # one server and one browser, whatever the workers
+]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SERVE = "from clustem.cli import main; main()"
 SAMPLES = {
     "eds": {"shape": (24, 30)},
     "diffraction": {"shape": (10, 12)},
     "domains": {"shape": (128, 144)},
+    "eels": {"shape": (12, 20)},
     "particles": {"shape": (128, 136), "diameter": 6.5},
 }
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "explorer.png"
 AROUND = [(0.12, 0.12), (0.94, 0.12), (0.94, 0.86), (0.12, 0.86), (0.12, 0.14)]
 CLICKS = "window.clicks = 0; addEventListener('pointerdown', () => { window.clicks += 1 }, true)"
+LASSOS_ARE_READY = """() => Bokeh.documents.some(document => [...document._all_models.values()]
+    .filter(model => model.type === "LassoSelectTool" && model.active).length === 2)"""
 CLOUD = "section.right .bk-Figure:visible >> nth=-1"
 
 
@@ -182,23 +188,18 @@ def unpacked(path, folder):
 
 
 def lasso(page, figure):
-    """Draw around nearly all of a figure; return how many positions are then chosen.
-
-    The tool is ready when the server has answered, so the first strokes may be too early.
-    """
+    """Draw around nearly all of a figure; return how many positions are then chosen."""
+    page.wait_for_function(LASSOS_ARE_READY)
     box = page.locator(figure).bounding_box()
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in AROUND]
     chosen = page.locator("[data-key=chosen]")
-    for _ in range(10):
-        page.mouse.move(*places[0])
-        page.mouse.down()
-        for place in places[1:]:
-            page.mouse.move(*place, steps=3)
-        page.mouse.up()
-        with contextlib.suppress(sync_api.TimeoutError):
-            chosen.wait_for(timeout=1500)
-            return int(chosen.inner_text().split()[0])
-    raise AssertionError(f"no lasso in {figure}")
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=3)
+    page.mouse.up()
+    chosen.wait_for()
+    return int(chosen.inner_text().split()[0])
 
 
 def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
@@ -242,14 +243,15 @@ def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
 
 
 def test_each_recipe(page, root, tmp_path):
-    for name in ("diffraction", "domains", "particles"):
-        open_file(page, f"{name}.hspy")
+    for name in ("diffraction", "domains", "particles", "eels", "eels-shape"):
+        file = root / f"{name.partition('-')[0]}.hspy"
+        open_file(page, file.name)
         page.locator("header").get_by_label("Recipe").select_option(name)
         run(page)
         button(page, "Export").click()
         text = download(page, "Recipe")[0].read_text(encoding="utf-8")
         found = unpacked(download(page, "Download result")[0], tmp_path / name)
-        expected = segment(root / f"{name}.hspy", Recipe.from_toml(text))
+        expected = segment(file, Recipe.from_toml(text))
         np.testing.assert_array_equal(found.labels.data, expected.labels.data)
 
 

@@ -97,7 +97,8 @@ class TestSteps:
         session.recipe = Recipe.named(name)
         found = Steps(session).fields()
         json.dumps(found)
-        assert [field["key"] for field in found] == list(ROOMS)
+        losses = name.startswith("eels")
+        assert [field["key"] for field in found] == [r for r in ROOMS if r != "eels" or losses]
         keys = {field.get("key") for field in walk(found)}
         for (room, step), params in session.recipe.steps.items():
             for parameter in params:

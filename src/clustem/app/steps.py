@@ -50,7 +50,12 @@ class Steps:
                 open=room == "cluster",
             )
             for room in ROOMS
+            if room != "eels" or self._losses()
         ]
+
+    def _losses(self) -> bool:
+        """Whether the recipe is one for energy losses."""
+        return self._explorer.recipe.signal.startswith("EELS") or bool(self._here("eels"))
 
     def heard(self, key: str, value: Any) -> None:
         """Do what a field asks for: ``what/room/step/parameter``."""

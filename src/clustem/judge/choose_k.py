@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from clustem.compute.kmeans_sketch import Sketch
+from clustem.compute.pulse import pulse
 from clustem.judge._borders import borders, places_of
 from clustem.judge._coherence import coherent
 from clustem.judge._finding import Finding
@@ -126,7 +127,12 @@ def choose_k(
     >>> found.k, found.confidence, found.structure
     (3, 'high', True)
     """
-    report = progress or (lambda _: None)
+
+    def report(share: float) -> None:
+        pulse(share)
+        if progress is not None:
+            progress(share)
+
     n = int(table.rows.shape[0])
     ks = checked_ks(ks, n)
     numbers, rows = sampled(table, sample, random_state)
