@@ -10,6 +10,7 @@ import pytest
 from clustem import samples
 from clustem.app import fields
 from clustem.app.editors import Hint, editable, editor, parse
+from clustem.app.form import Form
 from clustem.app.opening import Opening, listed
 from clustem.app.security import (
     below,
@@ -250,3 +251,13 @@ def test_fields_keep_values_that_are_empty_on_purpose():
     assert fields.entry("key", "name", "")["value"] == ""
     assert fields.check("key", "name", value=False)["value"] is False
     assert fields.number("key", "name", 0)["value"] == 0
+
+
+def test_fields_are_told_in_turn_so_that_late_ones_can_be_left_out():
+    form = Form(lambda *_: None)
+    turns = []
+    form.param.watch(lambda event: turns.append(json.loads(event.new)["turn"]), "spec")
+    for text in ("a", "a", "b", "a"):
+        form.show([fields.text(text)])
+    assert turns == [1, 2, 3]
+    assert json.loads(form.spec)["fields"] == [fields.text("a")]

@@ -27,7 +27,7 @@ class Form(JSComponent):
         Class of the form for its style sheet.
     """
 
-    spec = param.String(default="[]")
+    spec = param.String(default='{"turn": 0, "fields": []}', doc="Fields, and when they were told")
     look = param.String(default="")
 
     _esm = ASSETS / "form.js"
@@ -36,10 +36,18 @@ class Form(JSComponent):
     def __init__(self, heard: Callable[[str, Any], None], *, look: str = "", **given: Any) -> None:
         super().__init__(look=look, **given)
         self._heard = heard
+        self._turn, self._shown = 0, "[]"
 
     def show(self, fields: list[Field]) -> None:
-        """Draw other fields."""
-        self.spec = json.dumps(fields, default=str)
+        """Draw other fields.
+
+        Panel sends what changes outside a message of the browser a moment later, so an older state
+        may overtake a newer one: the page leaves out what comes late.
+        """
+        shown = json.dumps(fields, default=str)
+        if shown != self._shown:
+            self._turn, self._shown = self._turn + 1, shown
+            self.spec = f'{{"turn": {self._turn}, "fields": {shown}}}'
 
     def _handle_msg(self, data: Any) -> None:
         """Take a message of the browser; whatever is not one is dropped."""

@@ -406,7 +406,13 @@ export function render({ model }) {
   const root = document.createElement("div");
   root.className = `form ${model.look}`;
   const tell = (key, value) => model.send_msg({ key, value });
-  const draw = () => patch(root, JSON.parse(model.spec), tell);
+  let last = -1;
+  const draw = () => {
+    const { turn, fields } = JSON.parse(model.spec);
+    if (turn < last) return; // overtaken on the way
+    last = turn;
+    patch(root, fields, tell);
+  };
   model.on("spec", draw);
   draw();
   return root;
