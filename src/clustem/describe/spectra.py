@@ -40,6 +40,7 @@ def spectra(
     Examples
     --------
     >>> import hyperspy.api as hs
+    >>> import numpy as np
     >>> spectra(hs.signals.Signal1D(np.ones((2, 3, 5)))).rows.shape
     (6, 5)
     """
