@@ -59,7 +59,7 @@ def save_images(folder):
     np.save(folder / "rgb.npy", np.moveaxis(colors, 0, -1).astype(np.uint8))
 
 
-def test_run_then_compare_with_the_truth(files, tmp_path):
+def test_run_then_compare_with_the_truth(files, tmp_path, monkeypatch, capsys):
     done = clustem("run", files / "map.hspy", "-r", "eds", "-k", 4, "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
@@ -76,11 +76,10 @@ def test_run_then_compare_with_the_truth(files, tmp_path):
         "figures/phase_map.png",
         "report.html",
     }
-    found = clustem("compare", "out", files / "truth.npy", cwd=tmp_path)
-    assert found.returncode == 0, found.stderr
-    assert "ARI" in found.stdout
-    again = clustem("run", files / "map.hspy", "-r", "out/recipe.toml", "-o", "two", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    assert in_process(["compare", "out", files / "truth.npy"], tmp_path, monkeypatch) == 0
+    assert "ARI" in capsys.readouterr().out
+    again = ["run", files / "map.hspy", "-r", "out/recipe.toml", "-o", "two"]
+    assert in_process(again, tmp_path, monkeypatch) == 0
     assert (out / "labels.tif").read_bytes() == (tmp_path / "two/labels.tif").read_bytes()
 
 
@@ -275,20 +274,24 @@ def test_ctrl_c_leaves_nothing_and_exits_130(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_info_and_recipes(files):
-    done = clustem("info", files / "map.hspy", cwd=files)
-    assert done.returncode == 0, done.stderr
-    assert "24 × 30 × 1024 uint16" in done.stdout
-    assert "keV" in done.stdout
-    assert "recipe: eds" in done.stdout
-    assert "eds" in clustem("recipes", cwd=files).stdout
-    assert "[cluster.GustafsonKessel]" in clustem("recipes", "eds", cwd=files).stdout
-    assert "default 4" in clustem("recipes", "eds", "--parameters", cwd=files).stdout
+def test_info_and_recipes(files, monkeypatch, capsys):
+    def told(*args):
+        assert in_process(args, files, monkeypatch) == 0
+        return capsys.readouterr().out
+
+    about = told("info", files / "map.hspy")
+    assert "24 × 30 × 1024 uint16" in about
+    assert "keV" in about
+    assert "recipe: eds" in about
+    assert "eds" in told("recipes")
+    assert "[cluster.GustafsonKessel]" in told("recipes", "eds")
+    assert "default 4" in told("recipes", "eds", "--parameters")
 
 
-def test_sweep(files, tmp_path):
-    done = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2:3", "-o", "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_sweep(files, tmp_path, monkeypatch, capsys):
+    given = ["sweep", files / "map.hspy", "-r", "eds", "-k"]
+    assert in_process([*given, "2:3", "-o", "out"], tmp_path, monkeypatch) == 0
+    assert "recommended: k = " in capsys.readouterr().out
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {
         "k02",
@@ -300,9 +303,8 @@ def test_sweep(files, tmp_path):
         "sweep.csv",
     }
     assert (tmp_path / "out/k03/report.html").is_file()
-    bad = clustem("sweep", files / "map.hspy", "-r", "eds", "-k", "2-3", cwd=tmp_path)
-    assert bad.returncode == 2
-    assert "Write -k 2:10" in bad.stderr
+    assert in_process([*given, "2-3"], tmp_path, monkeypatch) == 2
+    assert "Write -k 2:10" in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy(tmp_path):
