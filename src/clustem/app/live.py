@@ -13,6 +13,7 @@ from clustem.app.state import Explorer, Message
 from clustem.judge.compare import Comparison, compare
 from clustem.model import InputError
 from clustem.recipes import Recipe
+from clustem.recipes.recipe import UP_TO_MAP
 
 FULL, REDUCED = "all dimensions", "reduced"
 
@@ -64,7 +65,7 @@ class Live(param.Parameterized):
                 def half(step: str, share: float, i: int = i) -> None:
                     report(f"{'left' if i == 0 else 'right'}: {step}", (i + share) / 2)
 
-                found.append(runs.run(recipe, half))
+                found.append(runs.run(recipe, half, rooms=UP_TO_MAP))
             return found, _compared(found)
 
         def show(found: tuple[list[Outcome], Comparison | None]) -> None:

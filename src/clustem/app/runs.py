@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +14,12 @@ from clustem.model import ParameterError
 from clustem.recipes import Recipe, Scan
 from clustem.recipes._run import Run
 from clustem.recipes._seeds import with_seeds_inside
-from clustem.recipes.recipe import ROOMS
-from clustem.recipes.sweep import _in_lasting_colors
+from clustem.recipes.recipe import BEFORE, ROOMS, UP_TO_MAP
+from clustem.recipes.sweep import in_lasting_colors
 from clustem.segmentation import Segmentation
 
 Report = Any  # Callable[[str, float], None] | None
 _KEPT = 24
-_BEFORE = ("prepare", "describe", "reduce")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,9 @@ class Runs:
         self._keep = keep
         self._kept: OrderedDict[str, Run] = OrderedDict()
 
-    def run(self, recipe: Recipe, report: Report = None) -> Outcome:
+    def run(
+        self, recipe: Recipe, report: Report = None, *, rooms: Sequence[str] = ROOMS
+    ) -> Outcome:
         """Run a recipe from where an earlier run went another way.
 
         Parameters
@@ -77,16 +78,15 @@ class Runs:
             What to run.
         report
             Called with the step and the share of steps done, 0 ... 1.
+        rooms
+            Whose steps to run.
         """
         recipe = with_seeds_inside(recipe)
-        run = self._upto(recipe, ROOMS, report)
-        result = run.result(replace(recipe, edits=()))
-        for edit in recipe.edits:
-            result = result.edit(edit["do"], **{k: v for k, v in edit.items() if k != "do"})
-        return Outcome(replace(result, before=None), run.raw, recipe)
+        run = self._upto(recipe, rooms, report)
+        return Outcome(replace(run.result(recipe), before=None), run.raw, recipe)
 
     def sweep(self, recipe: Recipe, ks: Iterable[int], report: Report = None) -> dict[int, Outcome]:
-        """Run a recipe at several numbers of clusters, what comes before clustering once.
+        """Run a recipe up to the map at several numbers of clusters, what comes before once.
 
         Raises
         ------
@@ -104,8 +104,8 @@ class Runs:
                 if report is not None:
                     report(f"k = {k}: {step}", (i + share) / len(chosen))
 
-            found[k] = self.run(recipe_of_k, scaled)
-        lasting = _in_lasting_colors({k: outcome.result for k, outcome in found.items()})
+            found[k] = self.run(recipe_of_k, scaled, rooms=UP_TO_MAP)
+        lasting = in_lasting_colors({k: outcome.result for k, outcome in found.items()})
         return {k: replace(outcome, result=lasting[k]) for k, outcome in found.items()}
 
     def choice(self, recipe: Recipe, ks: Iterable[int], report: Report = None) -> KChoice:
@@ -116,7 +116,7 @@ class Runs:
         InputError
             If the clusters start from seeds.
         """
-        run = self._upto(recipe, _BEFORE, report)
+        run = self._upto(recipe, BEFORE, report)
         if report is not None:
             report("judge.choose_k", 0.5)
         for entry, params in zip(recipe.entries(), recipe.steps.values(), strict=True):

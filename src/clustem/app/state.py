@@ -157,13 +157,6 @@ class Explorer(param.Parameterized):
             return False
         return True
 
-    def load_recipe(self, text: str) -> None:
-        """Take a recipe written as TOML."""
-        try:
-            self.take(Recipe.from_toml(text))
-        except InputError as error:
-            self.fail(error)
-
     def take(self, recipe: Recipe) -> None:
         """Take a recipe; the files that it names must be below the root."""
         recipe = closed(recipe, self.root)

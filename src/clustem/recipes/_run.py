@@ -99,7 +99,7 @@ class Run:
                 self._shared = entry.step(**params).sketch(self._needed().rows)
 
     def result(self, recipe: Recipe) -> Segmentation:
-        """Wrap up what the last step made."""
+        """Wrap up what the last step made, and repeat the recipe's edits."""
         if self.projection is None:
             raise InputError(
                 "A recipe must end in a reproject step",
@@ -109,7 +109,11 @@ class Run:
         context = (*self.projection.context, *self.fitting(self.scan.context))
         projection = replace(self.projection, context=context, history=tuple(self.history))
         origin = {"path": str(self.scan.path or ""), "digest": self.scan.digest}
-        return Segmentation(projection, recipe=recipe.to_toml(), origin=origin)
+        text = replace(recipe, edits=()).to_toml()  # each edit adds itself
+        found = Segmentation(projection, recipe=text, origin=origin)
+        for edit in recipe.edits:
+            found = found.edit(edit["do"], **{k: v for k, v in edit.items() if k != "do"})
+        return found
 
     def do(self, entry: Entry, params: Mapping[str, Any]) -> None:
         """Run one step and write its line of history."""

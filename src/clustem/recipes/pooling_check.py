@@ -14,7 +14,7 @@ from clustem.judge.compare import Comparison, compare
 from clustem.model import ParameterError
 from clustem.recipes._run import Progress, Run, read_for
 from clustem.recipes._seeds import with_seeds_inside
-from clustem.recipes.recipe import Recipe
+from clustem.recipes.recipe import UP_TO_MAP, Recipe
 
 _POOL = ("prepare", "pool")
 
@@ -107,7 +107,7 @@ def pooling_check(
             cure="Add the step: **{'prepare.pool.d': 1.5}.",
         )
     steps = zip(chosen.entries(), chosen.steps.values(), strict=True)
-    entries = [step for step in steps if step[0].room != "eels"]  # changes no label
+    entries = [step for step in steps if step[0].room in UP_TO_MAP]
     place = list(chosen.steps).index(_POOL)
     entry, params = entries[place]
     own = float(params.get("d", entry.parameters["d"].default))

@@ -25,7 +25,14 @@ from clustem.model import (
     check_parameters,
 )
 
-ROOMS = ("prepare", "describe", "reduce", "cluster", "reproject", "eels")
+BEFORE = ("prepare", "describe", "reduce")
+"""Rooms whose steps do not depend on the number of clusters."""
+
+MAPPING = ("cluster", "reproject")
+"""Rooms whose steps make the map; what comes after them adds to it."""
+
+UP_TO_MAP = (*BEFORE, *MAPPING)
+ROOMS = (*UP_TO_MAP, "eels")
 AUTO = "auto"
 """As ``n_clusters``: what ``judge.choose_k`` recommends."""
 _ONE_EACH = {"describe", "cluster", "reproject"}

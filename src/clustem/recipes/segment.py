@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,4 @@ def segment(
     chosen = with_seeds_inside(chosen.with_settings(settings))
     run = Run(read_for(chosen, source, lazy), len(chosen.steps), progress)
     run.do_all(chosen, ROOMS)
-    result = run.result(replace(chosen, edits=()))
-    for edit in chosen.edits:
-        result = result.edit(edit["do"], **{k: v for k, v in edit.items() if k != "do"})
-    return result
+    return run.result(chosen)

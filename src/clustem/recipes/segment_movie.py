@@ -17,7 +17,7 @@ from clustem.model import InputError, Partition, Step
 from clustem.recipes._run import Progress, Run, n_frames, read_for
 from clustem.recipes.movie import Movie
 from clustem.recipes.reading import Scan
-from clustem.recipes.recipe import Recipe
+from clustem.recipes.recipe import BEFORE, Recipe
 from clustem.reproject import Tracks
 
 _IN_MEMORY = 2**30  # label maps beyond this lie in a temporary file [bytes]
@@ -96,7 +96,7 @@ def segment_movie(
     for t in range(n):
         run = _frame(scan, t, len(chosen.steps), progress)
         try:
-            run.do_all(chosen, ("prepare", "describe", "reduce", "cluster"))
+            run.do_all(chosen, (*BEFORE, "cluster"))
             last = _nearest(run, last)
             run.do_all(chosen, ("reproject",))
         except InputError as error:

@@ -12,7 +12,7 @@ from clustem.judge._k_choice import KChoice
 from clustem.model import ParameterError
 from clustem.recipes._run import Progress, Run, read_for
 from clustem.recipes._seeds import with_seeds_inside
-from clustem.recipes.recipe import Recipe
+from clustem.recipes.recipe import BEFORE, MAPPING, Recipe
 from clustem.segmentation import Segmentation
 
 
@@ -93,25 +93,24 @@ def sweep(
     chosen = {k: base.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
     if not chosen:
         raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
-    before, after = ("prepare", "describe", "reduce"), ("cluster", "reproject")
     rooms = [room for room, _ in base.steps]
-    total = sum((room in before) + (room in after) * len(chosen) for room in rooms)
+    total = sum((room in BEFORE) + (room in MAPPING) * len(chosen) for room in rooms)
     run = Run(read_for(base, source, lazy), total, progress)
-    run.do_all(base, before)
+    run.do_all(base, BEFORE)
     run.share(chosen[max(chosen)])
     results = {}
     for k, recipe_of_k in chosen.items():
         one = run.fork()
-        one.do_all(recipe_of_k, after)
+        one.do_all(recipe_of_k, MAPPING)
         results[k] = one.result(recipe_of_k)
-    found = Sweep(_in_lasting_colors(results))
+    found = Sweep(in_lasting_colors(results))
     for entry, params in zip(base.entries(), base.steps.values(), strict=True):
         if choose and entry.room == "cluster" and params.get("seeds") is None:
             found.choice = run.choice(entry, params, chosen)
     return found
 
 
-def _in_lasting_colors(results: dict[int, Segmentation]) -> dict[int, Segmentation]:
+def in_lasting_colors(results: dict[int, Segmentation]) -> dict[int, Segmentation]:
     """Let clusters keep their color from k to k."""
     found = lineage({k: result.projection for k, result in results.items()})
     return {
