@@ -14,7 +14,8 @@ from clustem.app.paint import UNASSIGNED, to_hex
 from clustem.app.plots import FONT, Looks
 from clustem.app.state import Explorer
 from clustem.judge.lineage import Lineage
-from clustem.report.colors import colors
+from clustem.report._flow import Flow
+from clustem.report._palette import shades
 
 _BAR = 0.16
 """Width of a cluster's bar [columns]."""
@@ -67,9 +68,9 @@ class LineagePlot:
             self._flows.data = {name: [] for name in self._flows.data}
             self._bars.data = {name: [] for name in self._bars.data}
             return
-        place = _Places(found)
-        self._flows.data = _flows(found, place)
-        self._bars.data = _bars(found, place)
+        place = Flow.of(found, tall=1.0, air=_AIR)
+        self._flows.data = _flows(place)
+        self._bars.data = _bars(place)
         self.figure.xaxis.ticker = list(found.ks)
         self.figure.x_range.update(start=found.ks[0] - 0.4, end=found.ks[-1] + 0.6)
         self.figure.y_range.update(start=place.height + 0.02, end=-0.02)
@@ -79,56 +80,25 @@ class LineagePlot:
             self._explorer.show_k(min(self._explorer.swept, key=lambda k: abs(k - event.x)))
 
 
-class _Places:
-    """Upper ends of the bars by k and cluster, in shares of all positions; unassigned ones last."""
-
-    def __init__(self, lineage: Lineage) -> None:
-        first, second = lineage.ks[:2]
-        sizes = {first: lineage.flows[second].sum(axis=1)}
-        sizes |= {k: flow.sum(axis=0) for k, flow in lineage.flows.items()}
-        self.total = float(sizes[first].sum())
-        self.sizes = {k: found / self.total for k, found in sizes.items()}
-        self.order = {first: list(range(first))}
-        for before, k in pairwise(lineage.ks):
-            self.order[k] = self._next(lineage.flows[k], self.order[before])
-        self.tops, self.height = {}, 1.0
-        for k, column in self.order.items():
-            self.tops[k], y = np.zeros(len(self.sizes[k])), 0.0
-            for cluster in [*column, len(self.sizes[k]) - 1]:
-                self.tops[k][cluster] = y
-                y += float(self.sizes[k][cluster]) + _AIR
-            self.height = max(self.height, y - _AIR)
-
-    @staticmethod
-    def _next(flow: Any, before: list[int]) -> list[int]:
-        """Order clusters by where they come from, so that few flows cross."""
-        rank = np.zeros(len(flow))
-        rank[before] = np.arange(len(before))
-        middle = rank[:-1] @ flow[:-1, :-1] / np.maximum(flow[:-1, :-1].sum(axis=0), 1)
-        return [int(i) for i in np.argsort(middle, kind="stable")]
+def _colors(lineage: Lineage, k: int) -> list[str]:
+    return [*(to_hex(color) for color in shades(lineage.colors[k])), UNASSIGNED]
 
 
-def _shades(lineage: Lineage, k: int) -> list[str]:
-    hues = lineage.colors[k]
-    table = colors(max(hues, default=-1) + 1)
-    return [*(to_hex(table[hue]) for hue in hues), UNASSIGNED]
-
-
-def _bars(lineage: Lineage, place: _Places) -> dict[str, list[Any]]:
+def _bars(place: Flow) -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {
         name: [] for name in ("left", "right", "top", "bottom", "color", "number", "x", "y")
     }
-    for k in lineage.ks:
-        shades = _shades(lineage, k)
+    for k in place.lineage.ks:
+        painted = _colors(place.lineage, k)
         for cluster in np.flatnonzero(place.sizes[k]).tolist():
-            top, high = float(place.tops[k][cluster]), float(place.sizes[k][cluster])
-            number = str(cluster) if cluster < len(shades) - 1 and high > 0.05 else ""
+            top, high = float(place.tops[k][cluster]), place.scale * float(place.sizes[k][cluster])
+            number = str(cluster) if cluster < len(painted) - 1 and high > 0.05 else ""
             row = (
                 k - _BAR / 2,
                 k + _BAR / 2,
                 top,
                 top + high,
-                shades[cluster],
+                painted[cluster],
                 number,
                 k + _BAR / 2,
             )
@@ -137,21 +107,16 @@ def _bars(lineage: Lineage, place: _Places) -> dict[str, list[Any]]:
     return out
 
 
-def _flows(lineage: Lineage, place: _Places) -> dict[str, list[Any]]:
+def _flows(place: Flow) -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {"xs": [], "ys": [], "color": []}
     smooth = _BEND**2 * (3 - 2 * _BEND)  # level at both ends
-    for before, k in pairwise(lineage.ks):
-        flow, shades = lineage.flows[k] / place.total, _shades(lineage, k)
-        leave, enter = place.tops[before].copy(), place.tops[k].copy()
+    for before, k in pairwise(place.lineage.ks):
+        flow, painted = place.lineage.flows[k] * place.scale, _colors(place.lineage, k)
+        leave, enter = place.ends(before, k)
         x = before + _BAR / 2 + _BEND * (k - before - _BAR)
-        for i in [*place.order[before], len(flow) - 1]:
-            for j in [*place.order[k], flow.shape[1] - 1]:
-                high = float(flow[i, j])
-                if high > _THIN:
-                    y = leave[i] + (enter[j] - leave[i]) * smooth
-                    out["xs"].append(np.concatenate([x, x[::-1]]))
-                    out["ys"].append(np.concatenate([y, y[::-1] + high]))
-                    out["color"].append(shades[j])
-                leave[i] += high
-                enter[j] += high
+        for i, j in np.argwhere(flow > _THIN):
+            y = leave[i, j] + (enter[i, j] - leave[i, j]) * smooth
+            out["xs"].append(np.concatenate([x, x[::-1]]))
+            out["ys"].append(np.concatenate([y, y[::-1] + flow[i, j]]))
+            out["color"].append(painted[j])
     return out
