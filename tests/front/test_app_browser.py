@@ -5,6 +5,7 @@ these tests are skipped and counted. With CLUSTEM_SCREENSHOT=1 they draw
 ``docs/images/explorer.png``. One server and one browser serve all: each takes seconds to start.
 """
 
+import base64
 import contextlib
 import http.client
 import os
@@ -23,6 +24,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clustem import Segmentation, cli, samples, segment
+from clustem.app import form
 from clustem.recipes import Recipe
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install .[dev]")
@@ -343,6 +345,42 @@ _FOCUSED = """() => {
   let node = document.activeElement;
   while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
   return node?.closest("[data-key]")?.dataset.key ?? "";
+}"""
+
+
+def test_what_the_user_chose_stays_until_the_server_has_heard_it(chromium):
+    page = chromium.new_page()
+    script = base64.b64encode((form.ASSETS / "form.js").read_bytes()).decode()
+    page.evaluate(_DRAW_FORM, f"data:text/javascript;base64,{script}")
+    select = page.locator("select")
+    chosen = "node => node.selectedIndex"
+    select.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    for turn, heard, value, expected in [
+        (2, 1, "b", 2),  # an answer to the first key when the second was pressed already
+        (3, 1, "a", 2),
+        (4, 2, "c", 2),
+        (3, 2, "a", 2),  # overtaken on the way
+        (5, 2, "b", 1),  # the server may change what it has heard
+    ]:
+        page.evaluate("([...given]) => told(...given)", [turn, heard, value])
+        assert select.evaluate(chosen) == expected
+    page.keyboard.press("Enter")
+    assert page.evaluate("sent") == [["file", "b", 1], ["file", "c", 2], ["open", "b", 3]]
+    page.close()
+
+
+_DRAW_FORM = """async url => {
+  const options = [["a", "A"], ["b", "B"], ["c", "C"]];
+  const field = {is: "listing", key: "file", opens: "open", label: "Files", options};
+  const spec = (turn, heard, value) =>
+    JSON.stringify({turn, heard, fields: [{...field, value}]});
+  const model = {look: "", spec: spec(1, 0, "a"), on: (_, draw) => { model.draw = draw; }};
+  window.sent = [];
+  model.send_msg = ({key, value, message}) => window.sent.push([key, value, message]);
+  window.told = (...given) => { model.spec = spec(...given); model.draw(); };
+  document.body.append((await import(url)).render({model}));
 }"""
 
 

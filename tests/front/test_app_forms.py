@@ -261,3 +261,22 @@ def test_fields_are_told_in_turn_so_that_late_ones_can_be_left_out():
         form.show([fields.text(text)])
     assert turns == [1, 2, 3]
     assert json.loads(form.spec)["fields"] == [fields.text("a")]
+
+
+def test_each_message_is_answered_even_where_nothing_changed_or_it_failed():
+    def heard(key, value):
+        form.show([fields.entry("name", "name", value)])
+        if value == "bad":
+            raise ValueError(value)
+
+    form = Form(heard)
+    form._handle_msg({"key": "name", "value": "a", "message": 1})
+    form._handle_msg({"key": "name", "value": "a", "message": 2})
+    assert json.loads(form.spec)["heard"] == 2
+    with pytest.raises(ValueError, match="bad"):
+        form._handle_msg({"key": "name", "value": "bad", "message": 3})
+    form._handle_msg({"key": "name", "value": "a", "message": "4"})
+    form._handle_msg("no message")
+    spec = json.loads(form.spec)
+    assert spec["heard"] == 3
+    assert spec["fields"][0]["value"] == "a"

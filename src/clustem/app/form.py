@@ -27,7 +27,10 @@ class Form(JSComponent):
         Class of the form for its style sheet.
     """
 
-    spec = param.String(default='{"turn": 0, "fields": []}', doc="Fields, and when they were told")
+    spec = param.String(
+        default='{"turn": 0, "heard": 0, "fields": []}',
+        doc="Fields, when they were told, and the last message of the browser that they know of",
+    )
     look = param.String(default="")
 
     _esm = ASSETS / "form.js"
@@ -36,7 +39,7 @@ class Form(JSComponent):
     def __init__(self, heard: Callable[[str, Any], None], *, look: str = "", **given: Any) -> None:
         super().__init__(look=look, **given)
         self._heard = heard
-        self._turn, self._shown = 0, "[]"
+        self._fields, self._turn, self._last = "[]", 0, 0
 
     def show(self, fields: list[Field]) -> None:
         """Draw other fields.
@@ -45,11 +48,23 @@ class Form(JSComponent):
         may overtake a newer one: the page leaves out what comes late.
         """
         shown = json.dumps(fields, default=str)
-        if shown != self._shown:
-            self._turn, self._shown = self._turn + 1, shown
-            self.spec = f'{{"turn": {self._turn}, "fields": {shown}}}'
+        if shown != self._fields:
+            self._fields = shown
+            self._tell()
+
+    def _tell(self) -> None:
+        self._turn += 1
+        self.spec = f'{{"turn": {self._turn}, "heard": {self._last}, "fields": {self._fields}}}'
 
     def _handle_msg(self, data: Any) -> None:
-        """Take a message of the browser; whatever is not one is dropped."""
+        """Take a message of the browser and answer it; whatever is not one is dropped.
+
+        Until the answer comes, the page keeps what the user chose, whatever older state arrives.
+        """
         if isinstance(data, dict) and isinstance(data.get("key"), str):
-            self._heard(data["key"], data.get("value"))
+            try:
+                self._heard(data["key"], data.get("value"))
+            finally:
+                message = data.get("message")
+                self._last = int(message) if isinstance(message, int) else self._last
+                self._tell()

@@ -1,5 +1,6 @@
 // Draws a list of fields and tells the server what the user does with them.
-// A field is {is, key, ...}; what stays between two lists keeps its element, focus and cursor.
+// A field is {is, key, ...}; what stays between two lists keeps its element, focus and cursor, and
+// a value that the server has not heard yet stays the user's.
 // Texts only ever become text, never markup.
 
 const PAUSE = 60; // between two messages of a slider that moves [ms]
@@ -383,7 +384,8 @@ const kinds = {
 function patch(parent, fields, tell) {
   const old = new Map([...parent.children].map((node) => [node.identity, node]));
   let last = null;
-  fields.forEach((field, i) => {
+  fields.forEach((given, i) => {
+    const field = tell.kept(given);
     const identity = `${field.is}:${field.key ?? `at ${i}`}`;
     let node = old.get(identity);
     if (node) old.delete(identity);
@@ -405,12 +407,22 @@ function patch(parent, fields, tell) {
 export function render({ model }) {
   const root = document.createElement("div");
   root.className = `form ${model.look}`;
-  const tell = (key, value) => model.send_msg({ key, value });
-  let last = -1;
+  const unheard = new Map(); // what the user told: key -> {message, value}
+  let sent = JSON.parse(model.spec).heard, last = -1;
+  const tell = (key, value) => {
+    sent += 1;
+    unheard.set(key, { message: sent, value });
+    model.send_msg({ key, value, message: sent });
+  };
+  tell.kept = (field) =>
+    "value" in field && !field.menu && unheard.has(field.key)
+      ? { ...field, value: unheard.get(field.key).value }
+      : field;
   const draw = () => {
-    const { turn, fields } = JSON.parse(model.spec);
+    const { turn, heard, fields } = JSON.parse(model.spec);
     if (turn < last) return; // overtaken on the way
     last = turn;
+    for (const [key, { message }] of unheard) if (message <= heard) unheard.delete(key);
     patch(root, fields, tell);
   };
   model.on("spec", draw);
