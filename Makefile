@@ -32,7 +32,7 @@ demo: .venv/.user  ## Run the EDS recipe on an embedded sample; the report is in
 	$(BIN)/clustem demo eds --output demo_eds --force
 
 test: .venv/.dev .venv/.browser  ## Run all tests
-	$(BIN)/python -m pytest --quiet -n auto --dist loadgroup
+	$(BIN)/python -m pytest --quiet -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev  ## Check style
 	$(BIN)/ruff check src tests benchmarks

@@ -119,7 +119,7 @@ def main():
         if not path.exists():
             make(path)
         print(f"{np.load(path, mmap_mode='r').shape}")
-        segment(samples.diffraction(shape=(12, 14)).signal, "diffraction")
+        segment(samples.diffraction(shape=(36, 40)).signal, "diffraction")
         state(path)
         browser(path)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2

@@ -16,9 +16,6 @@ from clustem.compute import Rows
 SHAPE = (30, 84, 30, 32)
 
 
-pytestmark = pytest.mark.xdist_group("k-means storage")  # what all are compared with takes long
-
-
 @pytest.fixture(scope="module")
 def scan():
     """Patterns of four grains, weak and noisy, in uint8: large enough to be sketched."""

@@ -30,10 +30,7 @@ from clustem.recipes import Recipe
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install .[dev]")
 expect = sync_api.expect
 CHROMIUM = os.environ.get("CLUSTEM_CHROMIUM") or shutil.which("chromium")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),  # one server and one browser, whatever the workers
-]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SERVE = "from clustem.cli import main; main()"
 SAMPLES = {
@@ -85,6 +82,8 @@ def served(root, scratch):
     """A server for the whole network: its address with the token, and its process."""
     before = "import tempfile, clustem.app.server as server; server._LEAVE = 5000; "
     before += f"tempfile.tempdir = {str(scratch)!r}; "
+    before += "import contextlib; from clustem.app import serve; "
+    before += "serve._compiling = contextlib.nullcontext; "  # the tests need both cores
     given = ["--root", str(root), "--host", "0.0.0.0", "--max-upload", "0.001"]
     with serving(*given, before=before) as found:
         yield found
@@ -148,8 +147,8 @@ def button(page, name):
 
 def said(page, pattern):
     """Wait for a message and return it."""
-    line = page.locator("footer [data-key=status]").filter(has_text=re.compile(pattern))
-    line.wait_for(timeout=60_000)  # what Numba compiles, it compiles once
+    line = page.locator("footer [data-key=status]")
+    expect(line).to_contain_text(re.compile(pattern), timeout=60_000)  # Numba compiles once
     return line.inner_text()
 
 
@@ -324,6 +323,7 @@ def test_by_keyboard_alone(page):
         page.keyboard.press("Tab")
         if page.evaluate(_FOCUSED) == "file":
             break
+    page.keyboard.press("Home")
     for _ in range(20):
         if "eds" in files.evaluate("node => node.selectedOptions[0]?.text ?? ''"):
             break
@@ -493,9 +493,11 @@ def test_doors_of_the_server(address):
 
 def test_an_input_is_open_from_the_start(chromium, root):
     """By default only this machine may come, and needs no token."""
-    with serving(str(root / "domains.hspy")) as (url, _), visiting(chromium, url) as page:
+    with serving(str(root / "domains.hspy")) as (url, server), visiting(chromium, url) as page:
         assert "token" not in url
         expect(page.locator("header [data-key=open]")).to_contain_text("domains.hspy")
+        server.send_signal(signal.SIGINT)  # Ctrl-C
+        assert server.wait(20) == 0
 
 
 def test_a_server_that_is_stopped_leaves_nothing(served, scratch):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,7 +96,8 @@ def serve(
     threading.Thread(target=_warm_up, daemon=True).start()
     if show:
         server.io_loop.call_later(0.5, lambda: webbrowser.open(url))
-    _run(server)
+    with _compiling():
+        _run(server)
     transfers.close()
 
 
@@ -143,6 +147,17 @@ def _run(server: Any) -> None:
     server.start()
     loop.start()
     server.stop()
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Compile in another process what the first run needs, while the user still looks around."""
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    with subprocess.Popen([sys.executable, "-m", "clustem.app.compiling"], **quiet) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def _warm_up() -> None:

@@ -71,7 +71,7 @@ def iterate_batch(z, columns, weights, centers, labels, limits, inertia, n_iter,
     inertia, n_iter, settled
         Outputs, one per start.
     """
-    starts, k, _ = centers.shape
+    starts, k, width = centers.shape
     sums, counts = np.zeros(centers.shape), np.zeros((starts, k))
     active = np.arange(starts)
     labels[:] = -1
@@ -88,7 +88,8 @@ def iterate_batch(z, columns, weights, centers, labels, limits, inertia, n_iter,
                 _refill(z, weights, labels[s], sums[s], counts[s], near)
                 for j in range(k):
                     if counts[s, j] > 0.0:
-                        centers[s, j] = sums[s, j] / counts[s, j]
+                        for d in range(width):
+                            centers[s, j, d] = sums[s, j, d] / counts[s, j]
         active = active[still]
     for s in range(starts):
         near = centers[s].astype(np.float32)
@@ -116,9 +117,11 @@ def _sweep(z, columns, weights, centers, active, labels, sums, counts):
     padded = (total + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
     packed, squares = np.zeros((padded, width), np.float32), np.zeros(padded, np.float32)
     for c in range(total):
-        center = centers[active[c // k], c % k]
-        packed[c] = -2.0 * center
-        squares[c] = np.sum(center * center)
+        center, square = centers[active[c // k], c % k], 0.0
+        for d in range(width):
+            packed[c, d] = -2.0 * center[d]
+            square += center[d] * center[d]
+        squares[c] = square
     scores = np.empty((padded, TILE_COLUMNS), np.float32)
     lowest = np.empty(TILE_COLUMNS, np.float32)
     nearest = np.empty(TILE_COLUMNS, np.int32)

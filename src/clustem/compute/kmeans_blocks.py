@@ -115,9 +115,10 @@ def _sums(
     """Return which cells (not -1) occur, and their weighted sums."""
     touched = np.unique(cells[cells >= 0]).astype(np.intp)
     sums = np.zeros((len(touched), reader.centering.transform.n_kept))
-    place = np.where(cells >= 0, np.searchsorted(touched, cells), -1)
+    place = np.searchsorted(touched, cells)
+    order = np.argsort(cells, kind="stable")[np.count_nonzero(cells < 0) :]
     layout = reader.centering.transform.layout
-    add_sums(block, scale, shift, layout, place.astype(np.int64), weights, sums)
+    add_sums(block, scale, shift, layout, order, place, weights, sums)
     return touched, sums
 
 

@@ -117,13 +117,15 @@ def sketch_block(block, narrow, scale, shift, origin, layout, panels, z, squares
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
-def add_sums(block, scale, shift, layout, cells, weights, sums):
-    """Add each row (not centered) times its weight to the sum of its cell; cell < 0: to none.
+def add_sums(block, scale, shift, layout, order, cells, weights, sums):
+    """Add rows (not centered) times their weights to the sums of their cells.
 
     Parameters
     ----------
     block, scale, shift, layout
         As in :func:`sketch_block`.
+    order
+        Rows to add, those of a cell one after the other.
     cells
         Cell of each row (m,).
     weights
@@ -131,11 +133,9 @@ def add_sums(block, scale, shift, layout, cells, weights, sums):
     sums
         Output (cells, K), float64.
     """
-    order = np.argsort(cells, kind="mergesort")
     a, b = scale * weights, shift * weights
-    first_of_all = np.searchsorted(cells[order], 0)
     for c in range(len(layout.ptr) - 1):
-        first = first_of_all
+        first = 0
         while first < len(order):
             cell, count = cells[order[first]], 1
             while count < 4 and first + count < len(order) and cells[order[first + count]] == cell:

@@ -287,8 +287,9 @@ def _center(sample: NDArray[Any], transform: RowTransform) -> tuple[Centering, N
     scale, shift = transform.scales(sample)
     count, kept = len(sample), transform.n_kept
     mean = np.zeros((1, kept))
-    cells = np.zeros(count, dtype=np.int64)
-    add_sums(sample, scale, shift, transform.layout, cells, np.full(count, 1.0 / count), mean)
+    order, cells = np.arange(count), np.zeros(count, dtype=np.int64)
+    weights = np.full(count, 1.0 / count)
+    add_sums(sample, scale, shift, transform.layout, order, cells, weights, mean)
     out = np.empty((count, kept), dtype=np.float32)
     squares = np.zeros(count)
     largest = float(np.abs(mean).max())
