@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clustem import Segmentation, samples, segment
-from clustem.app import drawing, exports, paint, pictures
+from clustem.app import compiling, drawing, exports, paint, pictures
 from clustem.app.clouds import Selection, cloud_of
 from clustem.app.frames import Frame, inside
 from clustem.app.jobs import Jobs, Status
@@ -19,6 +19,7 @@ from clustem.app.opened import Opened
 from clustem.app.runs import Runs
 from clustem.app.state import Explorer
 from clustem.compute import Rows
+from clustem.compute.kmeans_sketch import SMALL_SIZE
 from clustem.recipes import Recipe, Scan
 
 EDS = {"cluster.n_init": 2}
@@ -528,3 +529,16 @@ def test_a_truth_is_compared_only_where_it_fits():
     sample = Opened.sample("domains")
     assert sample.truth is not None
     assert sample.label == "sample: domains"
+
+
+def test_what_is_compiled_ahead_serves_large_scans_too(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(compiling.os, "nice", lambda _: None, raising=False)
+    monkeypatch.setattr(
+        compiling,
+        "segment",
+        lambda signal, name: seen.update({(name, signal.data.dtype.name): signal}),
+    )
+    compiling.main()
+    assert set(seen) == set(compiling.FIRST)
+    assert all(s.data.size > SMALL_SIZE for (name, _), s in seen.items() if name == "diffraction")
