@@ -11,26 +11,15 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clustem._quiet import quiet
-from clustem.model import InputError, OutputError, Projection, Step
+from clustem.model import InputError, OutputError, Projection, Step, versions
 
 _MARK, _SWEEP, _MODEL = "provenance.json", "sweep.csv", "zero_loss"
-_PACKAGES = (
-    "clustem",
-    "hyperspy",
-    "exspy",
-    "rosettasciio",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "numba",
-)
 
 
 def check_output(folder: str | Path, *, force: bool) -> Path:
@@ -181,9 +170,8 @@ def _write(
     from clustem.report import write_report  # noqa: PLC0415  # matplotlib, 0.5 s
 
     _check_room(folder, old.centers.data.nbytes + old.spread.data.nbytes)
-    packages = {name: version(name) for name in _PACKAGES}
     known_input = {f"input {key}": value for key, value in origin.items() if value}
-    write_report(old, folder, provenance={**known_input, **packages}, **more)
+    write_report(old, folder, provenance=known_input, **more)
     old.spread.save(folder / "spread.hspy")
     arrays = {key: value for key, value in old.details.items() if isinstance(value, np.ndarray)}
     plain = {k: v for k, v in old.details.items() if isinstance(v, str | int | float)}
@@ -195,7 +183,7 @@ def _write(
     (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
     provenance = {
         "input": dict(origin),
-        "packages": packages,
+        "packages": versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "history": [step.as_dict() for step in old.history],

@@ -17,6 +17,7 @@ from clustem.model.partition import Partition, falling_order
 from clustem.model.projection import Projection
 from clustem.model.step import Step
 from clustem.model.table import Table
+from clustem.model.versions import versions
 
 __all__ = [
     "Catalogue",
@@ -39,4 +40,5 @@ __all__ = [
     "checked",
     "falling_order",
     "parameters_of",
+    "versions",
 ]

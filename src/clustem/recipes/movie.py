@@ -6,17 +6,14 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from clustem._result_folder import check_output, whole_folder
-from clustem.model import Step
+from clustem.model import Step, versions
 from clustem.reproject import Tracks
-
-_PACKAGES = ("clustem", "hyperspy", "rosettasciio", "numpy", "scipy", "numba")
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,6 @@ class Movie:
         from clustem.report import write_movie  # noqa: PLC0415  # matplotlib, 0.5 s
 
         target = check_output(folder, force=force)
-        packages = {name: version(name) for name in _PACKAGES}
         known = {f"input {key}": value for key, value in self.origin.items() if value}
         with whole_folder(target) as sibling:
             write_movie(
@@ -102,13 +98,13 @@ class Movie:
                 title=self.title,
                 history=self.history,
                 scores=self.scores,
-                provenance={**known, **packages},
+                provenance=known,
             )
             (sibling / "recipe.toml").write_text(self.recipe, encoding="utf-8")
             provenance = {
                 "kind": "movie",
                 "input": dict(self.origin),
-                "packages": packages,
+                "packages": versions(),
                 "python": platform.python_version(),
                 "platform": platform.platform(),
                 "history": [step.as_dict() for step in self.history],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -14,19 +12,6 @@ from clustem.report._intensities import is_intensity
 from clustem.report._scan import axes_of, frame_of, instrument, metadata, percent, scan_axes, sizes
 from clustem.reproject import Tracks
 
-_PACKAGES = (
-    "clustem",
-    "hyperspy",
-    "exspy",
-    "rosettasciio",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "scikit-image",
-    "numba",
-    "dask",
-    "matplotlib",
-)
 _FEW = 25
 """Positions below which the mean of a cluster is called uncertain."""
 
@@ -145,17 +130,6 @@ def provenance_of(projection: Projection) -> dict[str, str]:
     if elements is not None and len(elements):
         found["Elements"] = ", ".join(str(element) for element in elements)
     return {key: str(value) for key, value in found.items() if value not in (None, "")}
-
-
-def versions() -> dict[str, str]:
-    """List the versions of the packages that results depend on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # an extra that is not installed
-            continue
-    return found
 
 
 def default_title(projection: Projection) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.model import Projection, Step
+from clustem.model import Projection, Step, versions
 from clustem.report._findings import (
     movie_summary,
     movie_warnings,
     provenance_of,
     summary,
-    versions,
     warnings_of,
 )
 from clustem.report._palette import palette
@@ -117,8 +117,6 @@ def _filled(
 ) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # 0.1 s
 
-    texts = {key: str(value) for key, value in told.items()}
-    made_by = versions()  # of now; what the caller says of the run itself goes before
     environment = Environment(
         loader=PackageLoader("clustem.report"),
         autoescape=True,
@@ -128,8 +126,8 @@ def _filled(
     )
     return environment.get_template("report.html").render(
         scores={name: _score(name, value) for name, value in scores.items()},
-        provenance={**known, **{k: texts[k] for k in texts if k not in made_by}},
-        versions={**made_by, **{k: texts[k] for k in texts if k in made_by}},
+        provenance={**known, **{key: str(value) for key, value in told.items()}},
+        versions={"python": platform.python_version(), **versions()},
         **given,
     )
 

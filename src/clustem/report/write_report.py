@@ -73,7 +73,7 @@ def write_report(
         Heading of the report; the name of the source's file if empty.
     provenance
         More lines for the report's section on where the data come from, for example the path of
-        the input and its hash; names of packages replace the versions found now.
+        the input and its hash.
     beside
         Other results on the same scan, by title, whose maps are drawn beside this one's.
     truth, truth_names
