@@ -148,7 +148,8 @@ def relabel(old: Projection, *, names: dict[str, str]) -> Projection:
         )
     given = {int(key): name for key, name in names.items()}
     check_clusters(old, given)
-    return replace(old, names={**old.names, **given})
+    names = {**old.names, **given}
+    return replace(old, names={key: name for key, name in names.items() if name.strip()})
 
 
 def recolor(old: Projection, *, colors: list[Annotated[int, Ge(0)]]) -> Projection:

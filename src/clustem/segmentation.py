@@ -134,7 +134,7 @@ class Segmentation:
         Parameters
         ----------
         names
-            Name by number of the cluster.
+            Name by number of the cluster; an empty one gives the cluster its number back.
 
         Returns
         -------

@@ -12,7 +12,9 @@ import pytest
 from clustem import Segmentation, samples, segment
 from clustem.app import compiling, drawing, exports, paint, pictures
 from clustem.app.clouds import Selection, cloud_of
+from clustem.app.clusters import Clusters
 from clustem.app.frames import Frame, inside
+from clustem.app.header import Header
 from clustem.app.jobs import Jobs, Status
 from clustem.app.live import FULL, REDUCED, Live
 from clustem.app.opened import Opened
@@ -338,6 +340,50 @@ class TestSession:
         assert not session.change({"cluster.n_clusters": 0})
         assert session.message.kind == "error"
         assert session.recipe is before
+
+    def test_what_an_earlier_file_gives_late_is_forgotten(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        signals["diffraction"].save(session.root / "other.hspy")
+        session.open_path("other.hspy")
+        session.run()  # the old file's still
+        session.sweep([2, 3])
+        settled(session)
+        assert session.opened.label == "other.hspy"
+        assert session.outcome is None
+        assert session.swept == {}
+        session.run()
+        assert settled(session).outcome.recipe.name == "diffraction"
+
+    def test_each_change_runs_where_that_is_wanted(self, session, signals):
+        header = Header(session)
+        opened(session, signals, "eds", **EDS)
+        header.heard("auto", True)
+        for k in (5, 2):
+            header.heard("k", k)
+            assert settled(session).outcome.result.n_clusters == k
+
+    def test_messages_are_about_what_is_there(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        k = session.outcome.result.n_clusters
+        session.edit("merge", [0, 1])
+        assert session.message.text.startswith(f"{k - 1} clusters, ")
+        session.undo()
+        assert session.message.text.startswith(f"{k} clusters, ")
+        assert not session.change({"cluster.n_clusters": -3})
+        assert session.change({"cluster.n_clusters": 3})
+        assert session.message.text == ""
+
+    def test_merge_pressed_twice_and_a_name_that_is_taken_back(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        before, clusters = session.outcome.result, Clusters(session, Selection(session))
+        clusters.heard("name/0", "glass")
+        clusters.heard("name/0", " ")
+        assert session.outcome.result.names.get(0) is None
+        clusters.heard("tick/0", True)
+        clusters.heard("tick/1", True)
+        for _ in range(2):
+            clusters.heard("merge", True)
+        assert settled(session).outcome.result.n_clusters == before.n_clusters - 1
 
     def test_closing_forgets_and_deletes(self, session, signals):
         opened(session, signals, "eds", **EDS)

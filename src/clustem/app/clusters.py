@@ -73,7 +73,7 @@ class Clusters(param.Parameterized):
             self.ticked = sorted([*rest, number]) if value else rest
         elif what == "name":
             self._explorer.edit("rename", number, str(value))
-        elif what == "merge":
+        elif what == "merge" and len(self.ticked) > 1:
             self._explorer.edit("merge", list(self.ticked))
         elif what == "hue":
             self._explorer.edit("recolor", list(self.ticked), int(value))

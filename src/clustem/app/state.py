@@ -14,7 +14,7 @@ import numpy as np
 import param
 
 from clustem.app import edits, pictures
-from clustem.app.jobs import Jobs, Post, Report, Work
+from clustem.app.jobs import Cancelled, Jobs, Post, Report, Work
 from clustem.app.opened import Opened, Watch
 from clustem.app.pictures import Picture
 from clustem.app.probe import Places, Reading, read_open, read_result
@@ -101,10 +101,11 @@ class Explorer(param.Parameterized):
         def work(report: Report) -> tuple[Opened, Picture]:
             report("reading", 0.0)
             opened = load(growing)
-            report("first image", 0.9)
+            report("first image", 0.1)
             return opened, growing.whole or pictures.first_picture(opened)
 
-        self.start(f"Opening {label}", work, self._show_opened)
+        self.message = Message("info", "")
+        self.jobs.start(f"Opening {label}", work, self._show_opened, self.fail)
 
     def _preview(self, picture: Picture) -> None:
         """Show what was read so far of a file that is being opened."""
@@ -160,8 +161,10 @@ class Explorer(param.Parameterized):
     def take(self, recipe: Recipe) -> None:
         """Take a recipe; the files that it names must be below the root."""
         recipe = closed(recipe, self.root)
-        self.recipe = recipe
-        self.stale = self.outcome is None or self.outcome.recipe != recipe
+        stale = self.outcome is None or self.outcome.recipe != recipe
+        if self.message.kind == "error":  # it was about the recipe before
+            self.message = Message("info", "")
+        self.param.update(recipe=recipe, stale=stale)
 
     # running
 
@@ -186,6 +189,11 @@ class Explorer(param.Parameterized):
     def _show_run(self, found: tuple[Outcome, list[str]]) -> None:
         outcome, said = found
         self.show(outcome)
+        self._sum_up(said)
+
+    def _sum_up(self, said: Iterable[str] = ()) -> None:
+        """Say what the present outcome is."""
+        outcome = self.outcome
         left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
         text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
         self.message = Message("done", " ".join([text, *said]))
@@ -234,15 +242,16 @@ class Explorer(param.Parameterized):
     def show_k(self, k: int) -> None:
         """Make the outcome of a sweep at k the present one, its recipe included."""
         outcome = self.swept[k]
-        self.recipe = outcome.recipe
-        self.show(outcome)
+        self.show(outcome, outcome.recipe)
 
-    def show(self, outcome: Outcome) -> None:
-        """Make an outcome the present one."""
+    def show(self, outcome: Outcome, recipe: Recipe | None = None) -> None:
+        """Make an outcome the present one, and a recipe if one is given."""
+        recipe = recipe or self.recipe
         self.places = Places(outcome)
-        self.stale = self.recipe != outcome.recipe
-        self.can_undo = outcome.result.before is not None
-        self.outcome = outcome
+        self.param.update(
+            recipe=recipe, stale=recipe != outcome.recipe, outcome=outcome,
+            can_undo=outcome.result.before is not None,
+        )  # fmt: skip
         self.look()
 
     # edits
@@ -255,11 +264,14 @@ class Explorer(param.Parameterized):
             self.show(getattr(edits, verb)(self.outcome, *given))
         except InputError as error:
             self.fail(error)
+        else:
+            self._sum_up()
 
     def undo(self) -> None:
         """Take the last edit back."""
         if self.can_undo:
             self.show(edits.undone(self.outcome))
+            self._sum_up()
 
     # looking
 
@@ -294,9 +306,22 @@ class Explorer(param.Parameterized):
     def start(
         self, name: str, work: Work, done: Callable[[Any], None], *, latest: bool = False
     ) -> None:
-        """Do something that takes time, with progress and a way to stop."""
+        """Do something with what is open that takes time, with progress and a way to stop.
+
+        If something else is open when it ends, what it found is forgotten.
+        """
+        opened = self.opened
+
+        def work_here(report: Report) -> Any:
+            if self.opened is not opened:
+                raise Cancelled
+            return work(report)
+
+        def here(call: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda found: call(found) if self.opened is opened else None
+
         self.message = Message("info", "")
-        self.jobs.start(name, work, done, self.fail, latest=latest)
+        self.jobs.start(name, work_here, here(done), here(self.fail), latest=latest)
 
     def say(self, kind: str, text: str) -> None:
         """Show a line to the user."""

@@ -7,9 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 _STARTS = 3
+
+
+def copy_of(estimator: Any) -> Any:
+    """Return an estimator with the same parameters that is not fitted."""
+    from sklearn.base import clone  # noqa: PLC0415  # 1 s
+
+    return clone(estimator)
 
 
 def refitted(estimator: Any, rows: Any, seed: int | None = None) -> Any:
@@ -17,7 +23,7 @@ def refitted(estimator: Any, rows: Any, seed: int | None = None) -> Any:
 
     What it warns of is not heard: parts and copies are fitted to learn how they come out.
     """
-    copy = clone(estimator)
+    copy = copy_of(estimator)
     if seed is not None and "random_state" in copy.get_params():
         copy.set_params(random_state=seed)
     with warnings.catch_warnings():
@@ -27,7 +33,7 @@ def refitted(estimator: Any, rows: Any, seed: int | None = None) -> Any:
 
 def with_few_starts(estimator: Any) -> Any:
     """Return a copy with at most 3 starts, where it counts them."""
-    copy = clone(estimator)
+    copy = copy_of(estimator)
     given = copy.get_params().get("n_init")
     if isinstance(given, int) and given > _STARTS:
         copy.set_params(n_init=_STARTS)

@@ -9,14 +9,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from clustem.compute.kmeans_sketch import Sketch
 from clustem.compute.pulse import pulse
 from clustem.judge._borders import borders, places_of
 from clustem.judge._coherence import coherent
 from clustem.judge._finding import Finding
-from clustem.judge._fits import refitted, with_few_starts
+from clustem.judge._fits import copy_of, refitted, with_few_starts
 from clustem.judge._intensity import intensity
 from clustem.judge._k_choice import KChoice
 from clustem.judge._sample import checked_ks, sampled
@@ -206,7 +205,7 @@ class _Space:
         points = _coordinates(largest.sketch(rows))  # masked and normalised
 
         def plain(k: int) -> Any:
-            estimator = clone(make(k))
+            estimator = copy_of(make(k))
             given = estimator.get_params()
             done = {name: None for name in ("normalize", "mask") if name in given}
             return estimator.set_params(**done)

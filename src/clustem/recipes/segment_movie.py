@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from clustem.model import InputError, Partition, Step
 from clustem.recipes._run import Progress, Run, n_frames, read_for
@@ -182,6 +181,8 @@ def _with_wavelengths(recipe: Recipe, scan: Scan, progress: Progress | None) -> 
 
 def _nearest(run: Run, last: Any) -> Any:
     """Start k-means from the last frame's centers, unless fresh starts are clearly better."""
+    from sklearn.base import clone  # noqa: PLC0415  # 1 s
+
     if run.partition is None:
         return None
     fresh = run.partition.estimator

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.isotonic import isotonic_regression
 
 from clustem.model import Projection
 from clustem.report._marks import mark_spectrum, marked_channels
@@ -243,6 +242,8 @@ def _label_lines(
     box: tuple[float, float, float, float],
 ) -> None:
     """Write the names side by side above the rows, with leaders down to their energies."""
+    from sklearn.isotonic import isotonic_regression  # noqa: PLC0415  # 1 s
+
     left, top, width, height = box
     room = int(width / _PITCH)
     best = sorted(lines, key=lambda line: -line.significance)[:room]

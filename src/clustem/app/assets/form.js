@@ -62,8 +62,9 @@ function entry(type) {
       input.addEventListener("input", () => { input.dirty = true; });
       input.addEventListener("change", () => {
         input.dirty = false;
-        const value = type === "number" ? (input.value === "" ? null : Number(input.value)) : input.value;
-        if (value !== null) tell(node.field.key, value);
+        if (type !== "number") tell(node.field.key, input.value);
+        else if (input.value !== "") tell(node.field.key, Number(input.value));
+        else setValue(input, node.field.value); // a number is needed
       });
       return node;
     },
