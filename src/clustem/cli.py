@@ -45,7 +45,10 @@ Settings = Annotated[
     ),
 ]
 Clusters = Annotated[
-    int | None, typer.Option("-k", help="Number of clusters, short for -s cluster.n_clusters=K.")
+    str | None,
+    typer.Option(
+        "-k", help="Number of clusters or auto, short for -s cluster.n_clusters=K.", metavar="K"
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -280,7 +283,7 @@ def _stop(message: str, status: int) -> None:
     sys.exit(status)
 
 
-def _parsed(settings: list[str] | None, k: int | None) -> dict[str, Any]:
+def _parsed(settings: list[str] | None, k: str | None) -> dict[str, Any]:
     """Split ``name=value``; values are TOML where they can be, else text."""
     from clustem.model import ParameterError  # noqa: PLC0415  # --help stays fast
     from clustem.recipes._values import from_text  # noqa: PLC0415
@@ -296,7 +299,7 @@ def _parsed(settings: list[str] | None, k: int | None) -> dict[str, Any]:
             )
         found[name.strip()] = from_text(text)
     if k is not None:
-        found["cluster.n_clusters"] = k
+        found["cluster.n_clusters"] = from_text(k)
     return found
 
 

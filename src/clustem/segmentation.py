@@ -14,7 +14,7 @@ from clustem._edits import EDITS, check_clusters, checked_edit, colors_of, names
 from clustem._result_folder import load_result, save_result
 from clustem._toml import table
 from clustem.compute.label_maps import as_labels, packed
-from clustem.model import InputError, Projection, Step
+from clustem.model import InputError, ParameterError, Projection, Step
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,12 @@ class Segmentation:
         :
             A new result; this one stays.
         """
+        if not isinstance(names, Mapping):
+            raise ParameterError(
+                "names must be given by the clusters' numbers",
+                got=repr(names),
+                cure='Write {0: "rutile"}.',
+            )
         return self.edit("relabel", names={str(key): str(name) for key, name in names.items()})
 
     def merge(self, clusters: Iterable[int]) -> Segmentation:
@@ -157,7 +163,9 @@ class Segmentation:
             A new result, its clusters numbered anew as before (by size), in the colors they had.
             Memberships add up, means are weighted by the counts, standard errors are pooled.
         """
-        return self.edit("merge", clusters=sorted({int(cluster) for cluster in clusters}))
+        several = isinstance(clusters, Iterable) and not isinstance(clusters, str)
+        plain = np.asarray(list(clusters)).tolist() if several else clusters
+        return self.edit("merge", clusters=plain)
 
     def split(self, cluster: int, n: int = 2, *, source: Any = None) -> Segmentation:
         """Cut a cluster into parts by k-means of what was clustered.

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from clustem import reduce
+from clustem import prepare, reduce
 from clustem.model import Catalogue, ParameterError, UnknownNameError, check_parameters
 
 ROOMS = ("prepare", "describe", "reduce", "cluster", "judge", "reproject", "samples")
@@ -42,6 +42,30 @@ def test_an_unknown_parameter_is_refused_with_the_nearest(entry):
     for name in entry.parameters:
         with pytest.raises(UnknownNameError, match=f"Did you mean '{name}'"):
             check_parameters(entry.step, {f"{name}_": 1}, where=entry.label)
+
+
+@every_entry
+def test_other_data_than_the_rooms_are_refused(entry):
+    if inspect.isclass(entry.step) or entry.room == "samples":
+        return
+    needed = {name: 2 for name, p in entry.parameters.items() if p.required}
+    first = next(iter(inspect.signature(entry.step).parameters))
+    if first in {"signal", "table", "partition", "projection"} and not needed:
+        with pytest.raises(ParameterError, match=f"{first} must be a .*; got list") as refusal:
+            entry.step(*([[1, 2]] * _inputs(entry)))
+        assert refusal.value.cure
+
+
+def _inputs(entry):
+    """Number of arguments that must be given."""
+    parameters = inspect.signature(entry.step).parameters.values()
+    return sum(p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD for p in parameters)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_parameters_are_finite(value):
+    with pytest.raises(ParameterError, match="d must be a number greater than 0; got"):
+        check_parameters(prepare.pool, {"d": value})
 
 
 def test_an_unknown_step_is_refused_with_the_nearest():

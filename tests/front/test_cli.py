@@ -96,6 +96,7 @@ BAD = {
         "left in",
     ),
     "k > n": (["run", "map.hspy", "-r", "eds", "-k", "721"], "number of rows (720); got 721"),
+    "k = ato": (["run", "map.hspy", "-r", "eds", "-k", "ato"], "got 'ato'"),
     "k = 0": (["run", "map.hspy", "-r", "eds", "-k", "0"], "at least 1; got 0"),
     "recipe": (["run", "map.hspy", "-r", "edx"], "Did you mean 'eds'"),
     "step": (["run", "map.hspy", "-r", "eds", "-s", "cluster=KMean"], "Did you mean 'KMeans'"),

@@ -10,6 +10,7 @@ from clustem.cluster import GustafsonKessel, KMeans
 from clustem.describe import spectra
 from clustem.judge import choose_k, stability
 from clustem.judge._agreement import agreement
+from clustem.prepare import normalize
 from clustem.recipes.reading import read
 from clustem.reduce import pca, smooth
 
@@ -41,6 +42,12 @@ def test_a_wedge_of_one_phase_has_no_structure_beyond_intensity(thickness, norma
     )
     assert found.k == 1
     assert found.reason.startswith("no structure beyond intensity, which varies by")
+
+
+def test_a_wedge_that_was_normalised_before_has_no_structure_beyond_intensity():
+    scan = normalize(wedge(0.3 + 1.4 * COLUMN))
+    found = choose_k(spectra(scan), KMeans, range(1, 6), scored="chosen", repeats=1)
+    assert found.reason.startswith("no structure beyond intensity, which was normalised")
 
 
 def test_auto_finds_a_second_phase_under_the_same_wedge():

@@ -60,6 +60,11 @@ def test_one_cloud_of_any_shape_is_no_structure(shape):
     assert found.reason.startswith("no structure: ")
 
 
+def test_values_around_zero_have_no_intensity():
+    scan = hs.signals.Signal1D(np.random.default_rng(1).normal(size=(30, 31, 5)))
+    assert chosen(spectra(scan), range(1, 5)).reason.startswith("no structure: ")
+
+
 def test_all_scores_and_what_is_shown():
     done = []
     found = chosen(
@@ -202,6 +207,11 @@ def test_refusals():
     for ks in ([0, 1], [1.5, 2], [True, 3], []):
         with pytest.raises(ParameterError, match=r"ks must be numbers.*range\(1, 11\)"):
             chosen(rows, ks)
+    for ks in ("2:5", 5):
+        with pytest.raises(ParameterError, match=r"ks must be several numbers"):
+            chosen(rows, ks)
+    with pytest.raises(ParameterError, match=r"make must be a function.*; got KMeans"):
+        chosen(rows, make=KMeans(3))
     with pytest.raises(InputError, match=r"At least 2 rows must differ.*40 equal rows.*lost"):
         chosen(np.ones((40, 2)))
     with pytest.raises(InputError, match=r"finite.*NaN or inf in 1 of 40 rows"):

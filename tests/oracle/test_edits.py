@@ -206,6 +206,18 @@ def test_refusals(result, edit, params, error, words):
     assert refusal.value.cure
 
 
+@pytest.mark.parametrize("clusters", ["01", 1, [0.5, 1], ["a", "b"]])
+def test_merge_refuses_what_are_no_numbers_of_clusters(result, clusters):
+    with pytest.raises(ParameterError, match="clusters must be a list"):
+        result.merge(clusters)
+
+
+def test_names_are_taken_back_and_must_belong_to_clusters(result):
+    assert result.relabel({0: "a", 1: "b"}).relabel({0: ""}).names == {1: "b"}
+    with pytest.raises(ParameterError, match="by the clusters' numbers"):
+        result.relabel(["a"])
+
+
 def test_equal_members_cannot_be_split():
     data = np.zeros((4, 6, 5))
     data[:, 3:] = 9

@@ -19,6 +19,7 @@ from clustem.compute.rows import Rows
 from clustem.compute.seeding import region_starts
 from clustem.compute.transform import RowTransform
 from clustem.model import InputError, ParameterError, UnknownNameError
+from clustem.recipes._seeds import named
 
 RECIPE = Recipe.from_toml(
     "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 3\n[reproject.project]\n"
@@ -178,6 +179,16 @@ def test_seeds_of_a_scan_name_their_clusters_and_stay_in_the_recipe(kind, tmp_pa
     assert len(again.history[1].label) < 400
 
 
+def test_a_region_whose_cluster_went_elsewhere_is_told():
+    signal, _, regions = scan()
+    found = clustem.segment(signal, RECIPE).projection
+    regions[regions == 5] = 0
+    regions[10, 10:12] = 7  # all of it in the phase of region 2
+    told = named(found, regions)[1]
+    inside = int(found.labels.data[10, 10])
+    assert told.endswith(f"region 7 has no cluster of its own, most of it in {inside}")
+
+
 def test_seeds_drawn_before_rebinning_and_masks():
     signal, _, regions = scan()
     fine = np.kron(regions, np.ones((2, 2), dtype=np.uint8))
@@ -194,6 +205,7 @@ def test_seeds_drawn_before_rebinning_and_masks():
         (np.ones((15, 12), int), "shape of the scan"),
         (np.zeros((12, 15), int), "must have a region"),
         (np.full((12, 15), 0.5), "must hold integers"),
+        (np.eye(12, 15, dtype=int) - 1, "0 where there is no region; got -1. Add 1"),
         ("gone.tif", "can be read"),
         (["a.npy", "b.npy"], "not overlap; got an overlap"),
     ],

@@ -42,6 +42,8 @@ class Finding:
         the intensity left out, and with it.
     spread
         Relative spread of the source's intensity.
+    leveled
+        Whether the source was normalised, so that its intensity is the same everywhere.
     columns
         Scores over k.
     labels
@@ -53,6 +55,7 @@ class Finding:
     borders: Sequence[int] = ()
     directions: tuple[int, int] = (0, 0)
     spread: float = 0.0
+    leveled: bool = False
     columns: Mapping[str, F64] = field(default_factory=dict)
     labels: NDArray[Any] | None = None
 
@@ -136,6 +139,8 @@ class Finding:
             beyond = ""
             if self.spread > _VARIES:
                 beyond = f" beyond intensity, which varies by {100 * self.spread:.0f} %"
+            elif self.leveled:
+                beyond = " beyond intensity, which was normalised before"
             return f"no structure{beyond}: nowhere in the cloud of rows lies a gap"
         several = f"{self.groups} groups have a gap between any two of them"
         if self.k != self.groups:

@@ -13,6 +13,9 @@ from clustem.model import Table
 F64 = NDArray[np.float64]
 _BLOCK = 2**22
 """Values that are read at a time."""
+_ALIKE = 1e-4
+_NEGATIVE = 0.02
+"""Share of negative totals above which they are no intensities."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,16 @@ class Intensity:
     counted: bool
 
     @property
-    def spread(self) -> float:
-        """Relative spread, counting noise left out."""
+    def leveled(self) -> bool:
+        """Whether the source was normalised: all totals are alike, which counts never are."""
         mean = float(self.totals.mean())
-        if not mean > 0:
+        return not self.counted and mean > 0 and float(np.ptp(self.totals)) < _ALIKE * mean
+
+    @property
+    def spread(self) -> float:
+        """Relative spread, counting noise left out; 0 where values lie around zero."""
+        mean = float(self.totals.mean())
+        if not mean > 0 or np.mean(self.totals < 0) > _NEGATIVE:
             return 0.0
         noise = 1 / mean if self.counted else 0.0
         return float(np.sqrt(max(self.totals.var() / mean**2 - noise, 0.0)))

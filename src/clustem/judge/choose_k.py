@@ -184,7 +184,7 @@ def _found(
     if groups.groups.size - len(mixed) == 1:
         every = coherent(points, places)
         both = min(coherent(points, places, light.totals), every), every
-    return Finding(groups, ks, mixed, both, light.spread)
+    return Finding(groups, ks, mixed, both, light.spread, light.leveled)
 
 
 @dataclass(frozen=True)

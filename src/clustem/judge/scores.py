@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clustem.compute.rows import Rows
 from clustem.judge._sample import drawn
-from clustem.model import Partition, Table, checked
+from clustem.model import InputError, Partition, Table, checked
 
 F64 = NDArray[np.float64]
 _LOWER = {
@@ -117,6 +117,12 @@ def scores(
     """
     report = progress or (lambda _: None)
     rows = Rows.of(table.rows)
+    if len(partition.labels) != len(rows):
+        raise InputError(
+            "Table and partition must be of the same rows",
+            got=f"{len(rows)} rows and {len(partition.labels)} labels",
+            cure="Give the partition of this table.",
+        )
     sums = _Sums.of(rows, partition, lambda share: report(0.5 * share))
     values = _crisp(rows, partition, sums, lambda share: report(0.5 + 0.4 * share))
     errors, each = _silhouette(rows, partition, values, sample, random_state)

@@ -12,7 +12,13 @@ from clustem.model.errors import (
     UnknownNameError,
 )
 from clustem.model.kinds import Geometry, ScanMask, SignalMask, Values
-from clustem.model.parameters import Parameter, check_parameters, checked, parameters_of
+from clustem.model.parameters import (
+    Parameter,
+    check_data,
+    check_parameters,
+    checked,
+    parameters_of,
+)
 from clustem.model.partition import Partition, falling_order
 from clustem.model.projection import Projection
 from clustem.model.step import Step
@@ -36,6 +42,7 @@ __all__ = [
     "Table",
     "UnknownNameError",
     "Values",
+    "check_data",
     "check_parameters",
     "checked",
     "falling_order",

@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
@@ -154,8 +154,68 @@ def check_parameters(
     return {name: known[name].check(value) for name, value in given.items()}
 
 
+def _has(name: str) -> Callable[[Any], bool]:
+    return lambda value: hasattr(value, name)
+
+
+_DATA: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "signal": (
+        _has("axes_manager"), "a HyperSpy signal", "Wrap an array: hs.signals.Signal1D(array)."
+    ),
+    "table": (_has("rows"), "a Table", "Make one, say clustem.describe.spectra(signal)."),
+    "partition": (
+        _has("table"), "a Partition", "Make one: Partition.from_estimator(estimator, table)."
+    ),
+    "projection": (_has("centers"), "a Projection", "Take that of a result: found.projection."),
+    "estimator": (
+        lambda value: hasattr(value, "fit") and not isinstance(value, type),
+        "an estimator",
+        "Make one: clustem.cluster.KMeans(3).",
+    ),
+    "make": (
+        lambda value: value is None or callable(value),
+        "a function that returns an estimator for a number of clusters",
+        "The class itself will do: clustem.cluster.KMeans.",
+    ),
+    "ks": (
+        lambda value: isinstance(value, Iterable) and not isinstance(value, str),
+        "several numbers of clusters",
+        "Say range(2, 11) or [4, 6, 8].",
+    ),
+    "results": (
+        lambda value: isinstance(value, Mapping),
+        "results by number of clusters",
+        "Write {2: first, 3: second}.",
+    ),
+}  # fmt: skip
+"""By the name of an argument: whether it is one, what it must be, and how to get it."""
+
+
+def check_data(given: Mapping[str, object]) -> None:
+    """Check arguments that are data by their names; names that are not known may be anything.
+
+    Raises
+    ------
+    ParameterError
+        If one is something else.
+
+    Examples
+    --------
+    >>> check_data({"signal": [1, 2]})
+    Traceback (most recent call last):
+    clustem.model.errors.ParameterError: signal must be a HyperSpy signal; got list. ...
+    """
+    for name, value in given.items():
+        fits, what, cure = _DATA.get(name, (None, "", ""))
+        if fits is not None and not fits(value):
+            got = _short(value) if isinstance(value, str | int | float) else type(value).__name__
+            raise ParameterError(f"{name} must be {what}", got=got, cure=cure)
+
+
 def checked(function: F) -> F:
     """Check a function's keyword-only arguments from its type hints at each call.
+
+    Data that come before are checked by their names: see :func:`check_data`.
 
     Examples
     --------
@@ -168,13 +228,15 @@ def checked(function: F) -> F:
     clustem.model.errors.ParameterError: width must be an integer of at least 1; got 0. ...
     """
     signature = inspect.signature(function)
-    data = {name for name, p in signature.parameters.items() if p.kind != p.KEYWORD_ONLY}
+    data = [name for name, p in signature.parameters.items() if p.kind != p.KEYWORD_ONLY]
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         inputs = {name: value for name, value in kwargs.items() if name in data}
         settings = {name: value for name, value in kwargs.items() if name not in data}
-        return function(*args, **inputs, **check_parameters(function, settings))
+        settings = check_parameters(function, settings)
+        check_data({**dict(zip(data, args, strict=False)), **inputs})
+        return function(*args, **inputs, **settings)
 
     return cast("F", wrapper)
 
@@ -183,7 +245,9 @@ def checked(function: F) -> F:
 def _adapter(hint: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415  # 60 ms
 
-    return TypeAdapter(_plain(hint), config=ConfigDict(arbitrary_types_allowed=True))
+    return TypeAdapter(
+        _plain(hint), config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+    )
 
 
 def _plain(hint: Any) -> Any:

@@ -75,6 +75,10 @@ def named(projection: Projection, image: NDArray[np.int64]) -> tuple[Projection,
         f"{100 * counts[i, cluster] / counts[i].sum():.0f} % of region {numbers[i]} in {cluster}"
         for i, cluster in sorted(pairs.items())
     ]
+    for i in sorted({*range(len(numbers))} - {*pairs}):
+        into = int(counts[i].argmax())
+        went = f"most of it in {into}" if into < projection.n_clusters else "it is unassigned"
+        told.append(f"region {numbers[i]} has no cluster of its own, {went}")
     return replace(projection, names={**names, **projection.names}), ", ".join(told)
 
 
@@ -93,7 +97,13 @@ def _image(given: Any) -> NDArray[np.int64]:
             )
         image: NDArray[np.int64] = np.sum([(i + 1) * m for i, m in enumerate(masks)], axis=0)
     else:
-        image = np.maximum(as_labels(given, what=_WHAT), 0)
+        image = as_labels(given, what=_WHAT)
+        if (image < 0).any():  # of a label map: its cluster 0 would be taken for no region
+            raise InputError(
+                "Seeds must be 0 where there is no region",
+                got=f"{image.min()}",
+                cure="Add 1 to a label map.",
+            )
     if not image.any():
         raise InputError(
             "Seeds must have a region, values of 1 or more",

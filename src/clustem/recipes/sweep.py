@@ -9,7 +9,7 @@ from typing import Any
 
 from clustem.judge import lineage
 from clustem.judge._k_choice import KChoice
-from clustem.model import ParameterError
+from clustem.model import ParameterError, check_data
 from clustem.recipes._run import Progress, Run, read_for
 from clustem.recipes._seeds import with_seeds_inside
 from clustem.recipes.recipe import BEFORE, MAPPING, Recipe
@@ -89,6 +89,7 @@ def sweep(
             got=f"{len(base.edits)} edits",
             cure="Leave them out: -s edit=false.",
         )
+    check_data({"ks": ks})
     base = with_seeds_inside(base)
     chosen = {k: base.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
     if not chosen:
