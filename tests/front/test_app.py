@@ -5,6 +5,7 @@ import threading
 import time
 import zipfile
 
+import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -333,6 +334,55 @@ class TestSession:
             assert session.message.kind == "error"
             assert str(tmp_path) not in session.message.text
         assert session.opened is None
+
+    @pytest.mark.parametrize("name", ["empty.npy", "short.npy", "archive.npy", "torn.hspy"])
+    def test_what_is_wrong_with_a_broken_upload_is_told(self, session, tmp_path, name):
+        path = tmp_path / name
+        path.touch()
+        if name == "short.npy":
+            np.save(path, np.ones((3, 4, 5)))
+            path.write_bytes(path.read_bytes()[:-3])
+        elif name == "archive.npy":
+            with path.open("wb") as file:
+                np.savez(file, a=np.ones((3, 4, 5)))
+        elif name == "torn.hspy":
+            hs.signals.Signal1D(np.random.default_rng(0).random((6, 7, 50))).save(
+                path, overwrite=True
+            )
+            with h5py.File(path) as file:
+                where = file["Experiments/__unnamed__/data"].id.get_chunk_info(0).byte_offset
+            with path.open("r+b") as file:
+                file.seek(where)
+                file.write(b"0" * 200)
+        session.open_upload(path, name)
+        session.jobs.wait(30)
+        assert session.message.kind == "error"
+        assert "Something went wrong" not in session.message.text
+        assert "; got " in session.message.text
+        assert str(tmp_path) not in session.message.text
+
+    @pytest.mark.parametrize("several", [False, True])
+    def test_seeds_stay_as_they_were_typed(self, session, signals, several):
+        regions = np.zeros((18, 21), dtype=int)
+        regions[:3, :3], regions[-3:, -3:] = 1, 2
+        np.save(session.root / "regions.npy", regions)
+        np.save(session.root / "one.npy", regions == 1)
+        np.save(session.root / "two.npy", regions == 2)
+        typed = ["one.npy", "two.npy"] if several else "regions.npy"
+        opened(session, signals, "eds", **EDS)
+        step, k = f"cluster.{_cluster(session)[1]}", {"cluster.n_clusters": 2}
+        assert session.change({**k, f"{step}.seeds": typed})
+        assert session.recipe.steps[_cluster(session)]["seeds"] == typed
+        session.outcome = None
+        before = exports.recipe(session).read_text()
+        session.run()
+        result = settled(session).outcome.result
+        assert not session.stale
+        assert session.recipe.steps[_cluster(session)]["seeds"] == typed
+        for text in (before, exports.recipe(session).read_text()):
+            assert str(session.root) not in text
+            again = segment(session.root / "eds.hspy", Recipe.from_toml(text))
+            np.testing.assert_array_equal(again.labels.data, result.labels.data)
 
     def test_a_wrong_value_is_refused_and_changes_nothing(self, session, signals):
         opened(session, signals, "eds", **EDS)

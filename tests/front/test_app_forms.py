@@ -1,6 +1,7 @@
 """The explorer's forms and its doors, without a browser."""
 
 import json
+import zipfile
 
 import h5py
 import hyperspy.api as hs
@@ -9,14 +10,15 @@ import pytest
 
 from clustem import samples
 from clustem.app import fields
+from clustem.app.contents import check_content, check_name
 from clustem.app.editors import Hint, editable, editor, parse
 from clustem.app.form import Form
 from clustem.app.opening import Opening, listed
 from clustem.app.security import (
     below,
-    check_content,
-    check_name,
+    closed,
     is_loopback,
+    located,
     public,
     same,
     token_for,
@@ -236,6 +238,83 @@ class TestDoors:
         (store / "data" / ".zarray").write_text(json.dumps({"filters": [{"id": "pickle"}]}))
         with pytest.raises(InputError, match="pickled"):
             check_content(store)
+
+    @pytest.mark.filterwarnings("ignore:Duplicate name")  # zarr writes attributes again and again
+    def test_a_store_that_is_one_zip_file_is_looked_into(self, tmp_path):
+        plain = hs.signals.Signal1D(np.zeros((2, 3)))
+        formula = hs.signals.Signal1D(np.zeros((2, 3)))
+        formula.axes_manager[1].convert_to_functional_data_axis("x + 1")
+        plain.save(tmp_path / "plain.zspy", store_type="zip")
+        formula.save(tmp_path / "formula.zspy", store_type="zip")
+        check_content(tmp_path / "plain.zspy")
+        with pytest.raises(InputError, match="formula"):
+            check_content(tmp_path / "formula.zspy")
+        whole = (tmp_path / "plain.zspy").read_bytes()
+        for name, text, words in [
+            ("Experiments/data/.zarray", '{"filters": [{"id": "pickle"}]}', "pickled"),
+            ("Experiments/.zattrs", '{"package": "this", "package_version": ""}', "module"),
+            ("Experiments/.zattrs", "[" * 9999, "looked into"),
+        ]:
+            bad = tmp_path / "bad.zspy"
+            bad.write_bytes(whole)
+            with zipfile.ZipFile(bad, "a") as file:
+                file.writestr(name, text)
+            with pytest.raises(InputError, match=words):
+                check_content(bad)
+
+    def test_no_link_in_a_store(self, tmp_path):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "0.0").write_bytes(b"secret")
+        store = tmp_path / "bad.zspy"
+        store.mkdir()
+        check_content(store)
+        (store / "data").symlink_to(tmp_path / "other")
+        with pytest.raises(InputError, match="link"):
+            check_content(store)
+
+    @pytest.mark.parametrize("place", ["x", "a/b/x"])
+    def test_no_external_link(self, tmp_path, place):
+        path = tmp_path / "scan.hspy"
+        with h5py.File(path, "w") as file:
+            file["a/b/c"] = 1
+            file["a/b/round"] = file["a"]  # groups may hold each other
+            file["soft"], file["dangling"] = h5py.SoftLink("/a/b"), h5py.SoftLink("/nowhere")
+        check_content(path)
+        with h5py.File(path, "a") as file:
+            file[place] = h5py.ExternalLink("/srv/other.hspy", "/Experiments")
+        with pytest.raises(InputError, match="link to another file"):
+            check_content(path)
+
+    def test_a_formula_behind_a_soft_link(self, tmp_path):
+        path = tmp_path / "scan.hspy"
+        with h5py.File(path, "w") as file:
+            file.create_group("hidden/axis-0").attrs["_bs_expression"] = "x"
+            file["Experiments"] = h5py.SoftLink("/hidden")
+        with pytest.raises(InputError, match="formula"):
+            check_content(path)
+
+    @pytest.mark.parametrize(
+        "seeds", ["/srv/x.npy", "../x.npy", ["a.npy", "/srv/x.npy"], "link.npy", "x"]
+    )
+    def test_seeds_are_files_below_the_root(self, tmp_path, seeds):
+        root = tmp_path / "root"
+        root.mkdir()
+        np.save(tmp_path / "x.npy", np.ones((2, 3), dtype=int))
+        np.save(root / "a.npy", np.ones((2, 3), dtype=int))
+        (root / "link.npy").symlink_to(tmp_path / "x.npy")
+        recipe = Recipe.named("eds").with_settings({"cluster.seeds": seeds})
+        with pytest.raises(InputError, match="in the shared folder"):
+            closed(recipe, root)
+        with pytest.raises(InputError, match="in the shared folder"):
+            located(recipe, root)
+
+    def test_seeds_are_looked_into(self, tmp_path):
+        with h5py.File(tmp_path / "seeds.hspy", "w") as file:
+            file.attrs["expression"] = "x"
+        recipe = Recipe.named("eds").with_settings({"cluster.seeds": "seeds.hspy"})
+        closed(recipe, tmp_path)
+        with pytest.raises(InputError, match="formula"):
+            located(recipe, tmp_path)
 
     def test_messages_tell_no_path(self, tmp_path):
         home = tmp_path / "home of ada"

@@ -126,7 +126,11 @@ def recipe(explorer: Explorer) -> Path:
     outcome: Outcome | None = explorer.outcome
     if outcome is None and explorer.recipe is None:
         raise InputError("A recipe is needed", got="none", cure="Open something first.")
-    text = explorer.recipe.to_toml() if outcome is None else outcome.result.recipe
+    if outcome is not None:
+        text = outcome.result.recipe
+    else:
+        made = explorer.recipe if explorer.runs is None else explorer.runs.whole(explorer.recipe)
+        text = made.to_toml()
     target = _folder(explorer) / f"{stem(explorer)}.toml"
     target.write_text(text, encoding="utf-8")
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.app.contents import check_content
 from clustem.app.frames import Frame
-from clustem.app.security import check_content
 from clustem.compute.pulse import pulse
 from clustem.model import InputError
 from clustem.recipes import Recipe, Scan, read
 from clustem.recipes._formats import _in_memory
 
+_LOG = logging.getLogger(__name__)
 _MEMORY = 2e9
 """What takes more than this is left on disk [bytes]."""
 _PACKED = {".hspy", ".zspy", ".emd", ".h5", ".hdf5", ".nc"}
@@ -161,7 +163,15 @@ def _loaded(signal: Any, watch: Watch | None) -> Any:
     data = np.empty(lazy.shape, dtype=lazy.dtype)
     ends = np.cumsum((0, *lazy.chunks[0])).tolist()  # to cut a chunk is to read it twice
     for first, last in pairwise(ends):
-        data[first:last] = lazy[first:last].compute()
+        try:
+            data[first:last] = lazy[first:last].compute()
+        except Exception as error:  # readers raise anything on a broken file
+            _LOG.debug("reading rows %d to %d failed", first, last, exc_info=True)
+            raise InputError(
+                "The values of the file must all be readable",
+                got=f"an error in rows {first} to {last - 1}",
+                cure="Copy it again from the microscope, or save it again with HyperSpy.",
+            ) from error
         if watch is not None:
             watch(signal, first, data[first:last])
         pulse(last / ends[-1])
@@ -203,7 +213,7 @@ def _base_of(data: Any) -> Any:
 def _signal_axes_of_npy(path: Path) -> int | None:
     """Guess from the number of axes: spectra of three, patterns of four; two are an image."""
     try:
-        ndim = np.load(path, mmap_mode="r", allow_pickle=False).ndim
-    except (OSError, ValueError):
+        ndim = np.lib.format.open_memmap(path, mode="r").ndim
+    except (OSError, ValueError, EOFError):
         return None  # its reader will say so
     return 1 if ndim == 3 else None

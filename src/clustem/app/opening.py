@@ -9,9 +9,10 @@ from typing import Any
 import param
 
 from clustem.app import fields
+from clustem.app.contents import READABLE
 from clustem.app.fields import Field
 from clustem.app.opened import size_text
-from clustem.app.security import READABLE, below
+from clustem.app.security import below
 from clustem.app.state import Explorer
 from clustem.model import InputError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ class Outcome:
     raw
         The signal that its scan is: cropped, binned, but with raw counts.
     recipe
-        What made it.
+        What was asked for; that of the result has what was in the files that this one names.
     """
 
     result: Segmentation
@@ -48,6 +48,8 @@ class Runs:
     ----------
     scan
         What to work on.
+    located
+        Makes of a recipe one whose files can be read.
     keep
         How many steps' outcomes are kept; most share their arrays with each other.
 
@@ -61,8 +63,11 @@ class Runs:
     (3, 7)
     """
 
-    def __init__(self, scan: Scan, *, keep: int = _KEPT) -> None:
+    def __init__(
+        self, scan: Scan, *, located: Callable[[Recipe], Recipe] | None = None, keep: int = _KEPT
+    ) -> None:
         self.scan = scan
+        self._located = located or (lambda recipe: recipe)
         self.done = 0
         self._keep = keep
         self._kept: OrderedDict[str, Run] = OrderedDict()
@@ -81,9 +86,13 @@ class Runs:
         rooms
             Whose steps to run.
         """
-        recipe = with_seeds_inside(recipe)
-        run = self._upto(recipe, rooms, report)
-        return Outcome(replace(run.result(recipe), before=None), run.raw, recipe)
+        whole = self.whole(recipe)
+        run = self._upto(whole, rooms, report)
+        return Outcome(replace(run.result(whole), before=None), run.raw, recipe)
+
+    def whole(self, recipe: Recipe) -> Recipe:
+        """Return a recipe with what is in the files that it names inside."""
+        return with_seeds_inside(self._located(recipe))
 
     def sweep(self, recipe: Recipe, ks: Iterable[int], report: Report = None) -> dict[int, Outcome]:
         """Run a recipe up to the map at several numbers of clusters, what comes before once.
@@ -116,6 +125,7 @@ class Runs:
         InputError
             If the clusters start from seeds.
         """
+        recipe = self.whole(recipe)
         run = self._upto(recipe, BEFORE, report)
         if report is not None:
             report("judge.choose_k", 0.5)

@@ -1,26 +1,21 @@
-"""Who may come in, which files they may open, and what they are told."""
+"""Who may come in, which files they may name, and what they are told."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-import json
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clustem.model import ClustemError, InputError
+import numpy as np
 
-READABLE = (
-    ".hspy", ".zspy", ".npy", ".bcf", ".blo", ".dm3", ".dm4", ".emd", ".mib", ".mrc", ".msa",
-    ".rpl", ".spx", ".ser", ".emi", ".h5", ".hdf5", ".nc", ".tif", ".tiff", ".png", ".jpg",
-)  # fmt: skip
-"""Formats that may be opened here: none of their readers unpickles or evaluates what it reads,
-once :func:`check_content` has seen the file."""
+from clustem.app.contents import READABLE, check_content
+from clustem.model import ClustemError, InputError
 
 _SHORTEST = 16  # characters of a token
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()<>]+){1,}[/\\]?")
@@ -115,7 +110,7 @@ def below(root: Path, relative: str) -> Path:
 
 
 def closed(recipe: Any, root: Path | None) -> Any:
-    """Return a recipe whose parameters name files below the root only.
+    """Return a recipe whose parameters name files below the root only, by paths from there.
 
     Parameters
     ----------
@@ -130,19 +125,61 @@ def closed(recipe: Any, root: Path | None) -> Any:
         If a path leads out of it.
     """
 
+    def allowed(path: str) -> str:
+        _shared(root, path)
+        return path
+
+    return _each_path(recipe, allowed)
+
+
+def located(recipe: Any, root: Path | None) -> Any:
+    """Return a recipe that can be run: the files that it names looked into, their paths absolute.
+
+    Browsers get to see the recipe that is given here, whose paths are those that were typed.
+
+    Parameters
+    ----------
+    recipe
+        A recipe that names files by paths from the root.
+    root
+        The folder that may be seen, None for none.
+
+    Raises
+    ------
+    InputError
+        If a path leads out of it, or reading a file would run what is written in it.
+    """
+
+    def checked(path: str) -> str:
+        found = _shared(root, path)
+        check_content(found)
+        return str(found)
+
+    return _each_path(recipe, checked)
+
+
+def _shared(root: Path | None, path: str) -> Path:
+    if root is None:
+        raise InputError("A folder must be shared", got="none", cure="--root DIR.")
+    return below(root, path)
+
+
+def _each_path(recipe: Any, change: Callable[[str], str]) -> Any:
+    """Change whatever names a file in the steps and edits of a recipe."""
+
+    def changed(name: str, value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.dtype.kind == "U":
+            value = value.tolist()  # a list of paths, as the recipe keeps it
+        if isinstance(value, list | tuple):
+            return type(value)(changed(name, part) for part in value)
+        is_path = isinstance(value, str) and _names_a_file(name, value)
+        return change(value) if is_path else value
+
     def inside(params: Mapping[str, Any]) -> dict[str, Any]:
-        found = dict(params)
-        for name, value in params.items():
-            if isinstance(value, str) and _names_a_file(name, value):
-                if root is None:
-                    raise InputError("A folder must be shared", got="none", cure="--root DIR.")
-                inner = value.removeprefix(f"{root}/")
-                found[name] = str(below(root, inner))
-        return found
+        return {name: changed(name, value) for name, value in params.items()}
 
     steps = {key: inside(params) for key, params in recipe.steps.items()}
-    edits = tuple(inside(edit) for edit in recipe.edits)
-    return replace(recipe, steps=steps, edits=edits)
+    return replace(recipe, steps=steps, edits=tuple(inside(edit) for edit in recipe.edits))
 
 
 def _names_a_file(name: str, value: str) -> bool:
@@ -155,92 +192,6 @@ def _names_a_file(name: str, value: str) -> bool:
         or "\\" in value
         or value.startswith(("/", "~", "./", "../"))
     )
-
-
-def check_name(name: str) -> str:
-    """Return the plain name of a file that somebody sends, of a format that may be opened.
-
-    Raises
-    ------
-    InputError
-        If the format is not one of ``READABLE``.
-    """
-    plain = Path(name.replace("\\", "/")).name
-    safe = re.sub(r"[^\w.() -]", "_", plain).strip(". ")[-120:]
-    if Path(safe).suffix.lower() not in READABLE:
-        raise InputError(
-            "A file must be in a format that can be opened here",
-            got=repr(safe),
-            cure=f"Known: {' '.join(READABLE)}.",
-        )
-    return safe
-
-
-def check_content(path: Path) -> None:
-    """Refuse files whose reading would run what is written in them.
-
-    Parameters
-    ----------
-    path
-        A file or ``.zspy`` folder.
-
-    Raises
-    ------
-    InputError
-        If a zarr store names a codec that unpickles, or an HDF5 file has an axis given by a formula
-        (HyperSpy evaluates it).
-    """
-    suffix = path.suffix.lower()
-    if suffix not in READABLE:
-        check_name(path.name)
-    found = ""
-    if path.is_dir():
-        found = _in_zarr(path)
-    elif suffix in {".hspy", ".h5", ".hdf5", ".emd", ".nc"}:
-        found = _in_hdf5(path)
-    if found:
-        raise InputError(
-            f"{path.name} must hold data only", got=found, cure="Save it again with plain axes."
-        )
-
-
-def _in_zarr(folder: Path) -> str:
-    for name in (".zarray", ".zattrs", ".zmetadata"):
-        for file in folder.rglob(name):
-            try:
-                content = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue  # its reader will say so
-            if _has(content, "id", "pickle"):
-                return "pickled values"
-            if _has(content, "expression", None):
-                return "an axis given by a formula"
-    return ""
-
-
-def _has(content: Any, key: str, value: str | None) -> bool:
-    """Whether a key, with a value if one is given, is anywhere in nested lists and tables."""
-    if isinstance(content, dict):
-        if key in content and value in {None, content[key]}:
-            return True
-        return any(_has(part, key, value) for part in content.values())
-    return isinstance(content, list) and any(_has(part, key, value) for part in content)
-
-
-def _in_hdf5(path: Path) -> str:
-    import h5py  # noqa: PLC0415  # 0.2 s
-
-    def look(_: str, item: Any) -> str | None:
-        if "expression" in item.attrs:
-            return "an axis given by a formula"
-        outside = getattr(item, "is_virtual", False) or getattr(item, "external", None)
-        return "a link to another file" if outside else None
-
-    try:
-        with h5py.File(path, "r") as file:
-            return str(file.visititems(look) or "")
-    except (OSError, RuntimeError, KeyError):
-        return ""  # its reader will say so
 
 
 def public(error: BaseException, *private: Path) -> str:

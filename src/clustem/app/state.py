@@ -19,7 +19,7 @@ from clustem.app.opened import Opened, Watch
 from clustem.app.pictures import Picture
 from clustem.app.probe import Places, Reading, read_open, read_result
 from clustem.app.runs import Outcome, Runs
-from clustem.app.security import below, closed, public
+from clustem.app.security import below, closed, located, public
 from clustem.judge.lineage import lineage
 from clustem.model import InputError
 from clustem.recipes import Recipe
@@ -115,7 +115,7 @@ class Explorer(param.Parameterized):
     def _show_opened(self, found: tuple[Opened, Picture]) -> None:
         opened, picture = found
         offers = opened.recipes
-        self.runs = Runs(opened.scan)
+        self.runs = Runs(opened.scan, located=lambda recipe: located(recipe, self.root))
         self.places, self.detector = None, None
         self.context = pictures.context(opened)
         recipe = next(iter(offers.values()), None)

@@ -14,8 +14,8 @@ from bokeh.server.util import check_allowlist
 from bokeh.server.views.auth_request_handler import AuthRequestHandler
 from tornado.web import HTTPError, authenticated, stream_request_body
 
+from clustem.app.contents import check_name
 from clustem.app.opened import size_text
-from clustem.app.security import check_name
 from clustem.model import InputError
 
 _PIECE = 2**20

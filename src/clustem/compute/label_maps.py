@@ -295,7 +295,7 @@ def _of_file(path: Path, what: str) -> Any:
             whole = found.dtype.kind == "f" and np.array_equal(found, np.rint(found))
             return found.astype(np.int64) if whole else found  # Fiji writes them as floats
         reason = f"the type {path.suffix or 'of a file without an ending'}"
-    except (OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  # readers raise anything on a broken file
         reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
     raise InputError(
         f"{what} must be a file that can be read: {known}", got=f"{path}: {reason}",

@@ -92,7 +92,7 @@ def _frames(path: str, frame: np.dtype[Any], offset: int, scan: tuple[int, ...])
 def _npy(path: Path, *, on_disk: bool) -> Any:
     import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
 
-    open_array = partial(np.load, str(path), mmap_mode="r")
+    open_array = partial(np.lib.format.open_memmap, str(path), mode="r")  # refuses what is no .npy
     title = {"General": {"title": path.stem, "original_filename": path.name}}
     if on_disk:
         data = OnDisk(open_array).lazily(_token(path))
