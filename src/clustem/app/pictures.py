@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clustem.app.frames import Frame
 from clustem.app.opened import Opened, frame_of
 from clustem.compute import Rows
-from clustem.compute.beam import find_beam, mean_pattern
+from clustem.compute.beam import find_beam, finite_mean, mean_pattern
 from clustem.compute.binning import group_sums
 from clustem.model import InputError
 from clustem.report._units import pretty
@@ -219,15 +219,10 @@ class Detector:
 
 
 def mean_of(signal: Any) -> NDArray[np.float64]:
-    """Mean spectrum or pattern: of all spectra, of some 500 patterns."""
+    """Mean of all spectra, or of some 500 patterns; what is not finite does not count."""
     if signal.axes_manager.signal_dimension == 2:
         return mean_pattern(Rows(signal.data, row_ndim=2))
-    rows = Rows(signal.data)
-
-    def one(block: NDArray[Any], _: NDArray[np.intp]) -> NDArray[np.float64]:
-        return block.sum(axis=0, dtype=np.float64)
-
-    return np.asarray(sum(part for _, part in rows.map(one)) / len(rows))
+    return finite_mean(Rows(signal.data))
 
 
 def _beam(mean: NDArray[np.float64]) -> tuple[tuple[float, float], float]:

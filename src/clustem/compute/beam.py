@@ -46,10 +46,25 @@ def sample_positions(rows: Rows, *, runs: int = 32, length: int = 16) -> NDArray
 
 def mean_pattern(rows: Rows) -> F64:
     """Return the mean of some rows in the shape of one row; what is not finite does not count."""
+    return finite_mean(rows, subset=sample_positions(rows))
+
+
+def finite_mean(rows: Rows, *, subset: NDArray[np.intp] | None = None) -> F64:
+    """Return the mean of rows in the shape of one row; what is not finite does not count.
+
+    Parameters
+    ----------
+    rows
+        Rows of numbers.
+    subset
+        Which of them, None for all.
+    """
 
     def one(block: NDArray[Any], _: NDArray[np.intp]) -> tuple[F64, F64]:
-        if block.dtype.kind != "f":
-            return block.sum(axis=0, dtype=np.float64), np.full(block.shape[1], float(len(block)))
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = block.sum(axis=0, dtype=np.float64)
+        if np.isfinite(total).all():  # the usual case, without a copy
+            return total, np.full(block.shape[1], float(len(block)))
         finite = np.isfinite(block)
         return (
             np.where(finite, block, 0).sum(axis=0, dtype=np.float64),
@@ -57,7 +72,7 @@ def mean_pattern(rows: Rows) -> F64:
         )
 
     total, count = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
-    for _, (part, number) in rows.map(one, subset=sample_positions(rows)):
+    for _, (part, number) in rows.map(one, subset=subset):
         total += part
         count += number
     mean = np.full(len(total), np.nan)
