@@ -28,12 +28,15 @@ class Frame:
         Height and width of a pixel.
     units
         Of corner and step; ``"px"`` where the axes do not say.
+    is_line
+        Whether there is but one axis, and the height is for the eye.
     """
 
     shape: tuple[int, int]
     corner: tuple[float, float] = (-0.5, -0.5)
     step: tuple[float, float] = (1.0, 1.0)
     units: str = "px"
+    is_line: bool = False
 
     @classmethod
     def of(cls, axes: list[Any]) -> Frame:
@@ -48,7 +51,8 @@ class Frame:
             frame = cls.of([axes[0], axes[0]])
             size = int(axes[0].size)
             high = frame.step[1] * max(size / _STRIP, 1.0)
-            return cls((1, size), (0.0, frame.corner[1]), (high, frame.step[1]), frame.units)
+            corner, step = (0.0, frame.corner[1]), (high, frame.step[1])
+            return cls((1, size), corner, step, frame.units, is_line=True)
         shape = int(axes[0].size), int(axes[1].size)
         units = [pretty(axis.units) for axis in axes]
         to_nm = [in_nm(name) for name in units]
@@ -80,10 +84,24 @@ class Frame:
 
     def pixel(self, x: float, y: float) -> tuple[int, int] | None:
         """Row and column of the pixel at a position, None outside."""
-        row = int(np.floor((y - self.corner[0]) / self.step[0]))
-        column = int(np.floor((x - self.corner[1]) / self.step[1]))
-        inside = 0 <= row < self.shape[0] and 0 <= column < self.shape[1]
-        return (row, column) if inside else None
+        rows, columns = self.pixels(np.array([[x, y]], dtype=np.float64))
+        return None if rows[0] < 0 else (int(rows[0]), int(columns[0]))
+
+    def pixels(self, points: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns of the pixels at positions (n, 2), x and y; -1 and -1 outside."""
+        row = np.floor((points[:, 1] - self.corner[0]) / self.step[0])
+        column = np.floor((points[:, 0] - self.corner[1]) / self.step[1])
+        inside = (row >= 0) & (row < self.shape[0]) & (column >= 0) & (column < self.shape[1])
+        rows, columns = (np.where(inside, at, -1).astype(np.intp) for at in (row, column))
+        return rows, columns
+
+    def place(self, x: float, y: float) -> str:
+        """Name the pixel at a position: its row and column, of a line the column; "" outside."""
+        pixel = self.pixel(x, y)
+        if pixel is None:
+            return ""
+        row = "" if self.is_line else f"row {pixel[0]}, "
+        return f"{row}column {pixel[1]}"
 
     def middle(self, row: float, column: float) -> tuple[float, float]:
         """Position (x, y) of the middle of a pixel."""

@@ -24,20 +24,20 @@ class Reading:
 
     Parameters
     ----------
-    place
-        Row and column in the scan or image; of a patch, that of its middle.
     values
         Raw spectrum (channels,), pattern or patch (rows, columns).
     label
         Number of its cluster, -1 if none, None before there is a result.
     memberships
         Degrees (k,), None for hard clusters.
+    excluded
+        Whether it was left out of the result.
     """
 
-    place: tuple[int, int]
     values: NDArray[Any]
     label: int | None = None
     memberships: NDArray[np.float32] | None = None
+    excluded: bool = False
 
 
 class Places:
@@ -79,6 +79,18 @@ class Places:
         pixel = self.frame.pixel(x, y)
         return None if pixel is None else pixel[0] * self.frame.shape[1] + pixel[1]
 
+    def entries(self, points: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the number of the entry at each of some positions (n, 2), -1 outside."""
+        if self.scattered:
+            from scipy.spatial import cKDTree  # noqa: PLC0415  # 0.1 s
+
+            return np.asarray(cKDTree(self.points).query(points)[1], dtype=np.intp)
+        if self.frame.is_line:  # its height means nothing
+            middle = np.full(len(points), self.frame.size[0] / 2)
+            points = np.column_stack([points[:, 0], middle])
+        rows, columns = self.frame.pixels(points)
+        return np.where(rows < 0, -1, rows * self.frame.shape[1] + columns)
+
 
 def read_open(opened: Opened, image: NDArray[Any], x: float, y: float) -> Reading | None:
     """Read what is under the cursor before there is a result.
@@ -96,11 +108,9 @@ def read_open(opened: Opened, image: NDArray[Any], x: float, y: float) -> Readin
     if pixel is None:
         return None
     if opened.kind == "image":
-        return Reading(pixel, _piece(image, pixel))
+        return Reading(_piece(image, pixel))
     flat = pixel[0] * opened.frame.shape[1] + pixel[1]
-    return Reading(
-        pixel, _row(opened.signal, opened.signal.axes_manager.navigation_dimension, flat)
-    )
+    return Reading(_row(opened.signal, opened.signal.axes_manager.navigation_dimension, flat))
 
 
 def read_result(outcome: Outcome, places: Places, x: float, y: float) -> Reading | None:
@@ -115,8 +125,7 @@ def read_result(outcome: Outcome, places: Places, x: float, y: float) -> Reading
     if projection.memberships is not None:
         stack = np.asarray(projection.memberships.data)
         degrees = stack.reshape(len(stack), -1)[:, number]
-    place = places.frame.pixel(*places.points[number]) or (0, 0)
-    return Reading(place, values, label, degrees)
+    return Reading(values, label, degrees, excluded=bool(projection.mask.flat[number]))
 
 
 def mean_of_chosen(outcome: Outcome, chosen: NDArray[np.bool_], most: int = 4096) -> Any:
@@ -132,6 +141,7 @@ def mean_of_chosen(outcome: Outcome, chosen: NDArray[np.bool_], most: int = 4096
         How many rows are read at most.
     """
     from clustem.compute import Rows  # noqa: PLC0415  # numba, with the first result
+    from clustem.compute.beam import finite_mean  # noqa: PLC0415
 
     projection: Projection = outcome.result.projection
     source = projection.source
@@ -140,10 +150,7 @@ def mean_of_chosen(outcome: Outcome, chosen: NDArray[np.bool_], most: int = 4096
         return None
     numbers = numbers[np.linspace(0, len(numbers) - 1, min(most, len(numbers))).astype(np.intp)]
     rows = Rows(source.data, row_ndim=source.data.ndim - projection.mask.ndim)
-    total = np.zeros(rows.shape[1])
-    for _, part in rows.map(lambda block, _: block.sum(axis=0, dtype=np.float64), subset=numbers):
-        total += part
-    return (total / len(numbers)).reshape(rows.row_shape)
+    return finite_mean(rows, subset=numbers)
 
 
 def _row(signal: Any, scan_ndim: int, flat: int) -> NDArray[Any]:

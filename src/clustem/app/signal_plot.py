@@ -74,20 +74,22 @@ class SpectrumPlot(param.Parameterized):
         reading, outcome = self._explorer.reading, self._explorer.outcome
         inks = {"here": "muted", "chosen": "accent"}
         found = []
-        if reading is not None:
-            found.append((f"row {reading.place[0]}, column {reading.place[1]}", inks["here"]))
-        else:
-            found.append(("mean of all", inks["here"]))
+        found.append(("mean of all" if reading is None else self._place(), inks["here"]))
         if outcome is not None and reading is not None and reading.label is not None:
             projection = outcome.result.projection
             if reading.label >= 0:
                 shade = hex_colors(projection)[reading.label]
                 found.append((projection.name_of(reading.label), shade))
             else:
-                found.append(("unassigned", UNASSIGNED))
+                found.append((_no_cluster(reading), UNASSIGNED))
         if self._selection.mean is not None:
             found.append((f"mean of the {self._selection.count} chosen", inks["chosen"]))
         return found
+
+    def _place(self) -> str:
+        """Where the cursor is in the whole file, as above the map, however that was cropped."""
+        opened, cursor = self._explorer.opened, self._explorer.cursor
+        return "" if opened is None or cursor is None else opened.frame.place(*cursor)
 
     def draw(self) -> None:
         """Draw the lines."""
@@ -249,6 +251,8 @@ class PatternPlot(param.Parameterized):
             center = self._center_of(projection, reading.label)
             name = f"Center: {projection.name_of(reading.label)}"
             shade = hex_colors(projection)[reading.label]
+        elif reading is not None and reading.label is not None:
+            name = _no_cluster(reading).capitalize()
         if self._selection.mean is not None:
             center, name = self._selection.mean, f"Mean of the {self._selection.count} chosen"
         self._show(self.center, self._center, center, name)
@@ -332,8 +336,12 @@ def _labels(axes: list[Any], frame: Frame) -> tuple[str, str]:
     for axis, fallback in zip(axes, ("row", "column"), strict=True):
         name = axis.name if isinstance(axis.name, str) and axis.name else fallback
         counted = frame.units == "px" and pretty(axis.units) not in ("", "px")
-        names.append(with_units(name, "number" if counted else frame.units))
+        names.append(with_units(name, "number" if counted else frame.units, fallback="px"))
     return names[0], names[1]
+
+
+def _no_cluster(reading: Reading) -> str:
+    return "excluded" if reading.excluded else "unassigned"
 
 
 def _has_cluster(reading: Reading) -> bool:

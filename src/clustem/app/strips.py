@@ -111,14 +111,14 @@ class Tools(param.Parameterized):
             return "no cursor"
         frame = explorer.picture.frame
         x, y = explorer.cursor
-        pixel = frame.pixel(x, y)
-        if pixel is None:
+        text = frame.place(x, y)
+        if not text:
             return "outside"
-        text = f"row {pixel[0]}, column {pixel[1]}"
         if frame.units == "px":
             return text
-        across, down = (f"{float(f'{value:.4g}'):g}" for value in (x, y))
-        return f"{text} ({across},\u00a0{down}\u00a0{frame.units})"
+        ends = (x,) if frame.is_line else (x, y)
+        across = ",\u00a0".join(f"{float(f'{value:.4g}'):g}" for value in ends)
+        return f"{text} ({across}\u00a0{frame.units})"
 
     def _picture(self, name: str) -> None:
         explorer = self._explorer
