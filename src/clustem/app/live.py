@@ -10,7 +10,6 @@ import param
 from clustem.app.jobs import Report
 from clustem.app.runs import Outcome
 from clustem.app.state import Explorer, Message
-from clustem.judge.compare import Comparison, compare
 from clustem.model import InputError
 from clustem.recipes import Recipe
 from clustem.recipes.recipe import UP_TO_MAP
@@ -28,12 +27,11 @@ class Live(param.Parameterized):
     """
 
     outcomes = param.Parameter(doc="Two outcomes, or None")
-    comparison = param.Parameter(doc="Comparison of their maps where these have one shape, or None")
 
     def __init__(self, explorer: Explorer) -> None:
         super().__init__()
         self._explorer = explorer
-        explorer.param.watch(lambda *_: self.param.update(outcomes=None, comparison=None), "opened")
+        explorer.param.watch(lambda *_: self.param.update(outcomes=None), "opened")
 
     def variants(self, shared: Mapping[str, Any], each: list[Mapping[str, Any]]) -> list[Recipe]:
         """Change the session's recipe twice.
@@ -58,7 +56,7 @@ class Live(param.Parameterized):
             explorer.fail(error)
             return
 
-        def work(report: Report) -> tuple[list[Outcome], Comparison | None]:
+        def work(report: Report) -> tuple[Outcome, ...]:
             found = []
             for i, recipe in enumerate(recipes):
 
@@ -66,10 +64,10 @@ class Live(param.Parameterized):
                     report(f"{'left' if i == 0 else 'right'}: {step}", (i + share) / 2)
 
                 found.append(runs.run(recipe, half, rooms=UP_TO_MAP))
-            return found, _compared(found)
+            return tuple(found)
 
-        def show(found: tuple[list[Outcome], Comparison | None]) -> None:
-            self.param.update(outcomes=tuple(found[0]), comparison=found[1])
+        def show(found: tuple[Outcome, ...]) -> None:
+            self.outcomes = found
             explorer.message = Message("info", "")
 
         explorer.start("Side by side", work, show, latest=True)
@@ -91,8 +89,3 @@ def with_space(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     elif space == REDUCED and not any(room == "reduce" for room, _ in recipe.steps):
         settings["reduce.pca"] = True
     return recipe.with_settings(settings)
-
-
-def _compared(found: list[Outcome]) -> Comparison | None:
-    left, right = (outcome.result.labels.data for outcome in found)
-    return compare(left, right) if left.shape == right.shape else None

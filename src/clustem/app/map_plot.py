@@ -30,7 +30,7 @@ from clustem.app.plots import (
     empty_image,
     image_figure,
     image_source,
-    scale_bar,
+    lay_scale_bar,
     show_all,
     together,
 )
@@ -199,11 +199,7 @@ class MapPlot(param.Parameterized):
         if self._frame != picture.frame:
             self._frame = picture.frame
             show_all(self.figure, picture.frame)
-            for old in [r for r in self.figure.center if type(r).__name__ == "ScaleBar"]:
-                self.figure.center.remove(old)
-            bar = scale_bar(picture.frame.units)
-            bar.range = self.figure.x_range
-            self.figure.add_layout(bar)
+            lay_scale_bar(self.figure, picture.frame.units)
 
     def _clusters(self) -> None:
         outcome, places = self._explorer.outcome, self._explorer.places

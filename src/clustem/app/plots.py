@@ -188,6 +188,26 @@ def scale_bar(units: str) -> Any:
     )  # fmt: skip
 
 
+def lay_scale_bar(made: Any, units: str, share: float = 0.2) -> None:
+    """Lay a scale bar on a figure for images, in place of the one that it has.
+
+    Parameters
+    ----------
+    made
+        The figure.
+    units
+        Of its ranges; ``""`` for no bar.
+    share
+        How long the bar is about, as a part of the figure's width.
+    """
+    for old in [part for part in made.center if isinstance(part, ScaleBar)]:
+        made.center.remove(old)
+    if units:
+        bar = scale_bar(units)
+        bar.update(range=made.x_range, bar_length=share)
+        made.add_layout(bar)
+
+
 _TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500]
 _METRIC = ["pm", "nm", "µm", "mm"]
 

@@ -11,13 +11,22 @@ from bokeh.models import ColumnDataSource, LinearColorMapper
 from clustem.app import fields
 from clustem.app.editors import Hint
 from clustem.app.fields import Field
+from clustem.app.hues import hues_of_both
 from clustem.app.live import FULL, REDUCED, Live
-from clustem.app.paint import UNASSIGNED, hex_colors, label_map
-from clustem.app.plots import Looks, empty_image, image_figure, image_source, show_all
+from clustem.app.paint import UNASSIGNED, label_map, to_hex
+from clustem.app.plots import (
+    Looks,
+    empty_image,
+    image_figure,
+    image_source,
+    lay_scale_bar,
+    show_all,
+)
 from clustem.app.probe import Places
 from clustem.app.runs import Outcome
 from clustem.app.state import Explorer
 from clustem.app.steps import catalogue
+from clustem.report._palette import shades
 
 _GREYS = tuple(f"#{i:02x}{i:02x}{i:02x}" for i in range(256))
 _SIDES = ("left", "right")
@@ -48,6 +57,7 @@ class SideBySide(param.Parameterized):
         self.figures[1].x_range = self.figures[0].x_range
         self.figures[1].y_range = self.figures[0].y_range
         live.param.watch(lambda *_: self.draw(), "outcomes")
+        explorer.param.watch(lambda *_: self.draw(), "outcome")  # its colors are those of both
         explorer.param.watch(lambda *_: self.param.update(settings={}), ["opened"])
 
     def _layers(self, made: Any) -> dict[str, Any]:
@@ -60,7 +70,7 @@ class SideBySide(param.Parameterized):
             "x", "y", source=marks, fill_color="color", line_color="#000000", line_alpha=0.4,
             line_width=0.5, size=6,
         )  # fmt: skip
-        return {"grey": grey, "over": over, "marks": marks, "mapper": mapper}
+        return {"grey": grey, "over": over, "marks": marks, "mapper": mapper, "units": ""}
 
     def fields(self) -> list[Field]:
         """Describe the form: what both share, then what each has of its own."""
@@ -154,21 +164,31 @@ class SideBySide(param.Parameterized):
         return None
 
     def draw(self) -> None:
-        """Draw both maps, clusters that are most alike in one color."""
+        """Draw both maps; clusters have the colors of those on the map that they are most like."""
         outcomes = self._live.outcomes
         if not outcomes:
-            for parts in self._parts:
-                parts["over"].data = dict(empty_image().data)
-                parts["marks"].data = {"x": [], "y": [], "color": []}
+            self._clear()
             return
-        shades = [hex_colors(outcome.result.projection) for outcome in outcomes]
-        comparison = self._live.comparison
-        if comparison is not None:
-            shades[0] = _matched(comparison.matching, shades[0], shades[1])
-        for made, parts, outcome, colors in zip(
-            self.figures, self._parts, outcomes, shades, strict=True
+        hues = hues_of_both(self._explorer.outcome, *outcomes)
+        for made, parts, outcome, own in zip(
+            self.figures, self._parts, outcomes, hues, strict=True
         ):
-            self._draw_one(made, parts, outcome, colors)
+            self._draw_one(made, parts, outcome, [to_hex(color) for color in shades(own)])
+
+    def _clear(self) -> None:
+        for made, parts in zip(self.figures, self._parts, strict=True):
+            made.title.text = " "
+            parts["grey"].data = dict(empty_image().data)
+            parts["over"].data = dict(empty_image().data)
+            parts["marks"].data = {"x": [], "y": [], "color": []}
+            self._measure(made, parts, "")
+
+    @staticmethod
+    def _measure(made: Any, parts: Any, units: str) -> None:
+        """Lay a scale bar on a map, unless it has the one that it needs."""
+        if parts["units"] != units:
+            parts["units"] = units
+            lay_scale_bar(made, units)
 
     def _draw_one(self, made: Any, parts: Any, outcome: Outcome, colors: list[str]) -> None:
         places, projection = Places(outcome), outcome.result.projection
@@ -177,8 +197,10 @@ class SideBySide(param.Parameterized):
             parts["mapper"].update(low=picture.limits[0], high=picture.limits[1])
             parts["grey"].data = image_source(picture.values, picture.frame)
             show_all(made, picture.frame)
+            self._measure(made, parts, picture.frame.units)
         rows = projection.table.rows.shape[1]
-        made.title.text = f"k = {projection.n_clusters}, {rows} dimensions"
+        many = "dimension" if rows == 1 else "dimensions"
+        made.title.text = f"k = {projection.n_clusters}, {rows} {many}"
         labels = projection.labels.data
         if places.scattered:
             shown = ~projection.mask
@@ -192,11 +214,3 @@ class SideBySide(param.Parameterized):
         parts["marks"].data = {"x": [], "y": [], "color": []}
         image = label_map(np.atleast_2d(labels), np.atleast_2d(projection.mask), colors)
         parts["over"].data = image_source(image, places.frame)
-
-
-def _matched(matching: dict[int, int], left: list[str], right: list[str]) -> list[str]:
-    """Give clusters on the left the colors of those on the right that they match."""
-    pairs = {a: b for a, b in matching.items() if a >= 0 and 0 <= b < len(right)}
-    found = {int(a): right[int(b)] for a, b in pairs.items()}
-    spare = [color for color in [*right, *left] if color not in found.values()]
-    return [found.get(i) or spare.pop(0) for i in range(len(left))]
