@@ -9,18 +9,27 @@ import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from bokeh.models import ScaleBar
 
 from clustem import Segmentation, samples, segment
 from clustem.app import compiling, drawing, exports, paint, pictures
+from clustem.app.center_plot import GridPlot
 from clustem.app.clouds import Selection, cloud_of
 from clustem.app.clusters import Clusters
 from clustem.app.frames import Frame, inside
+from clustem.app.grids import grid_of
 from clustem.app.header import Header
+from clustem.app.hues import hues_of_both, lasting_hues
 from clustem.app.jobs import Jobs, Status
 from clustem.app.live import FULL, REDUCED, Live
+from clustem.app.map_plot import MapPlot
 from clustem.app.opened import Opened
+from clustem.app.plots import Looks
 from clustem.app.runs import Runs
+from clustem.app.side_by_side import SideBySide
+from clustem.app.signal_plot import PatternPlot, SpectrumPlot
 from clustem.app.state import Explorer
+from clustem.app.strips import Tools
 from clustem.compute import Rows
 from clustem.compute.kmeans_sketch import SMALL_SIZE
 from clustem.recipes import Recipe, Scan
@@ -542,8 +551,140 @@ def test_two_clusterings_of_one_image(session, signals):
     widths = [outcome.result.projection.table.rows.shape[1] for outcome in (left, right)]
     assert widths[0] == 100 > widths[1]
     assert (left.result.n_clusters, right.result.n_clusters) == (3, 4)
-    assert live.comparison.ari > 0
     assert session.recipe.steps["describe", "patches"]["size"] == 12  # the session's own stays
+
+
+class TestSideBySide:
+    def sides(self, session):
+        return SideBySide(session, Live(session), Looks())
+
+    def test_colors_are_those_of_the_map(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        k = session.outcome.result.n_clusters
+        session.edit("recolor", [1], 9)
+        main = session.outcome
+        fewer, more = (session.runs.run(_of_k(session, n)) for n in (k - 1, k + 1))
+        same = session.runs.run(_of_k(session, k))
+        for left, right in ((same, more), (more, same), (fewer, same)):
+            hues = hues_of_both(main, left, right)
+            for outcome, found in zip((left, right), hues, strict=True):
+                assert len(set(found)) == outcome.result.n_clusters
+                if outcome is same:
+                    assert found == main.result.projection.hues
+        assert hues_of_both(None, same, more)[0] == same.result.projection.hues
+
+    def test_colors_are_handed_on_where_clusters_lie(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        main = session.outcome
+        other = session.runs.run(
+            session.recipe.with_settings(
+                {"prepare.crop.rows": "5:18", "prepare.crop.columns": ":9"}
+            )
+        )
+        hues = lasting_hues(other, main, main.result.projection.hues)
+        whole, part = main.result.labels.data[5:18, :9], other.result.labels.data
+        both = (whole >= 0) & (part >= 0)
+        colors = np.array(main.result.projection.hues)
+        assert (colors[whole[both]] == np.array(hues)[part[both]]).mean() > 0.6
+
+    def test_another_file_clears_both(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        sides = self.sides(session)
+        sides.run()
+        settled(session)
+        for made, parts in zip(sides.figures, sides._parts, strict=True):
+            assert "k = " in made.title.text
+            assert len(parts["grey"].data["image"]) == 1
+            assert any(isinstance(part, ScaleBar) for part in made.center)
+        session.open_path("eds.hspy")
+        settled(session)
+        for made, parts in zip(sides.figures, sides._parts, strict=True):
+            assert made.title.text == " "
+            assert not any(parts[name].data["image"] for name in ("grey", "over"))
+            assert not any(isinstance(part, ScaleBar) for part in made.center)
+
+
+class TestCursor:
+    def plots(self, session):
+        selection, looks = Selection(session), Looks()
+        spectrum = SpectrumPlot(session, selection, looks)
+        return spectrum, Tools(session, selection, MapPlot(session, selection, looks))
+
+    def test_one_place_however_the_scan_is_cropped_and_binned(self, session, signals):
+        crop = {"prepare.crop.rows": "3:15", "prepare.crop.columns": "4:20"}
+        opened(session, signals, "eds", **EDS, **crop)
+        spectrum, tools = self.plots(session)
+        session.look(*session.opened.frame.middle(11, 13))
+        assert spectrum.caption[0][0] == "row 11, column 13"
+        assert tools.place().startswith("row 11, column 13 (")
+
+    def test_what_is_excluded_is_called_so(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        spectrum, _ = self.plots(session)
+        out = np.zeros(session.outcome.result.mask.shape, dtype=bool)
+        out[2, 5] = True
+        session.edit("exclude", out)
+        session.look(*session.opened.frame.middle(2, 5))
+        assert spectrum.caption[1][0] == "excluded"
+        session.look(*session.opened.frame.middle(2, 6))
+        assert spectrum.caption[1][0] != "excluded"
+
+    def test_a_line_has_one_coordinate(self, session, signals):
+        signals["eds"].inav[:, 3].save(session.root / "line.hspy")
+        session.open_path("line.hspy")
+        settled(session)
+        frame = session.opened.frame
+        x, y = frame.middle(0, 7)
+        session.look(x, y)
+        spectrum, tools = self.plots(session)
+        assert spectrum.caption[0][0] == "column 7"
+        assert tools.place() == f"column 7 ({x:.4g}\u00a0{frame.units})"
+
+
+class TestGrid:
+    @pytest.mark.parametrize("size", [(50.0, 6.0), (1.0, 12.0), (3.0, 4.0)])
+    @pytest.mark.parametrize("k", [1, 2, 7, 30])
+    def test_each_title_has_its_own_room(self, size, k):
+        names = [f"cluster {i}" for i in range(k - 1)] + ["a very long name of a cluster"]
+        found = grid_of(size, names)
+        assert found.step[0] > size[0]
+        assert found.step[1] > size[1]
+        shown = found.columns * found.step[1]
+        assert found.columns <= k
+        widest = max(len(name) for name in found.names)
+        assert widest * 6 * found.columns <= 440  # all side by side in a small page
+        assert found.names[0].startswith("cluster" if k > 1 else "a very")
+        assert shown >= found.columns * size[1]
+
+    def test_narrow_scans_lie_apart_by_their_titles(self):
+        found = grid_of((49.0, 6.0), ["cluster 0", "cluster 1"])
+        scale = 270 / (found.step[0])  # pixels per unit where the height is the limit
+        assert found.columns == 2
+        assert found.step[1] * scale > 9 * 6
+
+    def test_patterns_have_units(self, session, signals):
+        opened(session, signals, "domains", **{"describe.size": 12})
+        plot = PatternPlot(session, Selection(session), Looks())
+        plot._renew()
+        assert plot.center.xaxis[0].axis_label.endswith(("px)", "nm)"))
+
+    def test_memberships_have_a_scale_bar(self, session, signals):
+        plot = GridPlot(session, Looks(), "memberships")
+        opened(session, signals, "eds", **EDS)
+        bar = next(part for part in plot.figure.center if isinstance(part, ScaleBar))
+        assert bar.unit == session.opened.frame.units
+
+
+def test_the_mean_leaves_out_what_is_not_finite(signals):
+    signal = signals["eds"].deepcopy()
+    signal.change_dtype("float32")
+    expected = signal.data.reshape(-1, signal.data.shape[-1])[1:].mean(axis=0, dtype=float)
+    signal.data[0, 0] = np.nan
+    np.testing.assert_allclose(pictures.mean_of(signal), expected, rtol=1e-6)
+
+
+def _of_k(session, k):
+    return session.recipe.with_settings({"cluster.n_clusters": k})
 
 
 class TestPaint:

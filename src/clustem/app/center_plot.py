@@ -20,14 +20,17 @@ from bokeh.palettes import Cividis256
 from numpy.typing import NDArray
 
 from clustem.app.frames import Frame
+from clustem.app.grids import grid_of
 from clustem.app.paint import hex_colors
-from clustem.app.plots import FONT, Looks, image_figure, show_extent
+from clustem.app.plots import FONT, Looks, image_figure, lay_scale_bar, show_extent
 from clustem.app.scales import LINEAR, LOG, ROOT, SCALES, formatter, relabel, scaled
 from clustem.app.state import Explorer
 from clustem.model import Projection
 from clustem.report._units import with_units
 
 _GAP = 0.08
+_BAR_LINES = 2.2
+"""Height of a scale bar, in lines of the titles."""
 
 
 class SpectraPlot(param.Parameterized):
@@ -52,13 +55,7 @@ class SpectraPlot(param.Parameterized):
         self._lines = ColumnDataSource({"xs": [], "ys": [], "color": []})
         made.add_glyph(self._lines, MultiLine(xs="xs", ys="ys", line_color="color", line_width=1.5))
         self._zeros = ColumnDataSource({"x": [], "y": [], "name": [], "color": []})
-        names = LabelSet(
-            x="x", y="y", text="name", source=self._zeros, text_color="color",
-            text_font=value(FONT), text_font_size="11px", text_font_style="bold",
-            text_align="right", x_offset=-4,
-            y_offset=4,
-        )  # fmt: skip
-        made.add_layout(names)
+        self._add_names(looks)
         self._marks = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": [], "text": []})
         marks = made.segment("x0", "y0", "x1", "y1", source=self._marks, line_dash=[2, 3])
         looks.ink(marks.glyph, "line_color", "line")
@@ -74,6 +71,22 @@ class SpectraPlot(param.Parameterized):
         made.xaxis[0].ticker = BasicTicker(desired_num_ticks=9)
         explorer.param.watch(lambda *_: self.draw(), "outcome")
         self.param.watch(lambda *_: self.draw(), "scale")
+
+    def _add_names(self, looks: Looks) -> None:
+        """Write names in ink, after a square in the cluster's color: some colors are too pale."""
+        like = {
+            "x": "x", "y": "y", "source": self._zeros, "text_font": value(FONT),
+            "text_align": "right", "y_offset": 4,
+        }  # fmt: skip
+        names = LabelSet(
+            text="name", text_font_size="11px", text_font_style="bold", x_offset=-20, **like
+        )
+        looks.ink(names, "text_color", "ink")
+        squares = LabelSet(
+            text=value("■"), text_color="color", text_font_size="14px", x_offset=-4, **like
+        )
+        for labels in (names, squares):
+            self.figure.add_layout(labels)
 
     def draw(self) -> None:
         """Draw the spectra one above the other."""
@@ -155,7 +168,7 @@ class GridPlot(param.Parameterized):
 
     def __init__(self, explorer: Explorer, looks: Looks, what: str) -> None:
         super().__init__()
-        self._explorer, self._what = explorer, what
+        self._explorer, self._what, self._measured = explorer, what, ("", 0.2)
         made = self.figure = image_figure(
             looks, axes=False, name=what, tools=False, min_border_right=54
         )
@@ -193,60 +206,58 @@ class GridPlot(param.Parameterized):
 
     def draw(self) -> None:
         """Draw the images."""
-        images, aspect, label = self._images()
-        if images is None:
+        images, frame, label = self._images()
+        if images is None or frame is None:
             self._source.data = {name: [] for name in self._source.data}
+            self._measure("")
             return
         projection = self._explorer.outcome.result.projection
-        k = len(images)
-        columns = _columns(k, aspect)
-        width, height = 1.0, 1.0 / aspect
-        x = (np.arange(k) % columns) * (width + 0.07)
-        y = (np.arange(k) // columns) * (height + 0.2 * max(height, 0.5))
+        k, (height, width) = len(images), frame.size
+        grid = grid_of((height, width), [projection.name_of(i) for i in range(k)])
+        x = (np.arange(k) % grid.columns) * grid.step[1]
+        y = (np.arange(k) // grid.columns) * grid.step[0]
         self._source.data = {
             "image": list(images), "x": x, "y": y, "dw": [width] * k, "dh": [height] * k,
             "right": x + width, "bottom": y + height, "color": hex_colors(projection),
-            "name": [projection.name_of(i) for i in range(k)],
+            "name": grid.names,
         }  # fmt: skip
-        title = 0.2 * max(height, 0.5)
-        right, bottom = float(x.max()) + width, float(y.max()) + height
-        show_extent(self.figure, (-0.02, right + 0.02, -title, bottom + 0.02))
+        edge, title = 0.02 * width, grid.step[0] - height
+        right = float(x.max()) + grid.step[1]
+        measured = self._what == "memberships"
+        bottom = float(y.max()) + height + (_BAR_LINES * title if measured else edge)
+        show_extent(self.figure, (-edge, right + edge, -title, bottom))
         self._bar.title = label
+        self._measure(frame.units if measured else "", 0.2 / grid.columns)
 
-    def _images(self) -> tuple[Any, float, str]:
+    def _measure(self, units: str, share: float = 0.2) -> None:
+        """Lay a scale bar below the images, unless they have the one that they need."""
+        if self._measured != (units, share):
+            self._measured = units, share
+            lay_scale_bar(self.figure, units, share)
+
+    def _images(self) -> tuple[Any, Frame | None, str]:
         outcome = self._explorer.outcome
         if outcome is None:
-            return None, 1.0, ""
+            return None, None, ""
         projection: Projection = outcome.result.projection
         if self._what == "memberships":
             return self._memberships(projection)
         data = np.nan_to_num(np.asarray(projection.centers.data, dtype=np.float32))
         if data.ndim != 3:
-            return None, 1.0, ""
-        height, width = Frame.of(list(projection.centers.axes_manager.signal_axes[::-1])).size
+            return None, None, ""
+        frame = Frame.of(list(projection.centers.axes_manager.signal_axes[::-1]))
         data = scaled(data, self.scale).astype(np.float32)
         relabel(self._bar.formatter, self.scale)
         low = float(np.quantile(data, 0.01 if self.scale == LOG else 0.0))
         self._mapper.update(low=low, high=max(float(data.max()), low + 1e-6))
         counts = outcome.raw.data.dtype.kind in "ui"
-        return data, width / height, "mean counts" if counts else "mean (a.u.)"
+        return data, frame, "mean counts" if counts else "mean (a.u.)"
 
-    def _memberships(self, projection: Projection) -> tuple[Any, float, str]:
+    def _memberships(self, projection: Projection) -> tuple[Any, Frame | None, str]:
         places = self._explorer.places
         if projection.memberships is None or places is None or places.scattered:
-            return None, 1.0, ""
+            return None, None, ""
         stack = np.asarray(projection.memberships.data, dtype=np.float32)
         stack = stack.reshape(len(stack), *places.frame.shape)
         stack = np.where(np.atleast_2d(projection.mask), np.nan, stack)
-        height, width = places.frame.size
-        return stack, width / height, "membership"
-
-
-def _columns(k: int, aspect: float) -> int:
-    """Columns with which images are largest in a room 1.75 times as wide as high."""
-
-    def width(columns: int) -> float:
-        rows = -(-k // columns)
-        return min(1.75 / columns, aspect / (1.2 * rows))
-
-    return max(range(1, k + 1), key=width)
+        return stack, places.frame, "membership"
