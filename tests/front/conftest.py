@@ -6,7 +6,10 @@ from dataclasses import replace
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from _session import SMALL, at_once
 
+from clustem import samples
+from clustem.app.state import Explorer
 from clustem.model import Projection
 
 LINES = {"O": [0.5249], "Fe": [6.4039, 7.058, 0.7045], "Si": [1.7397], "Ca": [3.6917, 4.0127]}
@@ -195,6 +198,20 @@ CASES = {
     "flat patterns": flat_patterns,
     "values": lambda: assembled(hs.signals.BaseSignal([5.0, 2.0, 3.0]).T, soft=False),
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def signals():
+    return {name: samples.catalogue[name].step(shape=shape).signal for name, shape in SMALL.items()}
+
+
+@pytest.fixture
+def session(tmp_path):
+    root = tmp_path / "shared"
+    root.mkdir()
+    found = Explorer(root, at_once)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,9 @@ these tests are skipped and counted. With CLUSTEM_SCREENSHOT=1 they draw
 
 import base64
 import contextlib
-import http.client
 import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -21,18 +17,34 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from _browser import (
+    DRAW_FORM,
+    FOCUSED,
+    FORGE,
+    button,
+    download,
+    expect,
+    lasso,
+    open_file,
+    request,
+    run,
+    said,
+    serving,
+    settle,
+    show_files,
+    sync_api,
+    unpacked,
+    visiting,
+)
 from typer.testing import CliRunner
 
 from clustem import Segmentation, cli, samples, segment
 from clustem.app import form
 from clustem.recipes import Recipe
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install .[dev]")
-expect = sync_api.expect
 CHROMIUM = os.environ.get("CLUSTEM_CHROMIUM") or shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-SERVE = "from clustem.cli import main; main()"
 SAMPLES = {
     "eds": {"shape": (24, 30)},
     "diffraction": {"shape": (10, 12)},
@@ -41,24 +53,8 @@ SAMPLES = {
     "particles": {"shape": (128, 136), "diameter": 6.5},
 }
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "explorer.png"
-AROUND = [(0.12, 0.12), (0.94, 0.12), (0.94, 0.86), (0.12, 0.86), (0.12, 0.14)]
 CLICKS = "window.clicks = 0; addEventListener('pointerdown', () => { window.clicks += 1 }, true)"
-LASSOS_ARE_READY = """() => Bokeh.documents.some(document => [...document._all_models.values()]
-    .filter(model => model.type === "LassoSelectTool" && model.active).length === 2)"""
 CLOUD = "section.right .bk-Figure:visible >> nth=-1"
-
-
-@contextlib.contextmanager
-def serving(*options, before=""):
-    """Run ``clustem serve``; give its address and its process."""
-    command = [sys.executable, "-c", before + SERVE, "serve", "--port", "0", *options]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen(command, **pipes) as server:
-        try:
-            yield re.search(r"http\S+", server.stdout.readline()).group(0), server
-        finally:
-            server.terminate()
-            server.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -109,25 +105,6 @@ def chromium():
         browser.close()
 
 
-@contextlib.contextmanager
-def visiting(chromium, url):
-    """Open the page; whatever goes wrong in it fails the test."""
-    page = chromium.new_page()
-    wrong = page.wrong = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if _is_outside(request.url) else 0)
-    page.set_default_timeout(15_000)
-    page.goto(url)
-    page.get_by_role("button", name="Open", exact=False).first.wait_for()
-    yield page
-    page.close()
-    assert wrong == []
-
-
-def _is_outside(url):
-    return not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
-
-
 @pytest.fixture(scope="module")
 def lasting(chromium, address):
     with visiting(chromium, address) as found:
@@ -139,68 +116,6 @@ def page(lasting):
     """One visitor's page, who opens one file after the other: to load it takes seconds."""
     yield lasting
     assert lasting.wrong == []
-
-
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def said(page, pattern):
-    """Wait for a message and return it."""
-    line = page.locator("footer [data-key=status]")
-    expect(line).to_contain_text(re.compile(pattern), timeout=60_000)  # Numba compiles once
-    return line.inner_text()
-
-
-def show_files(page):
-    if not page.get_by_label("Files").is_visible():
-        page.locator("header [data-key=open]").click()
-
-
-def open_file(page, name):
-    show_files(page)
-    page.get_by_label("Files").locator("option").filter(has_text=name).click()
-    button(page, "Open").click()
-    said(page, rf"{re.escape(name)} is open")
-
-
-def run(page):
-    button(page, "Run").click()
-    return said(page, r"\d+ clusters, ")
-
-
-def settle(page, key, value):
-    """Type a value into a field and leave it."""
-    field = page.locator(f"[data-key='{key}'] input")
-    field.fill(str(value))
-    field.press("Enter")
-
-
-def download(page, name):
-    with page.expect_download() as found:
-        button(page, name).click()
-    return Path(found.value.path()), found.value.suggested_filename
-
-
-def unpacked(path, folder):
-    with zipfile.ZipFile(path) as file:
-        file.extractall(folder)
-    return Segmentation.load(next(folder.iterdir()))
-
-
-def lasso(page, figure):
-    """Draw around nearly all of a figure; return how many positions are then chosen."""
-    page.wait_for_function(LASSOS_ARE_READY)
-    box = page.locator(figure).bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in AROUND]
-    chosen = page.locator("[data-key=chosen]")
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=3)
-    page.mouse.up()
-    chosen.wait_for()
-    return int(chosen.inner_text().split()[0])
 
 
 def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
@@ -314,14 +229,14 @@ def _picture(page):
 def test_by_keyboard_alone(page):
     page.locator("body").click(position={"x": 1, "y": 1})  # begin at the top
     page.keyboard.press("Tab")
-    assert page.evaluate(_FOCUSED) == "open"
+    assert page.evaluate(FOCUSED) == "open"
     files = page.get_by_label("Files")
     if not files.is_visible():
         page.keyboard.press("Enter")
         files.wait_for()
     for _ in range(20):
         page.keyboard.press("Tab")
-        if page.evaluate(_FOCUSED) == "file":
+        if page.evaluate(FOCUSED) == "file":
             break
     page.keyboard.press("Home")
     for _ in range(20):
@@ -341,17 +256,10 @@ def test_by_keyboard_alone(page):
     expect(cursor).to_contain_text("row 2, column 16")
 
 
-_FOCUSED = """() => {
-  let node = document.activeElement;
-  while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
-  return node?.closest("[data-key]")?.dataset.key ?? "";
-}"""
-
-
 def test_what_the_user_chose_stays_until_the_server_has_heard_it(chromium):
     page = chromium.new_page()
     script = base64.b64encode((form.ASSETS / "form.js").read_bytes()).decode()
-    page.evaluate(_DRAW_FORM, f"data:text/javascript;base64,{script}")
+    page.evaluate(DRAW_FORM, f"data:text/javascript;base64,{script}")
     select = page.locator("select")
     chosen = "node => node.selectedIndex"
     select.focus()
@@ -369,19 +277,6 @@ def test_what_the_user_chose_stays_until_the_server_has_heard_it(chromium):
     page.keyboard.press("Enter")
     assert page.evaluate("sent") == [["file", "b", 1], ["file", "c", 2], ["open", "b", 3]]
     page.close()
-
-
-_DRAW_FORM = """async url => {
-  const options = [["a", "A"], ["b", "B"], ["c", "C"]];
-  const field = {is: "listing", key: "file", opens: "open", label: "Files", options};
-  const spec = (turn, heard, value) =>
-    JSON.stringify({turn, heard, fields: [{...field, value}]});
-  const model = {look: "", spec: spec(1, 0, "a"), on: (_, draw) => { model.draw = draw; }};
-  window.sent = [];
-  model.send_msg = ({key, value, message}) => window.sent.push([key, value, message]);
-  window.told = (...given) => { model.spec = spec(...given); model.draw(); };
-  document.body.append((await import(url)).render({model}));
-}"""
 
 
 def test_k_side_by_side_and_cancel(page):
@@ -428,37 +323,12 @@ def test_broken_and_forbidden_files(page, root, tmp_path):
         assert "/tmp" not in told.inner_text()
         assert "\n" not in told.inner_text()
     for path in ("../secret.npy", "way_out.npy", "/etc/hostname"):  # as a forged page might ask
-        page.evaluate(_FORGE, path)
+        page.evaluate(FORGE, path)
         expect(told).to_contain_text("must be in the shared folder")
         expect(told).to_contain_text(path.rpartition("/")[2])
     np.save(tmp_path / "good.npy", np.random.default_rng(1).poisson(4, (6, 7, 9)).astype(np.uint8))
     page.locator("input[type=file]").set_input_files(tmp_path / "good.npy")
     said(page, "good.npy is open")
-
-
-_FORGE = """path => {
-  const find = (node) => {
-    for (const child of node.querySelectorAll("*")) {
-      if (child.field?.key === "file") return child;
-      const inner = child.shadowRoot && find(child.shadowRoot);
-      if (inner) return inner;
-    }
-  };
-  const list = find(document), select = list.querySelector("select");
-  list.field = {...list.field, options: [[path, "x"]]};
-  select.selectedIndex = 0;
-  select.dispatchEvent(new Event("dblclick"));
-}"""
-
-
-def request(url, path, method="GET", body=None, **headers):
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
-    connection.request(method, path, body=body, headers=headers)
-    answer = connection.getresponse()
-    text = answer.read().decode(errors="replace")
-    connection.close()
-    return answer, text
 
 
 def test_doors_of_the_server(address):

@@ -1,0 +1,26 @@
+"""What tests of the explorer's session have in common."""
+
+EDS = {"cluster.n_init": 2}
+SMALL = {"eds": (18, 21), "diffraction": (10, 12), "domains": (160, 200)}
+
+
+def at_once(call):
+    call()
+
+
+def settled(explorer):
+    for jobs in (explorer.jobs, explorer.looks):
+        assert jobs.wait(60)
+    assert explorer.message.kind != "error", explorer.message.text
+    return explorer
+
+
+def opened(session, signals, name, **settings):
+    """Open a sample as a file, and run its recipe."""
+    signals[name].save(session.root / f"{name}.hspy", overwrite=True)
+    session.open_path(f"{name}.hspy")
+    settled(session)
+    session.choose(name)
+    session.change(settings)
+    session.run()
+    return settled(session)

@@ -1,0 +1,218 @@
+"""The explorer's pictures and figures, without a browser."""
+
+import numpy as np
+import pytest
+from _session import EDS, opened, settled
+from bokeh.models import ScaleBar
+
+from clustem.app import paint, pictures
+from clustem.app.center_plot import GridPlot
+from clustem.app.clouds import Selection
+from clustem.app.frames import Frame
+from clustem.app.grids import grid_of
+from clustem.app.hues import hues_of_both, lasting_hues
+from clustem.app.live import Live
+from clustem.app.map_plot import MapPlot
+from clustem.app.plots import Looks
+from clustem.app.side_by_side import SideBySide
+from clustem.app.signal_plot import PatternPlot, SpectrumPlot
+from clustem.app.strips import Tools
+
+
+class TestPictures:
+    def test_sums(self, signals):
+        scan = signals["eds"]
+        found = pictures.total(scan)
+        np.testing.assert_allclose(found.values, scan.data.sum(axis=2), rtol=1e-6)
+        assert found.frame.shape == scan.data.shape[:2]
+        assert "counts" in found.title
+
+    def test_a_window(self, signals):
+        scan = signals["eds"]
+        axis = scan.axes_manager[-1].axis
+        found = pictures.window(scan, axis[30], axis[9])
+        np.testing.assert_allclose(found.values, scan.data[..., 9:31].sum(axis=2), rtol=1e-6)
+        with pytest.raises(ValueError, match="window must hold a channel"):
+            pictures.window(scan, -9e9, -8e9)
+
+    def test_a_ring_of_the_detector(self, signals):
+        scan = signals["diffraction"]
+        detector = pictures.Detector(scan)
+        row, column = np.indices(scan.data.shape[2:])
+        for center, inner, outer in (((30.5, 33.0), 3, 9), ((20.0, 40.0), 0, 5)):
+            ring = np.floor(np.hypot(row - center[0], column - center[1]) + 0.5)
+            chosen = (ring >= inner) & (ring < outer)
+            found = detector.picture(inner, outer, center).values
+            np.testing.assert_allclose(found, scan.data[..., chosen].sum(axis=-1), rtol=1e-6)
+
+    def test_the_beam_is_found(self, signals):
+        detector = pictures.Detector(signals["diffraction"])
+        assert detector.center == pytest.approx((30.4, 33.1), abs=2)
+        assert 1 < detector.radius < 12
+
+    def test_grey_levels_of_a_flat_picture(self):
+        flat = pictures.Picture(np.full((3, 4), 5, dtype=np.float32), Frame((3, 4)), "")
+        assert flat.limits == (4.5, 5.5)
+
+
+class TestSideBySide:
+    def sides(self, session):
+        return SideBySide(session, Live(session), Looks())
+
+    def test_colors_are_those_of_the_map(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        k = session.outcome.result.n_clusters
+        session.edit("recolor", [1], 9)
+        main = session.outcome
+        fewer, more = (session.runs.run(_of_k(session, n)) for n in (k - 1, k + 1))
+        same = session.runs.run(_of_k(session, k))
+        for left, right in ((same, more), (more, same), (fewer, same)):
+            hues = hues_of_both(main, left, right)
+            for outcome, found in zip((left, right), hues, strict=True):
+                assert len(set(found)) == outcome.result.n_clusters
+                if outcome is same:
+                    assert found == main.result.projection.hues
+        assert hues_of_both(None, same, more)[0] == same.result.projection.hues
+
+    def test_colors_are_handed_on_where_clusters_lie(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        main = session.outcome
+        other = session.runs.run(
+            session.recipe.with_settings(
+                {"prepare.crop.rows": "5:18", "prepare.crop.columns": ":9"}
+            )
+        )
+        hues = lasting_hues(other, main, main.result.projection.hues)
+        whole, part = main.result.labels.data[5:18, :9], other.result.labels.data
+        both = (whole >= 0) & (part >= 0)
+        colors = np.array(main.result.projection.hues)
+        assert (colors[whole[both]] == np.array(hues)[part[both]]).mean() > 0.6
+
+    def test_another_file_clears_both(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        sides = self.sides(session)
+        sides.run()
+        settled(session)
+        for made, parts in zip(sides.figures, sides._parts, strict=True):
+            assert "k = " in made.title.text
+            assert len(parts["grey"].data["image"]) == 1
+            assert any(isinstance(part, ScaleBar) for part in made.center)
+        session.open_path("eds.hspy")
+        settled(session)
+        for made, parts in zip(sides.figures, sides._parts, strict=True):
+            assert made.title.text == " "
+            assert not any(parts[name].data["image"] for name in ("grey", "over"))
+            assert not any(isinstance(part, ScaleBar) for part in made.center)
+
+
+class TestCursor:
+    def plots(self, session):
+        selection, looks = Selection(session), Looks()
+        spectrum = SpectrumPlot(session, selection, looks)
+        return spectrum, Tools(session, selection, MapPlot(session, selection, looks))
+
+    def test_one_place_however_the_scan_is_cropped_and_binned(self, session, signals):
+        crop = {"prepare.crop.rows": "3:15", "prepare.crop.columns": "4:20"}
+        opened(session, signals, "eds", **EDS, **crop)
+        spectrum, tools = self.plots(session)
+        session.look(*session.opened.frame.middle(11, 13))
+        assert spectrum.caption[0][0] == "row 11, column 13"
+        assert tools.place().startswith("row 11, column 13 (")
+
+    def test_what_is_excluded_is_called_so(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        spectrum, _ = self.plots(session)
+        out = np.zeros(session.outcome.result.mask.shape, dtype=bool)
+        out[2, 5] = True
+        session.edit("exclude", out)
+        session.look(*session.opened.frame.middle(2, 5))
+        assert spectrum.caption[1][0] == "excluded"
+        session.look(*session.opened.frame.middle(2, 6))
+        assert spectrum.caption[1][0] != "excluded"
+
+    def test_a_line_has_one_coordinate(self, session, signals):
+        signals["eds"].inav[:, 3].save(session.root / "line.hspy")
+        session.open_path("line.hspy")
+        settled(session)
+        frame = session.opened.frame
+        x, y = frame.middle(0, 7)
+        session.look(x, y)
+        spectrum, tools = self.plots(session)
+        assert spectrum.caption[0][0] == "column 7"
+        assert tools.place() == f"column 7 ({x:.4g}\u00a0{frame.units})"
+
+
+class TestGrid:
+    @pytest.mark.parametrize("size", [(50.0, 6.0), (1.0, 12.0), (3.0, 4.0)])
+    @pytest.mark.parametrize("k", [1, 2, 7, 30])
+    def test_each_title_has_its_own_room(self, size, k):
+        names = [f"cluster {i}" for i in range(k - 1)] + ["a very long name of a cluster"]
+        found = grid_of(size, names)
+        assert found.step[0] > size[0]
+        assert found.step[1] > size[1]
+        shown = found.columns * found.step[1]
+        assert found.columns <= k
+        widest = max(len(name) for name in found.names)
+        assert widest * 6 * found.columns <= 440  # all side by side in a small page
+        assert found.names[0].startswith("cluster" if k > 1 else "a very")
+        assert shown >= found.columns * size[1]
+
+    def test_narrow_scans_lie_apart_by_their_titles(self):
+        found = grid_of((49.0, 6.0), ["cluster 0", "cluster 1"])
+        scale = 270 / (found.step[0])  # pixels per unit where the height is the limit
+        assert found.columns == 2
+        assert found.step[1] * scale > 9 * 6
+
+    def test_patterns_have_units(self, session, signals):
+        opened(session, signals, "domains", **{"describe.size": 12})
+        plot = PatternPlot(session, Selection(session), Looks())
+        plot._renew()
+        assert plot.center.xaxis[0].axis_label.endswith(("px)", "nm)"))
+
+    def test_memberships_have_a_scale_bar(self, session, signals):
+        plot = GridPlot(session, Looks(), "memberships")
+        opened(session, signals, "eds", **EDS)
+        bar = next(part for part in plot.figure.center if isinstance(part, ScaleBar))
+        assert bar.unit == session.opened.frame.units
+
+
+def test_the_mean_leaves_out_what_is_not_finite(signals):
+    signal = signals["eds"].deepcopy()
+    signal.change_dtype("float32")
+    expected = signal.data.reshape(-1, signal.data.shape[-1])[1:].mean(axis=0, dtype=float)
+    signal.data[0, 0] = np.nan
+    np.testing.assert_allclose(pictures.mean_of(signal), expected, rtol=1e-6)
+
+
+def _of_k(session, k):
+    return session.recipe.with_settings({"cluster.n_clusters": k})
+
+
+class TestPaint:
+    def test_labels(self):
+        labels, mask = np.array([[0, 1], [-1, 0]]), np.array([[False, False], [False, True]])
+        found = paint.label_map(labels, mask, ["#ff0000", "#00ff80"]).view(np.uint8)
+        found = found.reshape(2, 2, 4).tolist()
+        assert found[0] == [[255, 0, 0, 255], [0, 255, 128, 255]]
+        assert found[1] == [[154, 154, 154, 255], [0, 0, 0, 0]]
+
+    def test_points_against_a_plain_loop(self):
+        rng = np.random.default_rng(8)
+        points, labels = rng.normal(size=(300, 2)), rng.integers(-1, 2, 300)
+        shades = ["#ff0000", "#0000ff"]
+        image = paint.cloud(points, labels, shades, (-1.0, 1.5, -2.0, 2.0), (7, 9))
+        found = image.view(np.uint8).reshape(7, 9, 4)
+        table = [(255, 0, 0), (0, 0, 255), (154, 154, 154)]
+        for row in range(7):
+            for column in range(9):
+                here = [
+                    table[label]
+                    for (x, y), label in zip(points, labels, strict=True)
+                    if int(np.floor((x + 1) / 2.5 * 9)) == column
+                    and int(np.floor((y + 2) / 4 * 7)) == row
+                ]
+                if here:
+                    assert (
+                        found[row, column, :3].tolist() == np.rint(np.mean(here, axis=0)).tolist()
+                    )
+                assert bool(found[row, column, 3]) == bool(here)

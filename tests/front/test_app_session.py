@@ -1,0 +1,265 @@
+"""The explorer's session: open, run, edit, export."""
+
+import json
+import zipfile
+
+import h5py
+import hyperspy.api as hs
+import numpy as np
+import pytest
+from _session import EDS, SMALL, opened, settled
+
+from clustem import Segmentation, segment
+from clustem.app import exports, paint
+from clustem.app.clouds import Selection
+from clustem.app.clusters import Clusters
+from clustem.app.header import Header
+from clustem.app.opened import Opened
+from clustem.recipes import Recipe
+
+
+class TestSession:
+    @pytest.mark.parametrize("name", list(SMALL))
+    def test_open_run_and_look(self, session, signals, name):
+        opened(session, signals, name)
+        outcome, places = session.outcome, session.places
+        assert outcome.result.n_clusters == session.recipe.steps[_cluster(session)]["n_clusters"]
+        assert not session.stale
+        number = len(places.points) // 3
+        session.look(*(float(value) for value in places.points[number]))
+        source = outcome.result.source
+        rows = source.data.reshape(-1, *source.data.shape[outcome.result.mask.ndim :])
+        np.testing.assert_array_equal(session.reading.values, rows[number])
+        assert session.reading.label == outcome.result.labels.data.flat[number]
+
+    def test_what_is_shown_before_a_result(self, session, signals):
+        signals["domains"].save(session.root / "image.hspy")
+        session.open_path("image.hspy")
+        settled(session)
+        assert {"domains", "particles"} <= set(session.offers())
+        session.look(*session.opened.frame.middle(2, 190))
+        np.testing.assert_array_equal(
+            session.reading.values, signals["domains"].data[:48, -48:].astype(np.float32)
+        )
+
+    def test_facts(self, session, signals):
+        signals["eds"].save(session.root / "map.hspy")
+        session.open_path("map.hspy")
+        facts = dict(settled(session).opened.facts)
+        assert facts["Shape"].startswith("18 × 21 × 1024")
+        assert "spectra" in facts["Kind"]
+        assert "in memory" in facts["Memory"]
+
+    def test_npy_is_mapped_and_gets_a_recipe_that_the_command_line_takes_too(self, session):
+        rng = np.random.default_rng(3)
+        data = rng.poisson(3, (9, 11, 20)).astype(np.uint16)
+        data[:, 6:, 4:9] += 9
+        np.save(session.root / "plain.npy", data)
+        session.open_path("plain.npy")
+        settled(session)
+        assert session.opened.on_disk
+        assert session.opened.kind == "spectra"
+        session.choose("eds")
+        session.change({"cluster.n_clusters": 2, **EDS})
+        session.run()
+        settled(session)
+        again = segment(session.root / "plain.npy", Recipe.from_toml(session.recipe.to_toml()))
+        np.testing.assert_array_equal(again.labels.data, session.outcome.result.labels.data)
+
+    def test_edits_and_their_end(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        before = session.outcome
+        session.edit("rename", 1, "quartz")
+        session.edit("recolor", [1], 9)
+        session.edit("merge", [0, 2])
+        assert session.outcome.result.n_clusters == before.result.n_clusters - 1
+        assert "quartz" in session.outcome.result.names.values()
+        for _ in range(3):
+            assert session.can_undo
+            session.undo()
+        assert session.outcome.result is before.result
+        assert not session.can_undo
+        session.edit("merge", [0])
+        assert session.message.kind == "error"
+        assert session.outcome.result is before.result
+
+    def test_colors_are_swapped(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        first = paint.hex_colors(session.outcome.result.projection)
+        session.edit("recolor", [0], 2)
+        after = paint.hex_colors(session.outcome.result.projection)
+        assert (after[0], after[2]) == (first[2], first[0])
+        assert after[1] == first[1]
+
+    def test_a_sweep_and_a_k_of_it(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        session.sweep([2, 5])
+        settled(session)
+        session.show_k(5)
+        assert session.outcome.result.n_clusters == 5
+        assert session.recipe.steps[_cluster(session)]["n_clusters"] == 5
+        assert not session.stale
+
+    def test_broken_and_unknown_files(self, session, tmp_path):
+        (session.root / "broken.hspy").write_bytes(b"\x89HDF\r\n\x1a\n no more")
+        (session.root / "notes.txt").write_text("no scan")
+        for name in ("broken.hspy", "notes.txt", "absent.hspy", "../x.hspy"):
+            session.open_path(name)
+            session.jobs.wait(30)
+            assert session.message.kind == "error"
+            assert str(tmp_path) not in session.message.text
+        assert session.opened is None
+
+    @pytest.mark.parametrize("name", ["empty.npy", "short.npy", "archive.npy", "torn.hspy"])
+    def test_what_is_wrong_with_a_broken_upload_is_told(self, session, tmp_path, name):
+        path = tmp_path / name
+        path.touch()
+        if name == "short.npy":
+            np.save(path, np.ones((3, 4, 5)))
+            path.write_bytes(path.read_bytes()[:-3])
+        elif name == "archive.npy":
+            with path.open("wb") as file:
+                np.savez(file, a=np.ones((3, 4, 5)))
+        elif name == "torn.hspy":
+            hs.signals.Signal1D(np.random.default_rng(0).random((6, 7, 50))).save(
+                path, overwrite=True
+            )
+            with h5py.File(path) as file:
+                where = file["Experiments/__unnamed__/data"].id.get_chunk_info(0).byte_offset
+            with path.open("r+b") as file:
+                file.seek(where)
+                file.write(b"0" * 200)
+        session.open_upload(path, name)
+        session.jobs.wait(30)
+        assert session.message.kind == "error"
+        assert "Something went wrong" not in session.message.text
+        assert "; got " in session.message.text
+        assert str(tmp_path) not in session.message.text
+
+    @pytest.mark.parametrize("several", [False, True])
+    def test_seeds_stay_as_they_were_typed(self, session, signals, several):
+        regions = np.zeros((18, 21), dtype=int)
+        regions[:3, :3], regions[-3:, -3:] = 1, 2
+        np.save(session.root / "regions.npy", regions)
+        np.save(session.root / "one.npy", regions == 1)
+        np.save(session.root / "two.npy", regions == 2)
+        typed = ["one.npy", "two.npy"] if several else "regions.npy"
+        opened(session, signals, "eds", **EDS)
+        step, k = f"cluster.{_cluster(session)[1]}", {"cluster.n_clusters": 2}
+        assert session.change({**k, f"{step}.seeds": typed})
+        assert session.recipe.steps[_cluster(session)]["seeds"] == typed
+        session.outcome = None
+        before = exports.recipe(session).read_text()
+        session.run()
+        result = settled(session).outcome.result
+        assert not session.stale
+        assert session.recipe.steps[_cluster(session)]["seeds"] == typed
+        for text in (before, exports.recipe(session).read_text()):
+            assert str(session.root) not in text
+            again = segment(session.root / "eds.hspy", Recipe.from_toml(text))
+            np.testing.assert_array_equal(again.labels.data, result.labels.data)
+
+    def test_a_wrong_value_is_refused_and_changes_nothing(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        before = session.recipe
+        assert not session.change({"cluster.n_clusters": 0})
+        assert session.message.kind == "error"
+        assert session.recipe is before
+
+    def test_what_an_earlier_file_gives_late_is_forgotten(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        signals["diffraction"].save(session.root / "other.hspy")
+        session.open_path("other.hspy")
+        session.run()  # the old file's still
+        session.sweep([2, 3])
+        settled(session)
+        assert session.opened.label == "other.hspy"
+        assert session.outcome is None
+        assert session.swept == {}
+        session.run()
+        assert settled(session).outcome.recipe.name == "diffraction"
+
+    def test_each_change_runs_where_that_is_wanted(self, session, signals):
+        header = Header(session)
+        opened(session, signals, "eds", **EDS)
+        header.heard("auto", True)
+        for k in (5, 2):
+            header.heard("k", k)
+            assert settled(session).outcome.result.n_clusters == k
+
+    def test_messages_are_about_what_is_there(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        k = session.outcome.result.n_clusters
+        session.edit("merge", [0, 1])
+        assert session.message.text.startswith(f"{k - 1} clusters, ")
+        session.undo()
+        assert session.message.text.startswith(f"{k} clusters, ")
+        assert not session.change({"cluster.n_clusters": -3})
+        assert session.change({"cluster.n_clusters": 3})
+        assert session.message.text == ""
+
+    def test_merge_pressed_twice_and_a_name_that_is_taken_back(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        before, clusters = session.outcome.result, Clusters(session, Selection(session))
+        clusters.heard("name/0", "glass")
+        clusters.heard("name/0", " ")
+        assert session.outcome.result.names.get(0) is None
+        clusters.heard("tick/0", True)
+        clusters.heard("tick/1", True)
+        for _ in range(2):
+            clusters.heard("merge", True)
+        assert settled(session).outcome.result.n_clusters == before.n_clusters - 1
+
+    def test_closing_forgets_and_deletes(self, session, signals):
+        opened(session, signals, "eds", **EDS)
+        session.close()
+        assert session.opened is session.outcome is session.picture is session.runs is None
+        assert not session.temporary.exists()
+        session.run()  # nobody is there any more
+
+
+class TestExport:
+    def test_the_folder_in_the_zip_is_that_of_the_command_line(self, session, signals, tmp_path):
+        opened(session, signals, "eds", **EDS)
+        target = exports.packed(session, lambda *_: None)
+        with zipfile.ZipFile(target) as file:
+            file.extractall(tmp_path / "got")
+        folder = tmp_path / "got" / target.stem
+        found = Segmentation.load(folder)
+        np.testing.assert_array_equal(found.labels.data, session.outcome.result.labels.data)
+        written = (folder / "provenance.json").read_text() + (folder / "report.html").read_text()
+        assert str(tmp_path) not in written
+        assert json.loads((folder / "provenance.json").read_text())["input"]["path"] == "eds.hspy"
+        again = segment(session.root / "eds.hspy", folder / "recipe.toml")
+        np.testing.assert_array_equal(again.labels.data, found.labels.data)
+
+    def test_saving_stays_in_the_root(self, session, signals, tmp_path):
+        opened(session, signals, "eds", **EDS)
+        (session.root / "out").symlink_to(tmp_path)
+        for name in ("../x", "/tmp/x", "", "out/x", "a/../../x"):
+            with pytest.raises(ValueError, match="must be"):
+                exports.save(session, name, lambda *_: None)
+        assert exports.save(session, "deep/first", lambda *_: None) == "deep/first"
+        assert (session.root / "deep" / "first" / "report.html").is_file()
+        with pytest.raises(ValueError, match="must not exist"):
+            exports.save(session, "deep/first", lambda *_: None)
+
+    def test_figures(self, session, signals):
+        opened(session, signals, "diffraction", **{"cluster.n_clusters": 2})
+        with zipfile.ZipFile(exports.figures(session, "svg", lambda *_: None)) as file:
+            assert "phase_map.svg" in file.namelist()
+            assert all(b"<svg" in file.read(name) for name in file.namelist())
+
+    def test_without_a_result(self, session):
+        with pytest.raises(ValueError, match="result is needed"):
+            exports.ready(session)
+
+
+def _cluster(session):
+    return next(key for key in session.recipe.steps if key[0] == "cluster")
+
+
+def test_a_truth_is_compared_only_where_it_fits():
+    sample = Opened.sample("domains")
+    assert sample.truth is not None
+    assert sample.label == "sample: domains"
