@@ -257,6 +257,10 @@ def test_line_scans_and_other_labels(wedge, model):
     whole = subtract(wedge.signal, model)
     np.testing.assert_array_equal(found.inelastic.data, whole.inelastic.data[3])
     assert thickness(line, model, segmentation=wedge.labels[3]).relative.data.shape == (30,)
+    core = wedge.signal.deepcopy()
+    core.axes_manager[-1].offset += 500
+    with pytest.raises(InputError, match=r"energies that .* fitted on; got 49\d.* and .* low-loss"):
+        subtract(core, model)
     with pytest.raises(InputError, match="model knows the clusters 0, 1, 2, 3, 4; got labels 5"):
         subtract(line, model, segmentation=np.full(30, 5))
     with pytest.raises(InputError, match=r"scan's shape, \(30,\)"):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.eels._spectra import label_map
+from clustem.eels._spectra import energy_of, label_map
 from clustem.eels.zero_loss_model import ZeroLossModel
 from clustem.model import InputError
 
@@ -30,11 +30,19 @@ def model_and_labels(
     Raises
     ------
     InputError
-        If labels do not fit the signal, or name a cluster that the model does not know.
+        If labels do not fit the signal, or name a cluster that the model does not know, or the
+        signal has other energies.
     """
     if not isinstance(model, ZeroLossModel):
         model, segmentation = ZeroLossModel().fit(signal, model), None
     check_is_fitted(model, "weights_")
+    energy, known = energy_of(signal), model.energy_
+    if energy.min() > known.max() or energy.max() < known.min():
+        raise InputError(
+            "The spectra must have energies that the model was fitted on",
+            got=" and ".join(f"{e.min():.4g} to {e.max():.4g} eV" for e in (energy, known)),
+            cure="Give the low-loss spectra.",
+        )
     given = model.labels_ if segmentation is None else segmentation
     labels = label_map(given, signal.data.shape[:-1])
     used = np.unique(labels[labels >= 0])
