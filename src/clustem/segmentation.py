@@ -14,7 +14,7 @@ from clustem._edits import EDITS, check_clusters, checked_edit, colors_of, names
 from clustem._result_folder import load_result, save_result
 from clustem._toml import table
 from clustem.compute.label_maps import as_labels, packed
-from clustem.model import InputError, ParameterError, Projection, Step
+from clustem.model import InputError, Projection, Step
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,9 @@ class Segmentation:
         return sorted({*super().__dir__(), *dir(self.projection)})
 
     def __repr__(self) -> str:
-        shape = "×".join(str(size) for size in self.projection.mask.shape)
-        return (
-            f"<Segmentation, {self.projection.n_clusters} clusters on {shape}, "
-            f"{100 * self.projection.unassigned_fraction:.2f} % unassigned>"
-        )
+        old, shape = self.projection, "×".join(map(str, self.projection.mask.shape))
+        left = f"{100 * old.unassigned_fraction:.2f} % unassigned"
+        return f"<Segmentation, {old.n_clusters} clusters on {shape}, {left}>"
 
     def plot(self) -> Any:
         """Draw the map with its color key and scale bar.
@@ -141,13 +139,8 @@ class Segmentation:
         :
             A new result; this one stays.
         """
-        if not isinstance(names, Mapping):
-            raise ParameterError(
-                "names must be given by the clusters' numbers",
-                got=repr(names),
-                cure='Write {0: "rutile"}.',
-            )
-        return self.edit("relabel", names={str(key): str(name) for key, name in names.items()})
+        pairs = names.items() if isinstance(names, Mapping) else [(names, "")]
+        return self.edit("relabel", names={str(key): str(name) for key, name in pairs})
 
     def merge(self, clusters: Iterable[int]) -> Segmentation:
         """Join clusters into the one of them with the lowest number.
@@ -163,9 +156,8 @@ class Segmentation:
             A new result, its clusters numbered anew as before (by size), in the colors they had.
             Memberships add up, means are weighted by the counts, standard errors are pooled.
         """
-        several = isinstance(clusters, Iterable) and not isinstance(clusters, str)
-        plain = np.asarray(list(clusters)).tolist() if several else clusters
-        return self.edit("merge", clusters=plain)
+        given = clusters if np.isscalar(clusters) else [*clusters]
+        return self.edit("merge", clusters=np.ravel(given).tolist())
 
     def split(self, cluster: int, n: int = 2, *, source: Any = None) -> Segmentation:
         """Cut a cluster into parts by k-means of what was clustered.

@@ -206,15 +206,28 @@ def test_refusals(result, edit, params, error, words):
     assert refusal.value.cure
 
 
-@pytest.mark.parametrize("clusters", ["01", 1, [0.5, 1], ["a", "b"]])
-def test_merge_refuses_what_are_no_numbers_of_clusters(result, clusters):
-    with pytest.raises(ParameterError, match="clusters must be a list"):
+@pytest.mark.parametrize(
+    ("clusters", "words"),
+    [
+        ("01", "two clusters or more"),
+        (1, "two clusters or more"),
+        ([0.5, 1], "must be a list"),
+        (["a", "b"], "must be a list"),
+    ],
+)
+def test_merge_refuses_what_are_no_numbers_of_clusters(result, clusters, words):
+    with pytest.raises(InputError, match=words):
         result.merge(clusters)
+
+
+def test_merge_takes_any_collection(result):
+    for clusters in ({0, 1}, (1, 0), np.array([0, 1]), iter([0, 1])):
+        assert result.merge(clusters).n_clusters == result.n_clusters - 1
 
 
 def test_names_are_taken_back_and_must_belong_to_clusters(result):
     assert result.relabel({0: "a", 1: "b"}).relabel({0: ""}).names == {1: "b"}
-    with pytest.raises(ParameterError, match="by the clusters' numbers"):
+    with pytest.raises(ParameterError, match=r"by the clusters' numbers; got \['a'\]"):
         result.relabel(["a"])
 
 
