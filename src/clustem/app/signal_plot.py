@@ -73,8 +73,7 @@ class SpectrumPlot(param.Parameterized):
         """Text and color of each line that is drawn."""
         reading, outcome = self._explorer.reading, self._explorer.outcome
         inks = {"here": "muted", "chosen": "accent"}
-        found = []
-        found.append(("mean of all" if reading is None else self._place(), inks["here"]))
+        found = [("mean of all" if reading is None else self._place(), inks["here"])]
         if outcome is not None and reading is not None and reading.label is not None:
             projection = outcome.result.projection
             if reading.label >= 0:
