@@ -22,14 +22,12 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from clustem import samples
 from clustem.cluster import KMeans
-from clustem.compute.rows import Rows
+from clustem.core import Features, registry
 from clustem.judge import choose_k, gap
-from clustem.judge._sample import drawn
-from clustem.model import Table
+from clustem.passes.rows import Rows
 from clustem.recipes import Recipe
-from clustem.recipes._run import Run, read_for
+from clustem.recipes.runner import Run, open_scan
 
 KS = range(1, 11)
 MOST_ROWS, MOST_FEATURES = 4096, 64
@@ -117,23 +115,24 @@ def cases(seed):
 
 
 def tables():
-    """Yield the table that each recipe clusters, of its own sample."""
+    """Yield the features that each recipe clusters, of its own sample."""
+    samples = registry("samples")
     for name in Recipe.names():
-        if name not in samples.catalogue:
+        if name not in samples:
             continue
-        sample, recipe = samples.catalogue[name].step(), Recipe.named(name)
-        run = Run(read_for(recipe, sample.signal, None), len(recipe.steps), None)
-        run.do_all(recipe, ("prepare", "describe", "reduce"))
-        yield name, sample.n_clusters, run.table
+        sample, recipe = samples[name].step(), Recipe.named(name)
+        run = Run(open_scan(recipe, sample.signal))
+        run.steps(recipe, ("prepare", "describe", "reduce"), None)
+        yield name, sample.n_clusters, run.needed_features()
 
 
-def ours(table):
-    found = choose_k(table, KMeans, KS, scored="chosen", repeats=1)
+def ours(features):
+    found = choose_k(features, KMeans, KS, scored="chosen", repeats=1)
     return found.k, found.confidence
 
 
-def published_gap(table):
-    return gap(table, None, KS, n_references=10, sample=2048).k
+def published_gap(features):
+    return gap(features, None, KS, n_references=10, sample=2048).k
 
 
 def hyperspy(metric):
@@ -197,18 +196,20 @@ class Tally:
             print(f"{group:28} {len(by['clustem']):5d} {shares}")
 
 
-def judged(tally, peers, case, table):
+def judged(tally, peers, case, features):
     """Ask all methods; return how long ours took."""
     groups, name, k = case
     start = time.perf_counter()
-    answer, confidence = ours(table)
+    answer, confidence = ours(features)
     seconds = time.perf_counter() - start
     tally.add("clustem", [*groups, f"confidence {confidence}"], right(answer, k))
-    rows = Rows.of(table.rows).take(drawn(table.rows.shape[0], MOST_ROWS, 0)).astype(float)
+    every = Rows.of(Features.of(features).rows)
+    few = min(len(every), MOST_ROWS)
+    numbers = np.random.default_rng(0).choice(len(every), few, replace=False)
+    rows = every.take(np.sort(numbers)).astype(float)
     if rows.shape[1] > MOST_FEATURES:
         rows = PCA(MOST_FEATURES, random_state=0).fit_transform(rows)
-    few = Table(rows, None, np.zeros(len(rows), bool))
-    tally.add("gap, published", groups, right(published_gap(few), k))
+    tally.add("gap, published", groups, right(published_gap(rows), k))
     for method in peers:
         tally.add(method, groups, right(PEERS[method](rows), k))
     if not right(answer, k):
@@ -231,12 +232,11 @@ def main():
         if order[number] % options.every:
             continue
         groups = ["all", "simulated", group] + [apart] * (k > 1)
-        table = Table(rows, None, np.zeros(len(rows), bool))
-        seconds.append(judged(tally, peers, (groups, name, k), table))
+        seconds.append(judged(tally, peers, (groups, name, k), rows))
     if options.samples:
-        for name, k, table in tables():
+        for name, k, features in tables():
             groups = ["all", "samples of the recipes"]
-            judged(tally, peers, (groups, f"sample of {name}, k={k}", k), table)
+            judged(tally, peers, (groups, f"sample of {name}, k={k}", k), features)
     tally.show(["clustem", *peers, "gap, published"])
     print(f"clustem: {np.median(seconds):.1f} s median a case, {max(seconds):.1f} s at most")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB")

@@ -16,12 +16,12 @@ from pathlib import Path
 import hyperspy.api as hs
 import numpy as np
 
-from clustem.compute import Rows
 from clustem.describe import radial_profile, virtual_detectors
+from clustem.io._formats import open_file
+from clustem.io.blockfile import write_blo
+from clustem.passes.rows import Rows
 from clustem.prepare import bad_pixels, beam_mask, beam_shift
-from clustem.recipes._formats import open_file
 from clustem.samples import diffraction
-from clustem.samples._blockfile import write_blo
 
 _RUNS = 5
 

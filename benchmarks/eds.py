@@ -16,16 +16,16 @@ FOLDER = tempfile.gettempdir()
 
 
 def measure(name):
-    import warnings  # noqa: PLC0415
+    import warnings
 
     warnings.simplefilter("ignore")
-    import hyperspy.api as hs  # noqa: PLC0415, F401
-    import numpy as np  # noqa: PLC0415
+    import hyperspy.api as hs  # noqa: F401  # its import is not timed
+    import numpy as np
 
-    import clustem  # noqa: PLC0415
-    from clustem.describe import spectra  # noqa: PLC0415
-    from clustem.reduce import pca  # noqa: PLC0415
-    from clustem.samples import eds  # noqa: PLC0415
+    import clustem
+    from clustem.describe import spectra
+    from clustem.reduce import pca
+    from clustem.samples import eds
 
     small, sample = eds(shape=(30, 40)).signal, eds().signal
     if name == "hyperspy pca":
@@ -62,7 +62,7 @@ def measure(name):
 
 
 def main():
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     names = ("hyperspy pca", "clustem pca", "clustem eds recipe")
     found = {}

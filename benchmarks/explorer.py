@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 
 from clustem import samples, segment
-from clustem.app.state import Explorer
+from clustem.app.session.state import Explorer
 
 SHAPE = (181, 172, 144, 144)
 K = 6
@@ -53,7 +53,7 @@ def state(path):
     print(f"first image            {marks['picture'] - begun:8.2f} s   (must be < 5 s)")
     explorer.choose("diffraction")
     explorer.change({"cluster.n_clusters": K})
-    explorer.looks.wait(120)
+    explorer.background.wait(120)
     told.clear()
     begun = time.perf_counter()
     explorer.run()
@@ -75,7 +75,7 @@ def browser(path):
     """Time the mouse in a real browser."""
     chromium = shutil.which("chromium")
     try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415  # not everywhere
+        from playwright.sync_api import sync_playwright
     except ImportError:
         chromium = None
     if chromium is None:

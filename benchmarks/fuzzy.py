@@ -67,7 +67,7 @@ def peer_of(kind: str):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its docstrings' escapes
-            from skcmeans.algorithms import GustafsonKesselMixin, Probabilistic  # noqa: PLC0415
+            from skcmeans.algorithms import GustafsonKesselMixin, Probabilistic
     except ImportError:
         return None
     bases = (GustafsonKesselMixin, Probabilistic) if kind == "GustafsonKessel" else (Probabilistic,)
@@ -123,7 +123,7 @@ def compare(make, X, *, starts: int, max_iter: int) -> None:
 
 def all_passes(make, X, *, starts: int, tol: float, max_iter: int) -> int:
     """Count the passes over all rows of all starts."""
-    from clustem.compute.fuzzy_passes import Frame  # noqa: PLC0415
+    from clustem.cluster.fuzzy._passes import Frame
 
     count, original = 0, Frame.sums
 

@@ -42,9 +42,9 @@ def theirs(image: np.ndarray, starts: int) -> tuple[float, float, np.ndarray]:
 def ours(image: np.ndarray, starts: int) -> tuple[float, float, np.ndarray]:
     signal = hs.signals.Signal2D(image)
     begin = time.perf_counter()
-    table = gabor(signal, wavelengths=WAVELENGTHS, envelope=ENVELOPE, smooth=0, normalize=False)
+    features = gabor(signal, wavelengths=WAVELENGTHS, envelope=ENVELOPE, smooth=0, normalize=False)
     middle = time.perf_counter()
-    labels = KMeans(6, n_init=starts).fit(table.rows).labels_
+    labels = KMeans(6, n_init=starts).fit(features.rows).labels_
     return middle - begin, time.perf_counter() - middle, labels
 
 
@@ -62,11 +62,11 @@ def main() -> None:
         image += np.random.default_rng(0).normal(size=shape)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begin = time.perf_counter()
-        table = gabor(hs.signals.Signal2D(image), wavelengths=WAVELENGTHS)
+        features = gabor(hs.signals.Signal2D(image), wavelengths=WAVELENGTHS)
         middle = time.perf_counter()
-        labels = KMeans(2, n_init=3).fit(table.rows).labels_.reshape(shape)
+        labels = KMeans(2, n_init=3).fit(features.rows).labels_.reshape(shape)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"features {table.rows.nbytes / 1e9:.1f} GB in {middle - begin:.1f} s")
+        print(f"features {features.rows.nbytes / 1e9:.1f} GB in {middle - begin:.1f} s")
         print(f"k-means {time.perf_counter() - middle:.1f} s")
         print(f"peak memory {peak / 1e6:.2f} GB, {before / 1e6:.2f} GB before")
         print(compare(labels, (column < 1000).astype(int)))

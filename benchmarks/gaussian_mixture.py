@@ -65,7 +65,7 @@ def theirs(X: np.ndarray, start: np.ndarray, steps: int, kind: str = "full"):
 
 
 def ours(X: np.ndarray, start: np.ndarray, steps: int, kind: str = "full"):
-    from clustem.cluster import GaussianMixture  # noqa: PLC0415  # each process its own
+    from clustem.cluster import GaussianMixture
 
     course = {"init": start, "tol": 0.0, "max_iter": steps, "shrinkage": 0.0}
     return GaussianMixture(K, covariance_type=kind, **course).fit(X)
@@ -105,10 +105,10 @@ def one_fit(who: str, dtype: str, folder: Path) -> dict:
 
 def steps_in_turn(folder: Path) -> dict:
     """Time steps of both in turn: of ours such that change all, and such that change nothing."""
-    from clustem.compute import Rows  # noqa: PLC0415
-    from clustem.compute.mixture_frame import prepare  # noqa: PLC0415
-    from clustem.compute.mixture_steps import Steps  # noqa: PLC0415
-    from clustem.compute.mixture_workers import workers  # noqa: PLC0415
+    from clustem.cluster.mixture._frame import prepare
+    from clustem.cluster.mixture._steps import Steps
+    from clustem.cluster.mixture._workers import workers
+    from clustem.passes.rows import Rows
 
     with np.load(folder / "rows.npz") as data:
         X, kind = data["X"], data["kind"]
@@ -180,7 +180,7 @@ def child(arguments: list[str], script: list[str]) -> dict:
 
 
 def full_covariances(rows: int, side: int, peers: list[str]) -> None:
-    from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415
+    from sklearn.metrics import adjusted_rand_score
 
     print(f"full, {rows:,} x {side**2}, k = {K}, {_STEPS} steps from memberships 0.76, 0.06, ...")
     with tempfile.TemporaryDirectory() as folder:

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from clustem.cluster import KMeans
+from clustem.core import Clustering, Features
 from clustem.judge import choose_k, lineage, regions, scores, stability
-from clustem.model import Partition, Table
 
 
 def peak():
@@ -33,7 +33,7 @@ def step(name):
 
 
 def scan(size, components, seed=0):
-    """Table of five phases, disks and bands, with unit noise."""
+    """Features of five phases, disks and bands, with unit noise."""
     rng = np.random.default_rng(seed)
     row, column = np.indices((size, size)) / size
     truth = (row + 0.1 * np.sin(9 * column) > 0.6).astype(int)
@@ -43,7 +43,7 @@ def scan(size, components, seed=0):
         truth[near] = 3 + i % 2
     means = 6 * np.eye(5, components)
     rows = rng.normal(size=(size * size, components)) + means[truth.ravel()]
-    return Table(rows.astype(np.float32), None, np.zeros((size, size), dtype=bool))
+    return Features.of_scan(rows.astype(np.float32), None, np.zeros((size, size), dtype=bool))
 
 
 def main():
@@ -56,21 +56,21 @@ def main():
     start = time.perf_counter()
     print(f"{'imports':34} {'':9}   peak {peak():6.0f} MB")
     with step("the rows themselves"):
-        table = scan(options.size, options.components)
+        features = scan(options.size, options.components)
     ks = range(1, options.most + 1)
     with step(f"k-means, k = 1 ... {options.most}"):
-        sketch = KMeans(options.most).sketch(table.rows)
-        found = {k: Partition.from_estimator(KMeans(k).fit(sketch), table) for k in ks}
+        sketch = KMeans(options.most).sketch(features.rows)
+        found = {k: Clustering.from_estimator(KMeans(k).fit(sketch), features) for k in ks}
     with step("scores of each, all rows"):
-        for partition in found.values():
-            scores(table, partition)
+        for clustering in found.values():
+            scores(features, clustering)
     with step("choose_k, everything scored"):
-        choice = choose_k(table, KMeans, ks)
+        choice = choose_k(features, KMeans, ks)
     for by in ("reseed", "half", "bootstrap"):
         with step(f"stability, {by}"):
-            stability(table, KMeans(choice.k), by=by)
+            stability(features, KMeans(choice.k), by=by)
     with step("lineage"):
-        maps = {k: table.on_scan(one.labels, fill=-1) for k, one in found.items()}
+        maps = {k: features.on_scan(one.labels, fill=-1) for k, one in found.items()}
         lineage(maps)
     with step("regions"):
         regions(maps[choice.k])

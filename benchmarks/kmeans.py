@@ -11,8 +11,6 @@ clock starts; the clock stops at labels and centers. Peers that are not installe
 named and left out: ``pip install scikit-learn-intelex faiss-cpu`` brings them.
 """
 
-# ruff: noqa: PLC0415  # a contender loads only its own library
-
 from __future__ import annotations
 
 import argparse
@@ -104,7 +102,7 @@ def checksum(labels: np.ndarray) -> list[int]:
 
 
 def open_rows(path: Path, *, lazy: bool = False):
-    from clustem.compute import Rows
+    from clustem.passes.rows import Rows
 
     data = np.load(path, mmap_mode="r")
     if lazy:
@@ -186,7 +184,7 @@ def faiss(path: Path):
     return labels.ravel(), {"inertia": float(distances.sum()), "n_iter": 20}
 
 
-# ---------------------------------------------------------------------------- the table
+# ---------------------------------------------------------------------------- the features
 
 
 def compare(names: list[str], path: Path, args: argparse.Namespace) -> None:
@@ -280,9 +278,9 @@ def simulate(path: Path, scan: str) -> None:
         thickness = 0.97 + 0.03 * thickness
     levels = np.clip(np.round(np.sqrt(bank) * 15), 0, 239).astype(np.uint8)
     out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-    table = quantiles()
+    features = quantiles()
     for row in range(shape[0]):
-        out[row] = expose(levels, first[row], thickness[row], table, row + 1)
+        out[row] = expose(levels, first[row], thickness[row], features, row + 1)
     out.flush()
 
 
@@ -311,7 +309,7 @@ def quantiles() -> np.ndarray:
 
 
 @nb.njit
-def expose(levels, classes, thickness, table, seed):
+def expose(levels, classes, thickness, features, seed):
     """Draw counts of one line of patterns."""
     height, width = levels.shape[1:]
     out = np.empty((len(classes), height, width), np.uint8)
@@ -324,7 +322,7 @@ def expose(levels, classes, thickness, table, seed):
                 state ^= state >> np.uint64(7)
                 state ^= state << np.uint64(17)
                 level = min(int(levels[classes[i], y, x] * scale + 0.5), 255)
-                out[i, y, x] = table[level, state >> np.uint64(52)]
+                out[i, y, x] = features[level, state >> np.uint64(52)]
     return out
 
 

@@ -18,7 +18,7 @@ SOME_CHANNELS = 2  # of the loops over everything
 
 
 def data_of(kind):
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     rng = np.random.default_rng(0)
     return rng.random(SHAPE) if kind == "float64" else rng.integers(0, 9, SHAPE, dtype=kind)
@@ -26,16 +26,16 @@ def data_of(kind):
 
 def ours(data, weights="uniform"):
     """Pool a signal; that it was made of the array is not counted."""
-    from clustem.prepare.pool import pool  # noqa: PLC0415
+    from clustem.prepare.pool import pool
 
     return pool(signal_of(data), d=D, weights=weights).data
 
 
 def arrays_only(data):
     """Do the arithmetic alone, without the copy of a HyperSpy signal's axes and metadata."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
-    from clustem.compute.pooling import window_mean, window_norm, window_weights  # noqa: PLC0415
+    from clustem.prepare._pooling import window_mean, window_norm, window_weights
 
     along, keep = window_weights(D, "uniform"), np.ones(SHAPE[:2], dtype=bool)
     return window_mean(data, keep, window_norm(keep, along, along), along, along)
@@ -43,7 +43,7 @@ def arrays_only(data):
 
 def signal_of(data):
     """Make the signal of an array, once."""
-    import hyperspy.api as hs  # noqa: PLC0415
+    import hyperspy.api as hs
 
     if id(data) not in SIGNALS:
         SIGNALS[id(data)] = hs.signals.Signal1D(data)
@@ -51,8 +51,8 @@ def signal_of(data):
 
 
 def scipy_filter(data, weights="uniform"):
-    import numpy as np  # noqa: PLC0415
-    from scipy.ndimage import correlate1d  # noqa: PLC0415
+    import numpy as np
+    from scipy.ndimage import correlate1d
 
     away = np.arange(-D, D + 1)
     weight = np.ones(7) if weights == "uniform" else np.exp(-(away**2) / (2 * D**2))
@@ -66,7 +66,7 @@ def scipy_filter(data, weights="uniform"):
 
 def pixel_loop(data):
     """Two loops over the pixels, a mean over each window."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     out = np.zeros(SHAPE)
     for i in range(SHAPE[0]):
@@ -81,7 +81,7 @@ def weighted_windows(data):
 
     Only pixels whose window lies inside, on some rows.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     weight = np.exp(-(np.arange(-D, D + 1) ** 2) / (2 * D**2))
     out = np.zeros((SOME_ROWS, *SHAPE[1:]))
@@ -95,7 +95,7 @@ def weighted_windows(data):
 
 def offset_loop(data):
     """Take the formula: loops over the pixels and over the offsets, spectra added one by one."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     out = np.zeros((SOME_ROWS, *SHAPE[1:]))
     for i in range(SOME_ROWS):

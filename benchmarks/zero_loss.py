@@ -23,8 +23,8 @@ warnings.simplefilter("ignore")
 
 import hyperspy.api as hs  # noqa: E402  # its own warnings on import
 
-from clustem.compute._threads import cores  # noqa: E402
 from clustem.eels import ZeroLossModel, _network, subtract  # noqa: E402
+from clustem.passes.threads import cores  # noqa: E402
 from clustem.samples import eels  # noqa: E402
 
 PEER_REPLICAS, CHANNELS = 3, 1200
@@ -47,7 +47,7 @@ def main() -> None:
         seen["seconds"] = time.perf_counter() - start
         return found
 
-    import clustem.eels.zero_loss_model as home  # noqa: PLC0415
+    import clustem.eels.zero_loss_model as home
 
     home.train = watched
     model = ZeroLossModel(n_replicas=args.replicas, n_epochs=args.epochs)
@@ -78,13 +78,14 @@ def wedge(*, pooled):
     sample = eels(channels=CHANNELS)
     signal = sample.signal
     parts = [
-        signal._deepcopy_with_new_data(sample.details[name].copy()) for name in ("zlp", "inelastic")
+        signal._deepcopy_with_new_data(getattr(sample, name).copy())
+        for name in ("zlp", "inelastic")
     ]
     signal.align_zero_loss_peak(print_stats=False, show_progressbar=False, also_align=parts)
     if pooled:
-        from clustem.prepare import pool  # noqa: PLC0415
+        from clustem.prepare import pool
 
-        signal, *parts = (pool(one, d=1.5) for one in (signal, *parts))
+        signal, *parts = (pool(one, radius=1.5) for one in (signal, *parts))
     return signal, sample.labels, *(part.data for part in parts)
 
 

@@ -6,14 +6,19 @@ import errno
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clustem.app.command import serve
+
+if TYPE_CHECKING:
+    from clustem.core import Scan, Segmentation, Step
+    from clustem.recipes.recipe import Recipe
+    from clustem.recipes.segment import Source as AnySource
 
 _SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"eels-shape": ("eels", {"kind": "core"})}
 """Sample of each recipe that does not have its name."""
@@ -39,8 +44,8 @@ Settings = Annotated[
     typer.Option(
         "-s",
         "--set",
-        help="Change the recipe: room.param=value, room.step.param=value, room.step=true or false, "
-        "room=Step. May be repeated.",
+        help="Change the recipe: param=value if only one step has it, stage.param=value, "
+        "stage.step.param=value, stage.step=true or false, stage=Step. May be repeated.",
         metavar="NAME=VALUE",
     ),
 ]
@@ -53,6 +58,14 @@ Clusters = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Result folder; it must not exist.", metavar="DIR"),
+]
+Reader = Annotated[
+    str | None,
+    typer.Option(
+        "--reader",
+        help="Reader of HyperSpy for a type of file that several can open.",
+        metavar="NAME",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result folder.")]
 Lazy = Annotated[
@@ -70,23 +83,24 @@ def run(
     output: Output = None,
     *,
     lazy: Lazy = None,
+    reader: Reader = None,
     force: Force = False,
 ) -> None:
     """Run a recipe on a file and write the result folder."""
-    from clustem._result_folder import check_output  # noqa: PLC0415  # --help stays fast
-    from clustem.recipes import Recipe  # noqa: PLC0415
-    from clustem.recipes._run import n_frames, read_for  # noqa: PLC0415
+    from clustem.io.output_folder import check_output
+    from clustem.recipes.recipe import Recipe
+    from clustem.recipes.runner import n_frames, open_scan
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, k))
     folder = output or Path(f"{source.stem}_{chosen.name}")
     check_output(folder, force=force)
-    scan = read_for(chosen, source, lazy, stack=True)
+    scan = open_scan(chosen, source, lazy=lazy, stack=True, reader=reader)
     n = n_frames(scan.signal)
     if n > 1 and ("describe", "gabor") in chosen.steps:
         typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
         _save_movie(scan, chosen, folder, force=force)
     else:
-        _save(_segmented(scan, chosen, lazy), folder, force=force)
+        _save(_segmented(scan, chosen, lazy=lazy), folder, force=force)
 
 
 @app.command()
@@ -98,25 +112,27 @@ def demo(
     force: Force = False,
 ) -> None:
     """Run a recipe on a simulated scan and score the map against the truth."""
-    from clustem import compare, samples, views  # noqa: PLC0415  # --help stays fast
-    from clustem._result_folder import check_output  # noqa: PLC0415
-    from clustem.recipes import Recipe  # noqa: PLC0415
-    from clustem.samples._blockfile import write_blo  # noqa: PLC0415
+    from clustem.core.registry import registry
+    from clustem.io.blockfile import write_blo
+    from clustem.io.output_folder import check_output
+    from clustem.recipes.compare import compare
+    from clustem.recipes.recipe import Recipe
+    from clustem.recipes.views import views
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
     folder = output or Path(f"demo_{chosen.name}")
     check_output(folder, force=force)
     name, given = _SAMPLES.get(chosen.name, (chosen.name, {}))
-    sample = samples.catalogue[name].step(**given)
+    sample = registry("samples")[name].step(**given)
     beside: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         source = sample.signal
         if chosen.data == "patterns":  # start from a real file format
             source = write_blo(source, Path(temporary) / f"{chosen.name}.blo")
-        result = _segmented(source, chosen, None)
+        result = _segmented(source, chosen)
         if ("prepare", "beam_mask") in chosen.steps:
             plain = chosen.with_settings({"prepare.beam_mask": False})
-            beside["without the beam mask"] = _segmented(source, plain, None)
+            beside["without the beam mask"] = _segmented(source, plain)
         if chosen.name == "domains":
             both = views(source, chosen)
             beside |= {"all dimensions": both.full, "two principal components": both.plane}
@@ -135,18 +151,22 @@ def sweep(
     output: Output = None,
     *,
     lazy: Lazy = None,
+    reader: Reader = None,
     force: Force = False,
 ) -> None:
     """Run a recipe at several numbers of clusters; what comes before clustering runs once."""
-    from clustem import sweep as run_sweep  # noqa: PLC0415  # --help stays fast
-    from clustem._result_folder import check_output, save_sweep  # noqa: PLC0415
-    from clustem.recipes import Recipe  # noqa: PLC0415
+    from clustem.io.output_folder import check_output
+    from clustem.recipes.recipe import Recipe
+    from clustem.recipes.runner import open_scan
+    from clustem.recipes.sweep import sweep as run_sweep
+    from clustem.report.page.save_result import save_sweep
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
     folder = output or Path(f"{source.stem}_{chosen.name}_sweep")
     check_output(folder, force=force)
     with _progress() as progress:
-        results = run_sweep(source, chosen, _range(k), lazy=lazy, progress=progress)
+        scan = open_scan(chosen, source, lazy=lazy, reader=reader)
+        results = run_sweep(scan, chosen, _range(k), progress=progress)
     save_sweep(results, folder, force=force)
     for number, result in results.items():
         scores = ", ".join(f"{name} {value:.6g}" for name, value in result.scores.items())
@@ -176,7 +196,7 @@ def compare_command(
     force: Annotated[bool, typer.Option("--force", help="Replace earlier figures.")] = False,
 ) -> None:
     """Compare two label maps of the same scan after the best matching of their numbers."""
-    from clustem import compare  # noqa: PLC0415  # --help stays fast
+    from clustem.recipes.compare import compare, opened
 
     found = compare(first, second)
     typer.echo(str(found))
@@ -192,21 +212,25 @@ def compare_command(
             f"recall {found.recall[label]:.4f}, F1 {found.f1[label]:.4f}"
         )
     if output is not None:
-        from clustem.report import write_comparison  # noqa: PLC0415  # matplotlib, 0.5 s
+        from clustem.labelmaps.label_maps import as_labels
+        from clustem.report.page.write_comparison import write_comparison
 
-        for file in write_comparison(_opened(first), _opened(second), output, force=force):
+        both = (opened(path) for path in (first, second))
+        a, b = (as_labels(one) if isinstance(one, Path) else one for one in both)
+        for file in write_comparison(a, b, output, force=force):
             typer.echo(f"figure: {file}")
 
 
 @app.command()
-def info(source: Source) -> None:
+def info(source: Source, *, reader: Reader = None) -> None:
     """Show shape, axes, units and memory of a file, and the recipe that would fit."""
-    from clustem.recipes import Recipe, read  # noqa: PLC0415  # --help stays fast
+    from clustem.core.signal import title_of, type_of
+    from clustem.io.reading import read
+    from clustem.recipes.recipe import Recipe
 
-    scan = read(source, lazy=None)
+    scan = read(source, reader=reader)
     for signal in (scan.signal, *scan.context):
-        kind = signal.metadata.get_item("Signal.signal_type", "") or "untyped"
-        title = signal.metadata.get_item("General.title", "")
+        kind, title = type_of(signal) or "untyped", title_of(signal)
         shape = " × ".join(str(size) for size in signal.data.shape)
         typer.echo(f"{kind} {title!r}: {shape} {signal.data.dtype}, {_size(signal.data.nbytes)}")
         for axis in signal.axes_manager._axes:
@@ -229,7 +253,7 @@ def recipes(
     ] = False,
 ) -> None:
     """List the recipes, or print one as TOML to start from."""
-    from clustem.recipes import Recipe  # noqa: PLC0415  # --help stays fast
+    from clustem.recipes.recipe import Recipe
 
     if name is None:
         for known in Recipe.names():
@@ -260,7 +284,7 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # click's, whichever copy of it typer brings
             _stop(f"{error.format_message().rstrip('.')}. See clustem --help.", 2)
-        from clustem.model import ClustemError  # noqa: PLC0415  # only on failure
+        from clustem.core import ClustemError
 
         if isinstance(error, OSError) and error.errno in _DISK:
             _stop(f"There must be room to write; got {error.strerror}. Free some space.", 2)
@@ -285,8 +309,8 @@ def _stop(message: str, status: int) -> None:
 
 def _parsed(settings: list[str] | None, k: str | None) -> dict[str, Any]:
     """Split ``name=value``; values are TOML where they can be, else text."""
-    from clustem.model import ParameterError  # noqa: PLC0415  # --help stays fast
-    from clustem.recipes._values import from_text  # noqa: PLC0415
+    from clustem.core import ParameterError
+    from clustem.io.toml import from_text
 
     found: dict[str, Any] = {}
     for setting in settings or ():
@@ -305,7 +329,7 @@ def _parsed(settings: list[str] | None, k: str | None) -> dict[str, Any]:
 
 def _range(text: str) -> list[int]:
     """Read ``2:10`` (both ends count) or ``4,6,8``."""
-    from clustem.model import ParameterError  # noqa: PLC0415  # --help stays fast
+    from clustem.core import ParameterError
 
     try:
         if ":" in text:
@@ -321,8 +345,8 @@ def _range(text: str) -> list[int]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str, float], None]]:
     """Show a bar on a terminal, nothing elsewhere."""
-    from rich.console import Console  # noqa: PLC0415  # --help stays fast
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
@@ -333,16 +357,16 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
         yield lambda step, share: bar.update(task, description=step, completed=share)
 
 
-def _segmented(source: Any, recipe: Any, lazy: bool | None) -> Any:  # noqa: FBT001  # private
-    from clustem.recipes import segment  # noqa: PLC0415  # --help stays fast
+def _segmented(source: AnySource, recipe: Recipe, *, lazy: bool | None = None) -> Segmentation:
+    from clustem.recipes.segment import segment
 
     with _progress() as progress:
         return segment(source, recipe, lazy=lazy, progress=progress)
 
 
-def _save(result: Any, folder: Path, *, force: bool, **more: Any) -> None:
+def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> None:
     result.save(folder, force=force, **more)
-    _tell(result.history)
+    _print_notes(result.history)
     for i, count in enumerate(result.counts):
         share = 100 * count / max((~result.mask).sum(), 1)
         typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
@@ -350,13 +374,13 @@ def _save(result: Any, folder: Path, *, force: bool, **more: Any) -> None:
     typer.echo(f"report: {folder / 'report.html'}")
 
 
-def _save_movie(scan: Any, recipe: Any, folder: Path, *, force: bool) -> None:
-    from clustem.recipes import segment_movie  # noqa: PLC0415  # --help stays fast
+def _save_movie(scan: Scan, recipe: Recipe, folder: Path, *, force: bool) -> None:
+    from clustem.recipes.segment_movie import segment_movie
 
     with _progress() as progress:
         movie = segment_movie(scan, recipe, progress=progress)
     movie.save(folder, force=force)
-    _tell(movie.history)
+    _print_notes(movie.history)
     tracks = movie.tracks
     for name, pixels in zip(tracks.names, tracks.pixels.T, strict=True):
         there = int((pixels > 0).sum())
@@ -364,19 +388,11 @@ def _save_movie(scan: Any, recipe: Any, folder: Path, *, force: bool) -> None:
     typer.echo(f"report: {folder / 'report.html'}")
 
 
-def _tell(history: Any) -> None:
-    """Print what the steps have to say."""
+def _print_notes(history: Iterable[Step]) -> None:
+    """Print the notes of the steps."""
     for step in history:
         if step.note:
-            typer.echo(f"{step.room}.{step.name}: {step.note}")
-
-
-def _opened(path: Path) -> Any:
-    """Load a result folder, or the label map in a file."""
-    from clustem.compute.label_maps import as_labels  # noqa: PLC0415  # --help stays fast
-    from clustem.segmentation import Segmentation  # noqa: PLC0415
-
-    return Segmentation.load(path).projection if path.is_dir() else as_labels(path)
+            typer.echo(f"{step.stage}.{step.name}: {step.note}")
 
 
 def _size(n_bytes: float) -> str:

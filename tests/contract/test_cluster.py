@@ -1,4 +1,4 @@
-"""Laws that every estimator of the cluster room keeps; new ones are found by themselves."""
+"""Laws that every estimator of the stage cluster keeps; new ones are found by themselves."""
 
 import os
 
@@ -8,11 +8,10 @@ from numpy.testing import assert_array_equal
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from clustem.cluster import catalogue
-from clustem.cluster.power_k_means import PowerKMeans
-from clustem.model import InputError, ParameterError, UnknownNameError
+from clustem.cluster.kmeans1d.k_means_1d import KMeans1D
+from clustem.core import InputError, ParameterError, UnknownNameError, registry
 
-ENTRIES = list(catalogue.values())
+ENTRIES = list(registry("cluster").values())
 every_estimator = pytest.mark.parametrize(
     "make", [entry.step for entry in ENTRIES], ids=[entry.name for entry in ENTRIES]
 )
@@ -28,7 +27,7 @@ NOT_RUN = {
 }
 
 
-class OfFirstColumn(PowerKMeans):
+class OfFirstColumn(KMeans1D):
     """Takes rows of any width, so that all checks reach what takes one column only.
 
     scikit-learn knows such estimators as those of one-dimensional arrays, which it does not check.
@@ -41,7 +40,7 @@ class OfFirstColumn(PowerKMeans):
 def scikit_learn_checks():
     for entry in ENTRIES:
         # three clusters: some checks have no more different values
-        one_column = entry.step is PowerKMeans
+        one_column = entry.step is KMeans1D
         made = OfFirstColumn(3) if one_column else entry.step()
         for estimator, check in estimator_checks_generator(made):
             name = getattr(check, "func", check).__name__
@@ -50,7 +49,7 @@ def scikit_learn_checks():
 
 
 def columns_for(make, X):
-    return X[:, :1] if make is PowerKMeans else X
+    return X[:, :1] if make is KMeans1D else X
 
 
 @pytest.fixture
@@ -119,6 +118,39 @@ def test_same_seed_same_bits(make, rows):
 
 
 @every_estimator
+@pytest.mark.parametrize("make_state", [np.random.RandomState, np.random.default_rng])
+def test_generators_give_a_new_seed_for_each_fit(make, rows, make_state):
+    found = [results(make(3, random_state=make_state(7)).fit(rows)) for _ in range(2)]
+    for name, value in found[0].items():
+        assert_array_equal(value, found[1][name], err_msg=name)
+    state, other = make_state(7), make_state(7)
+    make(3, random_state=state).fit(rows)
+    drawn = [g.random(3).tolist() for g in (state, other)]
+    assert drawn[0] != drawn[1]  # a fit takes from it, so the next one starts elsewhere
+
+
+@every_estimator
+def test_no_seed_draws_from_numpys_as_scikit_learn_does(make, rows):
+    before = np.random.get_state()  # noqa: NPY002  # the law is about this one
+    try:
+        found = []
+        for _ in range(2):
+            np.random.seed(3)  # noqa: NPY002
+            found.append(results(make(3, random_state=None).fit(rows)))
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+    for name, value in found[0].items():
+        assert_array_equal(value, found[1][name], err_msg=name)
+
+
+@every_estimator
+@pytest.mark.parametrize("seed", [-1, "seven", 2.5])
+def test_what_is_no_seed_is_refused(make, rows, seed):
+    with pytest.raises(ParameterError, match="random_state must be an integer of at least 0"):
+        make(3, random_state=seed).fit(rows)
+
+
+@every_estimator
 def test_threads_do_not_change_a_bit(make, rows, limit_cores):
     many = np.concatenate([rows, rows[::-1], rows + 0.25, rows[::2] - 0.5])
     found = []
@@ -177,8 +209,9 @@ def test_new_rows_go_where_equal_old_ones_are(make, rows):
     found = make(3).fit(rows)
     assert_array_equal(found.predict(rows[100:700:7]), found.labels_[100:700:7])
     if hasattr(found, "memberships_"):
-        new = found.predict_memberships(rows[100:700:7])
+        new = found.predict_proba(rows[100:700:7])
         np.testing.assert_allclose(new, found.memberships_[100:700:7], atol=1e-12)
+        assert_array_equal(new.argmax(axis=1), found.labels_[100:700:7])
         assert_array_equal(found.memberships_.argmax(axis=1), found.labels_)
 
 
@@ -201,7 +234,7 @@ def odd_data():
 @warnings_allowed
 def test_odd_data_give_finite_results(make, X, k):
     X = columns_for(make, X)
-    if make is PowerKMeans and len(np.unique(X)) < k:  # its clusters are never empty
+    if make is KMeans1D and len(np.unique(X)) < k:  # its clusters are never empty
         with pytest.raises(ParameterError, match="number of different values"):
             make(k).fit(X)
         return

@@ -1,12 +1,14 @@
 """What every descriptor keeps: it sees only what is left in, and storage does not matter to it."""
 
+import json
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem import describe
-from clustem.model import InputError, Table
+from clustem.core import NO_MASKS, Features, InputError, Masks, recording, registry
 
+STEPS = registry("describe")
 RNG = np.random.default_rng(12)
 
 
@@ -27,7 +29,7 @@ def _image():
 
 
 def accepted(step):
-    """A signal that the descriptor takes, and the table it makes of it."""
+    """A signal that the descriptor takes, and the features it makes of it."""
     for make in (_spectra, _patterns, _image):
         signal = make()
         try:
@@ -37,8 +39,8 @@ def accepted(step):
     raise AssertionError(f"{step.__name__} takes neither spectra nor patterns nor an image")
 
 
-def values(table):
-    return np.asarray(table.rows)
+def values(features):
+    return np.asarray(features.rows)
 
 
 def is_scan(signal):
@@ -57,24 +59,32 @@ def mask_of(signal):
 
 
 every_descriptor = pytest.mark.parametrize(
-    "step", [entry.step for entry in describe.catalogue.values()], ids=list(describe.catalogue)
+    "step", [entry.step for entry in STEPS.values()], ids=list(STEPS)
 )
 
 
 @every_descriptor
-def test_a_table_with_one_row_per_position(step):
-    signal, table = accepted(step)
-    assert isinstance(table, Table)
-    assert not is_scan(signal) or table.source is signal
-    assert table.rows.shape[0] == np.count_nonzero(~table.mask)
-    assert len(table.features) in (0, table.rows.shape[1])
-    assert np.isfinite(values(table)).all()
+def test_features_with_one_row_per_position(step):
+    signal, features = accepted(step)
+    assert isinstance(features, Features)
+    assert not is_scan(signal) or features.source is signal
+    assert features.rows.shape[0] == np.count_nonzero(~features.mask)
+    assert len(features.names) in (0, features.rows.shape[1])
+    assert np.isfinite(values(features)).all()
+
+
+@every_descriptor
+def test_what_it_found_is_plain(step):
+    signal, _ = accepted(step)
+    with recording() as said:
+        step(signal)
+    assert json.loads(json.dumps(said.found, allow_nan=False)) == said.found
 
 
 @every_descriptor
 def test_the_same_again(step):
-    signal, table = accepted(step)
-    assert (values(step(signal)) == values(table)).all()
+    signal, features = accepted(step)
+    assert (values(step(signal)) == values(features)).all()
 
 
 @every_descriptor
@@ -89,21 +99,21 @@ def test_the_input_stays_as_it_is(step):
 
 @every_descriptor
 def test_from_disk_as_from_memory(step):
-    signal, table = accepted(step)
+    signal, features = accepted(step)
     lazy = signal.as_lazy()
     lazy.data = lazy.data.rechunk(tuple(max(2, size // 2) for size in lazy.data.shape))
-    np.testing.assert_allclose(values(step(lazy)), values(table), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(values(step(lazy)), values(features), rtol=1e-6, atol=1e-7)
 
 
 @every_descriptor
 def test_excluded_positions_have_no_row(step):
-    signal, table = accepted(step)
+    signal, features = accepted(step)
     mask = mask_of(signal)
-    found = step(signal, mask=mask)
+    found = step(signal, masks=Masks(scan=mask))
     assert found.rows.shape[0] == np.count_nonzero(~found.mask)
-    assert found.rows.shape[0] <= table.rows.shape[0]
+    assert found.rows.shape[0] <= features.rows.shape[0]
     if is_scan(signal):
-        assert found.rows.shape[0] == table.rows.shape[0] - 3
+        assert found.rows.shape[0] == features.rows.shape[0] - 3
         assert (found.mask == mask).all()
         assert (found.positions == np.flatnonzero(~mask)).all()
 
@@ -114,9 +124,9 @@ def test_excluded_positions_do_not_matter(step):
     if not is_scan(signal):
         return  # what surrounds a pixel of an image is part of its description
     mask = mask_of(signal)
-    before = values(step(signal, mask=mask))
+    before = values(step(signal, masks=Masks(scan=mask)))
     signal.data[mask] = 60000
-    assert (values(step(signal, mask=mask)) == before).all()
+    assert (values(step(signal, masks=Masks(scan=mask))) == before).all()
 
 
 @every_descriptor
@@ -127,25 +137,24 @@ def test_excluded_channels_and_pixels_do_not_matter(step):
     ndim = signal.axes_manager.navigation_dimension
     left_out = np.zeros(signal.data.shape[ndim:], dtype=bool)
     left_out[tuple(size - 2 for size in left_out.shape)] = True
-    before = values(step(signal, signal_mask=left_out))
+    before = values(step(signal, masks=Masks(signal=left_out)))
     signal.data[..., left_out] = 1000
-    assert (values(step(signal, signal_mask=left_out)) == before).all()
+    assert (values(step(signal, masks=Masks(signal=left_out))) == before).all()
 
 
 @every_descriptor
 def test_nothing_left_is_refused(step):
     signal, _ = accepted(step)
     with pytest.raises(InputError, match=r"left in|excluded|at least"):
-        step(signal, mask=np.ones(positions_of(signal), dtype=bool))
+        step(signal, masks=Masks(scan=np.ones(positions_of(signal), dtype=bool)))
 
 
 def test_the_laws_see_a_descriptor_that_breaks_them():
-    def careless(signal, *, mask=None):
+    def careless(signal, *, masks=NO_MASKS):
         signal.data[0] = 0
         rows = signal.data.reshape(24, -1).astype(float) - signal.data.mean()
-        return Table(
-            rows[~mask.ravel()] if mask is not None else rows, signal, np.zeros((4, 6), bool)
-        )
+        left = rows if masks.scan is None else rows[~masks.scan.ravel()]
+        return Features.of_scan(left, signal, np.zeros((4, 6), bool))
 
     with pytest.raises(ValueError, match="read-only"):
         test_the_input_stays_as_it_is(careless)

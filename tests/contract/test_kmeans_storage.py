@@ -11,7 +11,7 @@ import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from clustem.cluster import KMeans
-from clustem.compute import Rows
+from clustem.passes.rows import Rows
 
 SHAPE = (30, 84, 30, 32)
 
@@ -126,7 +126,7 @@ def test_the_data_is_never_copied_to_float():
 
 def test_workers_of_a_cluster(scan, reference):
     """Two processes: nothing but blocks' results travels."""
-    from distributed import Client, LocalCluster  # noqa: PLC0415  # slow to import
+    from distributed import Client, LocalCluster
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the cluster's own start and end

@@ -1,23 +1,21 @@
-"""Laws of the preparation room: nothing is mutated or lost, lazy stays lazy, kinds are kept."""
+"""Laws of preparations: nothing is mutated or lost, lazy stays lazy, kinds are kept."""
 
 import inspect
-import typing
+import json
 
 import numpy as np
 import pytest
 
-from clustem import prepare
-from clustem.model import InputError
+from clustem.core import InputError, Masks, recording, registry
 from clustem.samples.diffraction import diffraction
 from clustem.samples.eds import eds
 from clustem.samples.eels import eels
 
-KINDS = {"geometry", "values", "scan mask", "signal mask"}
 SETTINGS = {
     "crop": {"rows": "3:15", "columns": (2, 17)},
     "rebin": {"scan": 2, "channels": 4},
     "pixel_size": {"width": "17.6 µm", "pixels": 1024, "tilt": 52},
-    "pool": {"d": 3},
+    "pool": {"radius": 3},
     "normalize": {"level": "mean"},
     "remove_background": {"window": (405.0, 450.0)},
 }
@@ -30,11 +28,10 @@ KINDS_OF_SCAN = dict.fromkeys(PATTERNS, "patterns") | {
 
 
 def kind_of(entry):
-    hint = typing.get_type_hints(inspect.unwrap(entry.step), include_extras=True)["return"]
-    return getattr(hint, "__metadata__", ("",))[0]
+    return entry.declaration.kind
 
 
-STEPS = [entry for entry in prepare.catalogue.values() if kind_of(entry) in KINDS]
+STEPS = list(registry("prepare").values())
 every_step = pytest.mark.parametrize("entry", STEPS, ids=lambda entry: entry.name)
 
 
@@ -57,7 +54,8 @@ def run(entry, signal, **more):
 
 
 def test_all_but_the_fit_are_steps_of_a_recipe():
-    assert set(prepare.catalogue) - {entry.name for entry in STEPS} == {"fit_energy_axis"}
+    assert set(registry("prepare").own) - {entry.name for entry in STEPS} == {"fit_energy_axis"}
+    assert {kind_of(entry) for entry in STEPS} == {"geometry", "values", "scan mask", "signal mask"}
 
 
 @every_step
@@ -123,6 +121,27 @@ def test_the_same_twice(entry, scans):
 @every_step
 def test_a_mask_of_another_shape_is_refused(entry, scans):
     signal = scan_for(entry, scans)
-    for name in {"mask", "signal_mask"} & set(entry.parameters):
-        with pytest.raises(InputError, match="mask"):
-            run(entry, signal, **{name: np.zeros((3, 2), dtype=bool)})
+    for name in ("scan", "signal"):
+        if f"Of the {name}: boolean" in entry.step.__doc__:
+            with pytest.raises(InputError, match="mask"):
+                run(entry, signal, masks=Masks(**{name: np.zeros((3, 2), dtype=bool)}))
+
+
+def test_masks_are_documented_where_they_are_taken():
+    for entry in STEPS:
+        takes = "masks" in inspect.signature(entry.step).parameters
+        assert takes == ("\n    masks\n        Of the " in entry.step.__doc__), entry.name
+
+
+@every_step
+def test_what_it_found_is_plain(entry, scans):
+    with recording() as said:
+        run(entry, scan_for(entry, scans))
+    assert json.loads(json.dumps(said.found, allow_nan=False)) == said.found
+
+
+def test_an_energy_axis_writes_to_the_history_what_it_found(scans):
+    with recording() as said:
+        found = registry("prepare")["energy_axis"].step(scans["spectra"])
+    assert said.note == found.note
+    assert (said.found["scale"], said.found["offset"]) == (found.scale, found.offset)

@@ -10,9 +10,9 @@ import pytest
 import zarr
 from numpy.testing import assert_array_equal
 
-from clustem.compute import Rows
-from clustem.compute._storage import release
-from clustem.model import InputError
+from clustem.core import InputError
+from clustem.passes.rows import Rows
+from clustem.passes.storage import release
 
 SHAPE = (7, 5, 6, 4)
 STORAGES = [

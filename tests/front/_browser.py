@@ -28,12 +28,12 @@ FOCUSED = """() => {
 DRAW_FORM = """async url => {
   const options = [["a", "A"], ["b", "B"], ["c", "C"]];
   const field = {is: "listing", key: "file", opens: "open", label: "Files", options};
-  const spec = (turn, heard, value) =>
-    JSON.stringify({turn, heard, fields: [{...field, value}]});
+  const spec = (turn, answered, value) =>
+    JSON.stringify({turn, answered, fields: [{...field, value}]});
   const model = {look: "", spec: spec(1, 0, "a"), on: (_, draw) => { model.draw = draw; }};
   window.sent = [];
   model.send_msg = ({key, value, message}) => window.sent.push([key, value, message]);
-  window.told = (...given) => { model.spec = spec(...given); model.draw(); };
+  window.show = (...given) => { model.spec = spec(...given); model.draw(); };
   document.body.append((await import(url)).render({model}));
 }"""
 FORGE = """path => {
@@ -111,7 +111,7 @@ def run(page):
     return said(page, r"\d+ clusters, ")
 
 
-def settle(page, key, value):
+def fill(page, key, value):
     """Type a value into a field and leave it."""
     field = page.locator(f"[data-key='{key}'] input")
     field.fill(str(value))

@@ -8,19 +8,19 @@ def at_once(call):
     call()
 
 
-def settled(explorer):
-    for jobs in (explorer.jobs, explorer.looks):
+def finished(explorer):
+    for jobs in (explorer.jobs, explorer.background):
         assert jobs.wait(60)
     assert explorer.message.kind != "error", explorer.message.text
     return explorer
 
 
-def opened(session, signals, name, **settings):
+def opened(session, signals, name, *, settings=None):
     """Open a sample as a file, and run its recipe."""
     signals[name].save(session.root / f"{name}.hspy", overwrite=True)
     session.open_path(f"{name}.hspy")
-    settled(session)
+    finished(session)
     session.choose(name)
-    session.change(settings)
+    session.change(settings or {})
     session.run()
-    return settled(session)
+    return finished(session)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from _session import SMALL, at_once
 
-from clustem import samples
-from clustem.app.state import Explorer
-from clustem.model import Projection
+from clustem.app.session.state import Explorer
+from clustem.core import FilterBank, PCAInfo, Segmentation, registry
 
 LINES = {"O": [0.5249], "Fe": [6.4039, 7.058, 0.7045], "Si": [1.7397], "Ca": [3.6917, 4.0127]}
 
@@ -46,19 +45,30 @@ def assembled(centers, shape=(14, 22), k=3, *, soft=True, **given):
         "labels": kind(labels, axes=scan),
         "memberships": kind(memberships, axes=[stack, *scan]) if soft else None,
         "centers": centers,
-        "spread": centers._deepcopy_with_new_data(np.full(centers.data.shape, 0.02)),
+        "standard_error": centers._deepcopy_with_new_data(np.full(centers.data.shape, 0.02)),
         "counts": np.bincount(labels[labels >= 0], minlength=k),
         "mask": mask,
         "points": points.astype(np.float32),
-        "features": ("PC 1", "PC 2", "PC 3"),
-        "details": {
-            "explained_variance_ratio": np.geomspace(0.4, 0.001, 12),
-            "noise_floor": 0.01,
-            "n_components": 3,
-        },
+        "feature_names": ("PC 1", "PC 2", "PC 3"),
+        "about": components(),
         **given,
     }
-    return Projection(**given)
+    return Segmentation(**given)
+
+
+def components(**given):
+    """What a PCA knows that kept 3 of 12 components."""
+    shares = np.geomspace(0.4, 0.001, 12)
+    factors = np.zeros((3, 5), dtype=np.float32)
+    return PCAInfo(
+        **{
+            "explained_variance_ratio": shares,
+            "noise_floor": 0.01,
+            "n_components": 3,
+            "factors": factors,
+            **given,
+        }
+    )
 
 
 def eds_centers(elements=(("O", "Si"), ("O", "Fe"), ("O", "Ca")), *, beam=15.0, listed=None):
@@ -128,16 +138,16 @@ def direction_of(i):
 
 
 def fringes(k=4, wavelengths=(4.0, 3.4), shape=(40, 52), **given):
-    details = {
-        "explained_variance_ratio": np.geomspace(0.4, 0.001, 12),
-        "orientations": np.arange(0, 180, 5.0),
-        "wavelengths": np.array(wavelengths),
-        "pixel_size": 0.06,
-        "pixel_units": "nm",
-    }
+    filters = FilterBank(
+        orientations=np.arange(0, 180, 5.0),
+        wavelengths=np.array(wavelengths),
+        pixel_size=0.06,
+        pixel_units="nm",
+    )
+    known = components(noise_floor=0.0, n_components=0, before=filters)
     points = np.zeros((shape[0] * shape[1], 0))
     centers = fringe_centers(k, wavelengths)
-    return assembled(centers, shape, k, soft=False, points=points, details=details, **given)
+    return assembled(centers, shape, k, soft=False, points=points, about=known, **given)
 
 
 def with_image():
@@ -157,9 +167,9 @@ def flat_patterns():
     labels.data[labels.data == 5] = 4
     centers.data[5] = 0
     counts = np.bincount(labels.data.ravel(), minlength=6)
-    details = {**found.details, "mean": centers.data[:5].mean(axis=0)}
+    mean = centers.data[:5].mean(axis=0)
     points = 1e6 * found.points
-    return replace(found, labels=labels, counts=counts, details=details, points=points)
+    return replace(found, labels=labels, counts=counts, mean=mean, points=points)
 
 
 def many():
@@ -202,7 +212,8 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def signals():
-    return {name: samples.catalogue[name].step(shape=shape).signal for name, shape in SMALL.items()}
+    samples = registry("samples")
+    return {name: samples[name].step(shape=shape).signal for name, shape in SMALL.items()}
 
 
 @pytest.fixture
@@ -216,7 +227,7 @@ def session(tmp_path):
 
 @pytest.fixture(scope="session")
 def cases():
-    """Functions that make a projection, by the kind of its centers or scan."""
+    """Functions that make a segmentation, by the kind of its centers or scan."""
     return CASES
 
 

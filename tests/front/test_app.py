@@ -1,5 +1,6 @@
 """The explorer without a browser: what its session is made of."""
 
+import sys
 import threading
 import time
 from itertools import combinations
@@ -7,18 +8,20 @@ from itertools import combinations
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from _session import EDS, at_once, opened, settled
+from _session import EDS, at_once, finished, opened
 
 from clustem import segment
-from clustem.app import compiling, drawing
-from clustem.app.clouds import Selection, cloud_of
-from clustem.app.frames import Frame, inside
-from clustem.app.jobs import Jobs, Status
-from clustem.app.live import FULL, REDUCED, Live
-from clustem.app.runs import Runs
-from clustem.compute import Rows
-from clustem.compute.kmeans_sketch import SMALL_SIZE
-from clustem.recipes import Recipe, Scan
+from clustem.app.session import drawing
+from clustem.app.session.clouds import Selection, cloud_of
+from clustem.app.session.frames import Frame, inside
+from clustem.app.session.jobs import Jobs, Status
+from clustem.app.session.live import FULL, REDUCED, Live
+from clustem.app.web import serve
+from clustem.cluster.kmeans._sketch import SMALL_SIZE
+from clustem.core import Scan
+from clustem.passes.rows import Rows
+from clustem.recipes import Recipe
+from clustem.recipes.runner import Runner
 
 
 class TestFrame:
@@ -130,42 +133,45 @@ class TestJobs:
         assert found == []
 
 
-class TestRuns:
+class TestRunner:
     def test_what_is_in_common_runs_once(self, signals):
-        runs, recipe = Runs(Scan(signals["eds"])), Recipe.named("eds").with_settings(EDS)
-        runs.run(recipe)
-        first = runs.done
+        runner, recipe = (
+            Runner(Scan.of(signals["eds"]), keep=24),
+            Recipe.named("eds").with_settings(EDS),
+        )
+        runner.run(recipe)
+        first = runner.done
         assert first == len(recipe.steps)
-        runs.run(recipe)
-        assert runs.done == first
-        runs.run(recipe.with_settings({"reproject.threshold": 0.6}))
-        assert runs.done == first + 1
-        runs.run(recipe.with_settings({"reduce.pca.n_components": 3}))
-        assert runs.done == first + 1 + len(recipe.steps) - 1  # all but the descriptor
+        runner.run(recipe)
+        assert runner.done == first
+        runner.run(recipe.with_settings({"mapping.threshold": 0.6}))
+        assert runner.done == first + 1
+        runner.run(recipe.with_settings({"reduce.pca.n_components": 3}))
+        assert runner.done == first + 1 + len(recipe.steps) - 1  # all but the descriptor
 
     def test_the_result_is_that_of_segment(self, signals):
-        runs = Runs(Scan(signals["eds"]))
+        runner = Runner(Scan.of(signals["eds"]), keep=24)
         for k in (4, 3, 4):
             recipe = Recipe.named("eds").with_settings({**EDS, "cluster.n_clusters": k})
             expected = segment(signals["eds"], recipe)
-            found = runs.run(recipe).result
+            found = runner.run(recipe)
             np.testing.assert_array_equal(found.labels.data, expected.labels.data)
             np.testing.assert_array_equal(found.centers.data, expected.centers.data)
             assert [step.name for step in found.history] == [s.name for s in expected.history]
-            assert found.recipe == expected.recipe
+            assert found.recipe_text == expected.recipe_text
 
     def test_progress_rises_to_the_end(self, signals):
-        runs, heard = Runs(Scan(signals["eds"])), []
+        runner, shares = Runner(Scan.of(signals["eds"]), keep=24), []
         recipe = Recipe.named("eds").with_settings(EDS)
-        runs.sweep(recipe, [2, 3], lambda _, share: heard.append(share))
-        assert heard == sorted(heard)
-        assert 0 <= heard[0] < 0.2
-        assert 0.5 < heard[-1] < 1
+        runner.sweep(recipe, [2, 3], progress=lambda _, share: shares.append(share))
+        assert shares == sorted(shares)
+        assert 0 <= shares[0] < 0.2
+        assert 0.5 < shares[-1] < 1
 
 
 class TestDrawing:
     def test_a_crop_is_the_first_step(self, session, signals):
-        opened(session, signals, "eds", **EDS, **{"prepare.rebin.channels": 2})
+        opened(session, signals, "eds", settings={**EDS, "prepare.rebin.channels": 2})
         frame = session.opened.frame
         (x0, y0), (x1, y1) = frame.middle(3, 4), frame.middle(12, 17)
         drawing.crop(session, [x0 - 1, x1 - 1], [y0 - 1, y1 - 1])
@@ -176,14 +182,14 @@ class TestDrawing:
         expected = (*frame.middle(2.5, 3.5), *frame.middle(11.5, 16.5))
         assert box == pytest.approx([expected[i] for i in (0, 2, 1, 3)])
         session.run()
-        settled(session)
+        finished(session)
         assert session.outcome.result.labels.data.shape == (9, 13)
         assert frame.holds(session.places.frame)  # the map lies where it was cut out
         assert session.places.frame.pixel(*frame.middle(3, 4)) == (0, 0)
 
     @pytest.mark.parametrize("name", ["eds", "domains"])
     def test_what_is_encircled_is_excluded(self, session, signals, name):
-        opened(session, signals, name, **(EDS if name == "eds" else {"describe.size": 12}))
+        opened(session, signals, name, settings=EDS if name == "eds" else {"describe.size": 12})
         frame = session.opened.frame
         rows, columns = frame.shape
         (x0, y0), (x1, y1) = frame.middle(0, 0), frame.middle(rows // 3, columns // 2)
@@ -191,12 +197,12 @@ class TestDrawing:
         xs, ys = next(drawing.outlines(session))
         assert (max(xs), max(ys)) == pytest.approx((x1, y1))
         session.run()
-        result = settled(session).outcome.result
+        result = finished(session).outcome.result
         left_out = inside(session.places.points, np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]))
         assert result.mask.ravel()[left_out].mean() > 0.9
         assert not result.mask.ravel()[session.places.points[:, 0] > x1 * 1.4].any()
-        text = result.recipe
-        again = segment(session.root / f"{name}.hspy", Recipe.from_toml(text))
+        text = Recipe.from_toml(result.recipe_text)
+        again = segment(session.root / f"{name}.hspy", text)
         np.testing.assert_array_equal(again.labels.data, result.labels.data)
 
     def test_the_beam(self, session, signals):
@@ -209,7 +215,7 @@ class TestDrawing:
 class TestSelection:
     def test_the_map_and_the_points_choose_alike(self, session, signals):
         selection = Selection(session)
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         cloud = selection.cloud
         assert len(cloud.points) == 18 * 21
         cluster = np.flatnonzero(cloud.labels == 0)
@@ -221,7 +227,7 @@ class TestSelection:
         xs = [points[0] - step, points[0] + step, points[0] + step, points[0] - step]
         ys = [points[1] - step, points[1] - step, points[1] + step, points[1] + step]
         selection.on_map(xs, ys)
-        settled(session)
+        finished(session)
         assert selection.count == 1
         assert selection.chosen[cloud.entries[cluster[0]]]
         np.testing.assert_allclose(
@@ -232,7 +238,7 @@ class TestSelection:
         assert selection.mean is None
 
     def test_raw_patterns_lie_in_the_plane_of_their_centers(self, session, signals):
-        opened(session, signals, "diffraction", **{"cluster.n_clusters": 3})
+        opened(session, signals, "diffraction", settings={"cluster.n_clusters": 3})
         cloud = cloud_of(session.outcome)
         assert cloud.points.shape == (120, 2)
         found = [cloud.points[cloud.labels == i].mean(axis=0) for i in range(3)]
@@ -241,15 +247,15 @@ class TestSelection:
 
     def test_a_merge_of_a_sample_forgets_what_was_chosen(self, session, signals):
         selection = Selection(session)
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         selection.choose(session.outcome.result.labels.data.ravel() == 0)
-        session.edit("merge", [0, 1])
+        session.edit(lambda result: result.merge([0, 1]))
         assert selection.chosen is None
 
 
 def test_two_clusterings_of_one_image(session, signals):
     live = Live(session)
-    opened(session, signals, "domains", **{"describe.size": 12})
+    opened(session, signals, "domains", settings={"describe.size": 12})
     live.run(
         {"describe.size": 10},
         [
@@ -257,9 +263,9 @@ def test_two_clusterings_of_one_image(session, signals):
             {"space": REDUCED, "cluster.n_clusters": 4},
         ],
     )
-    settled(session)
+    finished(session)
     left, right = live.outcomes
-    widths = [outcome.result.projection.table.rows.shape[1] for outcome in (left, right)]
+    widths = [outcome.result.features.rows.shape[1] for outcome in (left, right)]
     assert widths[0] == 100 > widths[1]
     assert (left.result.n_clusters, right.result.n_clusters) == (3, 4)
     assert session.recipe.steps["describe", "patches"]["size"] == 12  # the session's own stays
@@ -267,12 +273,12 @@ def test_two_clusterings_of_one_image(session, signals):
 
 def test_what_is_compiled_ahead_serves_large_scans_too(monkeypatch):
     seen = {}
-    monkeypatch.setattr(compiling.os, "nice", lambda _: None, raising=False)
+    monkeypatch.setattr(serve.os, "nice", lambda _: None, raising=False)
     monkeypatch.setattr(
-        compiling,
+        sys.modules["clustem.recipes.segment"],
         "segment",
         lambda signal, name: seen.update({(name, signal.data.dtype.name): signal}),
     )
-    compiling.main()
-    assert set(seen) == set(compiling.FIRST)
+    serve.compile_first()
+    assert set(seen) == set(serve.FIRST)
     assert all(s.data.size > SMALL_SIZE for (name, _), s in seen.items() if name == "diffraction")

@@ -24,13 +24,13 @@ from _browser import (
     button,
     download,
     expect,
+    fill,
     lasso,
     open_file,
     request,
     run,
     said,
     serving,
-    settle,
     show_files,
     sync_api,
     unpacked,
@@ -38,8 +38,9 @@ from _browser import (
 )
 from typer.testing import CliRunner
 
-from clustem import Segmentation, cli, samples, segment
-from clustem.app import form
+from clustem import Segmentation, cli, segment
+from clustem.app import ASSETS
+from clustem.core import registry
 from clustem.recipes import Recipe
 
 CHROMIUM = os.environ.get("CLUSTEM_CHROMIUM") or shutil.which("chromium")
@@ -61,7 +62,7 @@ CLOUD = "section.right .bk-Figure:visible >> nth=-1"
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     for name, given in SAMPLES.items():
-        samples.catalogue[name].step(**given).signal.save(folder / f"{name}.hspy")
+        registry("samples")[name].step(**given).signal.save(folder / f"{name}.hspy")
     (folder / "broken.npy").write_bytes(b"\x93NUMPY no more")
     np.save(folder.parent / "secret.npy", np.zeros((4, 5, 6)))
     (folder / "way_out.npy").symlink_to(folder.parent / "secret.npy")
@@ -76,9 +77,9 @@ def scratch(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(root, scratch):
     """A server for the whole network: its address with the token, and its process."""
-    before = "import tempfile, clustem.app.server as server; server._LEAVE = 5000; "
+    before = "import tempfile, clustem.app.web.server as server; server._LEAVE = 5000; "
     before += f"tempfile.tempdir = {str(scratch)!r}; "
-    before += "import contextlib; from clustem.app import serve; "
+    before += "import contextlib; from clustem.app.web import serve; "
     before += "serve._compiling = contextlib.nullcontext; "  # the tests need both cores
     given = ["--root", str(root), "--host", "0.0.0.0", "--max-upload", "0.001"]
     with serving(*given, before=before) as found:
@@ -256,23 +257,23 @@ def test_by_keyboard_alone(page):
     expect(cursor).to_contain_text("row 2, column 16")
 
 
-def test_what_the_user_chose_stays_until_the_server_has_heard_it(chromium):
+def test_what_the_user_chose_stays_until_the_server_has_answered(chromium):
     page = chromium.new_page()
-    script = base64.b64encode((form.ASSETS / "form.js").read_bytes()).decode()
+    script = base64.b64encode((ASSETS / "form.js").read_bytes()).decode()
     page.evaluate(DRAW_FORM, f"data:text/javascript;base64,{script}")
     select = page.locator("select")
     chosen = "node => node.selectedIndex"
     select.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    for turn, heard, value, expected in [
+    for turn, answered, value, expected in [
         (2, 1, "b", 2),  # an answer to the first key when the second was pressed already
         (3, 1, "a", 2),
         (4, 2, "c", 2),
         (3, 2, "a", 2),  # overtaken on the way
-        (5, 2, "b", 1),  # the server may change what it has heard
+        (5, 2, "b", 1),  # the server may change what it has answered
     ]:
-        page.evaluate("([...given]) => told(...given)", [turn, heard, value])
+        page.evaluate("([...given]) => show(...given)", [turn, answered, value])
         assert select.evaluate(chosen) == expected
     page.keyboard.press("Enter")
     assert page.evaluate("sent") == [["file", "b", 1], ["file", "c", 2], ["open", "b", 3]]
@@ -281,18 +282,18 @@ def test_what_the_user_chose_stays_until_the_server_has_heard_it(chromium):
 
 def test_k_side_by_side_and_cancel(page):
     open_file(page, "eds.hspy")
-    settle(page, "set/cluster/GustafsonKessel/n_init", 1)
-    settle(page, "k", 3)
+    fill(page, "set/cluster/GustafsonKessel/n_init", 1)
+    fill(page, "k", 3)
     assert run(page).startswith("3 clusters")
     page.get_by_role("radio", name="Try k").check()
-    settle(page, "ks", "2:3")
+    fill(page, "ks", "2:3")
     button(page, "Try").click()
     said(page, "Click a k")
     button(page, "2").click()
     expect(page.get_by_label("k", exact=True).first).to_have_value("2")
     page.get_by_role("radio", name="Side by side").check()
     expect(page.locator("section.right .bk-Figure:visible")).to_have_count(3)
-    settle(page, "set/cluster/GustafsonKessel/n_init", 5000)
+    fill(page, "set/cluster/GustafsonKessel/n_init", 5000)
     button(page, "Run").click()
     page.get_by_role("progressbar").wait_for()
     begun = time.monotonic()
@@ -331,7 +332,7 @@ def test_broken_and_forbidden_files(page, root, tmp_path):
     said(page, "good.npy is open")
 
 
-def test_doors_of_the_server(address):
+def test_access_to_the_server(address):
     home = f"http://{urlsplit(address).netloc}"
     token = urlsplit(address).query.partition("=")[2]
     assert len(token) > 30
@@ -365,7 +366,8 @@ def test_an_input_is_open_from_the_start(chromium, root):
     """By default only this machine may come, and needs no token."""
     with serving(str(root / "domains.hspy")) as (url, server), visiting(chromium, url) as page:
         assert "token" not in url
-        expect(page.locator("header [data-key=open]")).to_contain_text("domains.hspy")
+        what = page.locator("header [data-key=open]")
+        expect(what).to_contain_text("domains.hspy", timeout=30_000)  # HyperSpy is imported once
         server.send_signal(signal.SIGINT)  # Ctrl-C
         assert server.wait(20) == 0
 

@@ -2,21 +2,22 @@
 
 import numpy as np
 import pytest
-from _session import EDS, opened, settled
+from _session import EDS, finished, opened
 from bokeh.models import ScaleBar
 
-from clustem.app import paint, pictures
-from clustem.app.center_plot import GridPlot
-from clustem.app.clouds import Selection
-from clustem.app.frames import Frame
-from clustem.app.grids import grid_of
-from clustem.app.hues import hues_of_both, lasting_hues
-from clustem.app.live import Live
-from clustem.app.map_plot import MapPlot
-from clustem.app.plots import Looks
-from clustem.app.side_by_side import SideBySide
-from clustem.app.signal_plot import PatternPlot, SpectrumPlot
-from clustem.app.strips import Tools
+from clustem.app.forms.clusters import recolored
+from clustem.app.forms.side_by_side import SideBySide
+from clustem.app.forms.strips import Tools
+from clustem.app.plots import paint
+from clustem.app.plots.center_plot import GridPlot, grid_of
+from clustem.app.plots.map_plot import MapPlot
+from clustem.app.plots.plots import Theme
+from clustem.app.plots.signal_plot import PatternPlot, SpectrumPlot
+from clustem.app.session import pictures
+from clustem.app.session.clouds import Selection
+from clustem.app.session.frames import Frame
+from clustem.app.session.live import Live, colors_of_both, lasting_colors
+from clustem.app.session.outcome import outcome_of
 
 
 class TestPictures:
@@ -57,48 +58,49 @@ class TestPictures:
 
 class TestSideBySide:
     def sides(self, session):
-        return SideBySide(session, Live(session), Looks())
+        return SideBySide(session, Live(session), Theme())
 
     def test_colors_are_those_of_the_map(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         k = session.outcome.result.n_clusters
-        session.edit("recolor", [1], 9)
+        session.edit(lambda result: recolored(result, [1], 9))
         main = session.outcome
-        fewer, more = (session.runs.run(_of_k(session, n)) for n in (k - 1, k + 1))
-        same = session.runs.run(_of_k(session, k))
+        fewer, more = (_run(session, _of_k(session, n)) for n in (k - 1, k + 1))
+        same = _run(session, _of_k(session, k))
         for left, right in ((same, more), (more, same), (fewer, same)):
-            hues = hues_of_both(main, left, right)
-            for outcome, found in zip((left, right), hues, strict=True):
+            color_index = colors_of_both(main, left, right)
+            for outcome, found in zip((left, right), color_index, strict=True):
                 assert len(set(found)) == outcome.result.n_clusters
                 if outcome is same:
-                    assert found == main.result.projection.hues
-        assert hues_of_both(None, same, more)[0] == same.result.projection.hues
+                    assert found == main.result.color_index
+        assert colors_of_both(None, same, more)[0] == same.result.color_index
 
     def test_colors_are_handed_on_where_clusters_lie(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         main = session.outcome
-        other = session.runs.run(
+        other = _run(
+            session,
             session.recipe.with_settings(
                 {"prepare.crop.rows": "5:18", "prepare.crop.columns": ":9"}
-            )
+            ),
         )
-        hues = lasting_hues(other, main, main.result.projection.hues)
+        color_index = lasting_colors(other, main, main.result.color_index)
         whole, part = main.result.labels.data[5:18, :9], other.result.labels.data
         both = (whole >= 0) & (part >= 0)
-        colors = np.array(main.result.projection.hues)
-        assert (colors[whole[both]] == np.array(hues)[part[both]]).mean() > 0.6
+        colors = np.array(main.result.color_index)
+        assert (colors[whole[both]] == np.array(color_index)[part[both]]).mean() > 0.6
 
     def test_another_file_clears_both(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         sides = self.sides(session)
         sides.run()
-        settled(session)
+        finished(session)
         for made, parts in zip(sides.figures, sides._parts, strict=True):
             assert "k = " in made.title.text
             assert len(parts["grey"].data["image"]) == 1
             assert any(isinstance(part, ScaleBar) for part in made.center)
         session.open_path("eds.hspy")
-        settled(session)
+        finished(session)
         for made, parts in zip(sides.figures, sides._parts, strict=True):
             assert made.title.text == " "
             assert not any(parts[name].data["image"] for name in ("grey", "over"))
@@ -107,24 +109,24 @@ class TestSideBySide:
 
 class TestCursor:
     def plots(self, session):
-        selection, looks = Selection(session), Looks()
-        spectrum = SpectrumPlot(session, selection, looks)
-        return spectrum, Tools(session, selection, MapPlot(session, selection, looks))
+        selection, theme = Selection(session), Theme()
+        spectrum = SpectrumPlot(session, selection, theme)
+        return spectrum, Tools(session, selection, MapPlot(session, selection, theme))
 
     def test_one_place_however_the_scan_is_cropped_and_binned(self, session, signals):
         crop = {"prepare.crop.rows": "3:15", "prepare.crop.columns": "4:20"}
-        opened(session, signals, "eds", **EDS, **crop)
+        opened(session, signals, "eds", settings={**EDS, **crop})
         spectrum, tools = self.plots(session)
         session.look(*session.opened.frame.middle(11, 13))
         assert spectrum.caption[0][0] == "row 11, column 13"
         assert tools.place().startswith("row 11, column 13 (")
 
     def test_what_is_excluded_is_called_so(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         spectrum, _ = self.plots(session)
         out = np.zeros(session.outcome.result.mask.shape, dtype=bool)
         out[2, 5] = True
-        session.edit("exclude", out)
+        session.edit(lambda result: result.exclude(out))
         session.look(*session.opened.frame.middle(2, 5))
         assert spectrum.caption[1][0] == "excluded"
         session.look(*session.opened.frame.middle(2, 6))
@@ -133,7 +135,7 @@ class TestCursor:
     def test_a_line_has_one_coordinate(self, session, signals):
         signals["eds"].inav[:, 3].save(session.root / "line.hspy")
         session.open_path("line.hspy")
-        settled(session)
+        finished(session)
         frame = session.opened.frame
         x, y = frame.middle(0, 7)
         session.look(x, y)
@@ -145,7 +147,7 @@ class TestCursor:
 class TestGrid:
     @pytest.mark.parametrize("size", [(50.0, 6.0), (1.0, 12.0), (3.0, 4.0)])
     @pytest.mark.parametrize("k", [1, 2, 7, 30])
-    def test_each_title_has_its_own_room(self, size, k):
+    def test_no_title_covers_another(self, size, k):
         names = [f"cluster {i}" for i in range(k - 1)] + ["a very long name of a cluster"]
         found = grid_of(size, names)
         assert found.step[0] > size[0]
@@ -164,14 +166,14 @@ class TestGrid:
         assert found.step[1] * scale > 9 * 6
 
     def test_patterns_have_units(self, session, signals):
-        opened(session, signals, "domains", **{"describe.size": 12})
-        plot = PatternPlot(session, Selection(session), Looks())
+        opened(session, signals, "domains", settings={"describe.size": 12})
+        plot = PatternPlot(session, Selection(session), Theme())
         plot._renew()
         assert plot.center.xaxis[0].axis_label.endswith(("px)", "nm)"))
 
     def test_memberships_have_a_scale_bar(self, session, signals):
-        plot = GridPlot(session, Looks(), "memberships")
-        opened(session, signals, "eds", **EDS)
+        plot = GridPlot(session, Theme(), "memberships")
+        opened(session, signals, "eds", settings=EDS)
         bar = next(part for part in plot.figure.center if isinstance(part, ScaleBar))
         assert bar.unit == session.opened.frame.units
 
@@ -182,6 +184,10 @@ def test_the_mean_leaves_out_what_is_not_finite(signals):
     expected = signal.data.reshape(-1, signal.data.shape[-1])[1:].mean(axis=0, dtype=float)
     signal.data[0, 0] = np.nan
     np.testing.assert_allclose(pictures.mean_of(signal), expected, rtol=1e-6)
+
+
+def _run(session, recipe):
+    return outcome_of(session.runner, recipe, session.root)
 
 
 def _of_k(session, k):

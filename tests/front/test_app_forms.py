@@ -1,4 +1,4 @@
-"""The explorer's forms and its doors, without a browser."""
+"""The explorer's forms, files and access, without a browser."""
 
 import json
 import zipfile
@@ -8,13 +8,14 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem import samples
-from clustem.app import fields
-from clustem.app.contents import check_content, check_name
-from clustem.app.editors import Hint, editable, editor, parse
-from clustem.app.form import Form
-from clustem.app.opening import Opening, listed
-from clustem.app.security import (
+from clustem.app.forms import fields
+from clustem.app.forms.editors import Hint, editable, editor, parse
+from clustem.app.forms.form import Form
+from clustem.app.forms.opening import Opening, listed
+from clustem.app.forms.steps import Steps
+from clustem.app.session.state import Explorer
+from clustem.app.web.contents import check_content, check_name
+from clustem.app.web.security import (
     below,
     closed,
     is_loopback,
@@ -23,16 +24,14 @@ from clustem.app.security import (
     same,
     token_for,
 )
-from clustem.app.state import Explorer
-from clustem.app.steps import Steps, catalogue
-from clustem.model import InputError
+from clustem.core import InputError, registry
 from clustem.recipes import Recipe
-from clustem.recipes.recipe import ROOMS
+from clustem.recipes.recipe import STAGES
 
 PARAMETERS = [
     pytest.param(parameter, id=f"{entry.label}.{name}")
-    for room in ROOMS
-    for entry in catalogue(room).values()
+    for stage in STAGES
+    for entry in registry(stage).values()
     for name, parameter in editable(entry).items()
 ]
 
@@ -74,22 +73,22 @@ class TestEditors:
             ("cluster", "GaussianMixture", "covariance_type"): "choice",
             ("prepare", "vacuum", "closing"): "check",
             ("prepare", "crop", "rows"): "entry",
-            ("reproject", "project", "threshold"): "number",
+            ("mapping", "clusters", "threshold"): "number",
         }
-        for (room, step, name), kind in kinds.items():
-            parameter = catalogue(room)[step].parameters[name]
+        for (stage, step, name), kind in kinds.items():
+            parameter = registry(stage)[step].parameters[name]
             assert editor(parameter, parameter.default, "key")["is"] == kind
 
     def test_bounds_reach_the_browser(self):
-        field = editor(catalogue("cluster")["KMeans"].parameters["n_init"], 3, "key")
+        field = editor(registry("cluster")["KMeans"].parameters["n_init"], 3, "key")
         assert field["min"] == 1
-        assert Hint.of(catalogue("reproject")["project"].parameters["threshold"].hint).high == 1
+        assert Hint.of(registry("mapping")["clusters"].parameters["threshold"].hint).high == 1
 
     def test_what_is_typed_is_read_as_on_the_command_line(self):
-        rows = catalogue("prepare")["crop"].parameters["rows"]
+        rows = registry("prepare")["crop"].parameters["rows"]
         assert parse("2:9", rows) == "2:9"
         assert parse("", rows) is None
-        components = catalogue("reduce")["pca"].parameters["n_components"]
+        components = registry("reduce")["pca"].parameters["n_components"]
         assert parse("5", components) == 5
         assert parse("auto", components) == "auto"
 
@@ -101,20 +100,20 @@ class TestSteps:
         found = Steps(session).fields()
         json.dumps(found)
         losses = name.startswith("eels")
-        assert [field["key"] for field in found] == [r for r in ROOMS if r != "eels" or losses]
+        assert [field["key"] for field in found] == [s for s in STAGES if s != "eels" or losses]
         keys = {field.get("key") for field in walk(found)}
-        for (room, step), params in session.recipe.steps.items():
+        for (stage, step), params in session.recipe.steps.items():
             for parameter in params:
-                assert f"set/{room}/{step}/{parameter}" in keys
+                assert f"set/{stage}/{step}/{parameter}" in keys
 
     def test_values_steps_and_methods_change_the_recipe(self, session):
         session.recipe = Recipe.named("eds")
         steps = Steps(session)
-        steps.heard("set/cluster/GustafsonKessel/n_clusters", 6)
-        steps.heard("set/reduce/pca/n_components", "3")
-        steps.heard("add/prepare", "vacuum")
-        steps.heard("remove/reduce/smooth", True)
-        steps.heard("swap/cluster", "KMeans")
+        steps.handle("set/cluster/GustafsonKessel/n_clusters", 6)
+        steps.handle("set/reduce/pca/n_components", "3")
+        steps.handle("add/prepare", "vacuum")
+        steps.handle("remove/reduce/smooth", True)
+        steps.handle("swap/cluster", "KMeans")
         found = session.recipe.steps
         assert found["cluster", "KMeans"]["n_clusters"] == 6
         assert found["reduce", "pca"]["n_components"] == 3
@@ -124,9 +123,9 @@ class TestSteps:
     def test_nonsense_from_a_browser_changes_nothing(self, session):
         session.recipe = before = Recipe.named("eds")
         steps = Steps(session)
-        steps.heard("set/secret/x/y", 1)
-        steps.heard("add/prepare", "no such step")
-        steps.heard("set/cluster/GustafsonKessel/n_clusters", "many")
+        steps.handle("set/secret/x/y", 1)
+        steps.handle("add/prepare", "no such step")
+        steps.handle("set/cluster/GustafsonKessel/n_clusters", "many")
         assert session.recipe is before
         assert session.message.kind == "error"
 
@@ -155,25 +154,25 @@ class TestOpening:
     def test_folders_are_entered_and_left(self, session):
         (session.root / "one" / "two").mkdir(parents=True)
         form = Opening(session, "upload", 10**6)
-        form.heard("enter", "one")
-        form.heard("file", "one/two")
-        form.heard("open-file", True)
+        form.handle("enter", "one")
+        form.handle("file", "one/two")
+        form.handle("open-file", True)
         assert form.folder == "one/two"
-        form.heard("enter", "..")
+        form.handle("enter", "..")
         assert form.folder == "one"
-        form.heard("enter", "..")
+        form.handle("enter", "..")
         assert form.folder == ""
 
     def test_all_samples_are_there(self, session):
         keys = {field.get("key") for field in walk(Opening(session, "upload", 10**6).fields())}
-        assert {f"sample/{name}" for name in samples.catalogue} <= keys
+        assert {f"sample/{name}" for name in registry("samples")} <= keys
 
     def test_a_refused_upload_is_told(self, session):
-        Opening(session, "upload", 10**6).heard("upload", {"name": "x.npy", "error": "size"})
+        Opening(session, "upload", 10**6).handle("upload", {"name": "x.npy", "error": "size"})
         assert "1 MB" in session.message.text
 
 
-class TestDoors:
+class TestAccess:
     @pytest.mark.parametrize(
         "relative",
         ["..", "../x", "/etc/passwd", "a/../../x", "absent", "link", "a\0b", "~", "loop"],
@@ -294,24 +293,24 @@ class TestDoors:
             check_content(path)
 
     @pytest.mark.parametrize(
-        "seeds", ["/srv/x.npy", "../x.npy", ["a.npy", "/srv/x.npy"], "link.npy", "x"]
+        "markers", ["/srv/x.npy", "../x.npy", ["a.npy", "/srv/x.npy"], "link.npy", "x"]
     )
-    def test_seeds_are_files_below_the_root(self, tmp_path, seeds):
+    def test_markers_are_files_below_the_root(self, tmp_path, markers):
         root = tmp_path / "root"
         root.mkdir()
         np.save(tmp_path / "x.npy", np.ones((2, 3), dtype=int))
         np.save(root / "a.npy", np.ones((2, 3), dtype=int))
         (root / "link.npy").symlink_to(tmp_path / "x.npy")
-        recipe = Recipe.named("eds").with_settings({"cluster.seeds": seeds})
+        recipe = Recipe.named("eds").with_settings({"cluster.markers": markers})
         with pytest.raises(InputError, match="in the shared folder"):
             closed(recipe, root)
         with pytest.raises(InputError, match="in the shared folder"):
             located(recipe, root)
 
-    def test_seeds_are_looked_into(self, tmp_path):
-        with h5py.File(tmp_path / "seeds.hspy", "w") as file:
+    def test_markers_are_looked_into(self, tmp_path):
+        with h5py.File(tmp_path / "markers.hspy", "w") as file:
             file.attrs["expression"] = "x"
-        recipe = Recipe.named("eds").with_settings({"cluster.seeds": "seeds.hspy"})
+        recipe = Recipe.named("eds").with_settings({"cluster.markers": "markers.hspy"})
         closed(recipe, tmp_path)
         with pytest.raises(InputError, match="formula"):
             located(recipe, tmp_path)
@@ -337,25 +336,25 @@ def test_fields_are_told_in_turn_so_that_late_ones_can_be_left_out():
     turns = []
     form.param.watch(lambda event: turns.append(json.loads(event.new)["turn"]), "spec")
     for text in ("a", "a", "b", "a"):
-        form.show([fields.text(text)])
+        form.draw([fields.text(text)])
     assert turns == [1, 2, 3]
     assert json.loads(form.spec)["fields"] == [fields.text("a")]
 
 
 def test_each_message_is_answered_even_where_nothing_changed_or_it_failed():
-    def heard(key, value):
-        form.show([fields.entry("name", "name", value)])
+    def handle(key, value):
+        form.draw([fields.entry("name", "name", value)])
         if value == "bad":
             raise ValueError(value)
 
-    form = Form(heard)
+    form = Form(handle)
     form._handle_msg({"key": "name", "value": "a", "message": 1})
     form._handle_msg({"key": "name", "value": "a", "message": 2})
-    assert json.loads(form.spec)["heard"] == 2
+    assert json.loads(form.spec)["answered"] == 2
     with pytest.raises(ValueError, match="bad"):
         form._handle_msg({"key": "name", "value": "bad", "message": 3})
     form._handle_msg({"key": "name", "value": "a", "message": "4"})
     form._handle_msg("no message")
     spec = json.loads(form.spec)
-    assert spec["heard"] == 3
+    assert spec["answered"] == 3
     assert spec["fields"][0]["value"] == "a"

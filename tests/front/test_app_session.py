@@ -1,20 +1,24 @@
 """The explorer's session: open, run, edit, export."""
 
 import json
+import threading
 import zipfile
 
 import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from _session import EDS, SMALL, opened, settled
+from _session import EDS, SMALL, at_once, finished, opened
 
 from clustem import Segmentation, segment
-from clustem.app import exports, paint
-from clustem.app.clouds import Selection
-from clustem.app.clusters import Clusters
-from clustem.app.header import Header
-from clustem.app.opened import Opened
+from clustem.app.forms.clusters import Clusters, recolored
+from clustem.app.forms.header import Header
+from clustem.app.plots import paint
+from clustem.app.session import exports
+from clustem.app.session.clouds import Selection
+from clustem.app.session.opened import Opened
+from clustem.app.session.state import Explorer
+from clustem.core import Scan, warn
 from clustem.recipes import Recipe
 
 
@@ -35,7 +39,7 @@ class TestSession:
     def test_what_is_shown_before_a_result(self, session, signals):
         signals["domains"].save(session.root / "image.hspy")
         session.open_path("image.hspy")
-        settled(session)
+        finished(session)
         assert {"domains", "particles"} <= set(session.offers())
         session.look(*session.opened.frame.middle(2, 190))
         np.testing.assert_array_equal(
@@ -45,7 +49,7 @@ class TestSession:
     def test_facts(self, session, signals):
         signals["eds"].save(session.root / "map.hspy")
         session.open_path("map.hspy")
-        facts = dict(settled(session).opened.facts)
+        facts = dict(finished(session).opened.facts)
         assert facts["Shape"].startswith("18 × 21 × 1024")
         assert "spectra" in facts["Kind"]
         assert "in memory" in facts["Memory"]
@@ -56,22 +60,22 @@ class TestSession:
         data[:, 6:, 4:9] += 9
         np.save(session.root / "plain.npy", data)
         session.open_path("plain.npy")
-        settled(session)
+        finished(session)
         assert session.opened.on_disk
         assert session.opened.kind == "spectra"
         session.choose("eds")
         session.change({"cluster.n_clusters": 2, **EDS})
         session.run()
-        settled(session)
+        finished(session)
         again = segment(session.root / "plain.npy", Recipe.from_toml(session.recipe.to_toml()))
         np.testing.assert_array_equal(again.labels.data, session.outcome.result.labels.data)
 
     def test_edits_and_their_end(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         before = session.outcome
-        session.edit("rename", 1, "quartz")
-        session.edit("recolor", [1], 9)
-        session.edit("merge", [0, 2])
+        session.edit(lambda result: result.relabel({1: "quartz"}))
+        session.edit(lambda result: recolored(result, [1], 9))
+        session.edit(lambda result: result.merge([0, 2]))
         assert session.outcome.result.n_clusters == before.result.n_clusters - 1
         assert "quartz" in session.outcome.result.names.values()
         for _ in range(3):
@@ -79,22 +83,22 @@ class TestSession:
             session.undo()
         assert session.outcome.result is before.result
         assert not session.can_undo
-        session.edit("merge", [0])
+        session.edit(lambda result: result.merge([0]))
         assert session.message.kind == "error"
         assert session.outcome.result is before.result
 
     def test_colors_are_swapped(self, session, signals):
-        opened(session, signals, "eds", **EDS)
-        first = paint.hex_colors(session.outcome.result.projection)
-        session.edit("recolor", [0], 2)
-        after = paint.hex_colors(session.outcome.result.projection)
+        opened(session, signals, "eds", settings=EDS)
+        first = paint.hex_colors(session.outcome.result)
+        session.edit(lambda result: recolored(result, [0], 2))
+        after = paint.hex_colors(session.outcome.result)
         assert (after[0], after[2]) == (first[2], first[0])
         assert after[1] == first[1]
 
     def test_a_sweep_and_a_k_of_it(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         session.sweep([2, 5])
-        settled(session)
+        finished(session)
         session.show_k(5)
         assert session.outcome.result.n_clusters == 5
         assert session.recipe.steps[_cluster(session)]["n_clusters"] == 5
@@ -137,60 +141,60 @@ class TestSession:
         assert str(tmp_path) not in session.message.text
 
     @pytest.mark.parametrize("several", [False, True])
-    def test_seeds_stay_as_they_were_typed(self, session, signals, several):
+    def test_markers_stay_as_they_were_typed(self, session, signals, several):
         regions = np.zeros((18, 21), dtype=int)
         regions[:3, :3], regions[-3:, -3:] = 1, 2
         np.save(session.root / "regions.npy", regions)
         np.save(session.root / "one.npy", regions == 1)
         np.save(session.root / "two.npy", regions == 2)
         typed = ["one.npy", "two.npy"] if several else "regions.npy"
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         step, k = f"cluster.{_cluster(session)[1]}", {"cluster.n_clusters": 2}
-        assert session.change({**k, f"{step}.seeds": typed})
-        assert session.recipe.steps[_cluster(session)]["seeds"] == typed
+        assert session.change({**k, f"{step}.markers": typed})
+        assert session.recipe.steps[_cluster(session)]["markers"] == typed
         session.outcome = None
         before = exports.recipe(session).read_text()
         session.run()
-        result = settled(session).outcome.result
+        result = finished(session).outcome.result
         assert not session.stale
-        assert session.recipe.steps[_cluster(session)]["seeds"] == typed
+        assert session.recipe.steps[_cluster(session)]["markers"] == typed
         for text in (before, exports.recipe(session).read_text()):
             assert str(session.root) not in text
             again = segment(session.root / "eds.hspy", Recipe.from_toml(text))
             np.testing.assert_array_equal(again.labels.data, result.labels.data)
 
     def test_a_wrong_value_is_refused_and_changes_nothing(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         before = session.recipe
         assert not session.change({"cluster.n_clusters": 0})
         assert session.message.kind == "error"
         assert session.recipe is before
 
     def test_what_an_earlier_file_gives_late_is_forgotten(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         signals["diffraction"].save(session.root / "other.hspy")
         session.open_path("other.hspy")
         session.run()  # the old file's still
         session.sweep([2, 3])
-        settled(session)
+        finished(session)
         assert session.opened.label == "other.hspy"
         assert session.outcome is None
         assert session.swept == {}
         session.run()
-        assert settled(session).outcome.recipe.name == "diffraction"
+        assert finished(session).outcome.recipe.name == "diffraction"
 
     def test_each_change_runs_where_that_is_wanted(self, session, signals):
         header = Header(session)
-        opened(session, signals, "eds", **EDS)
-        header.heard("auto", True)
+        opened(session, signals, "eds", settings=EDS)
+        header.handle("auto", True)
         for k in (5, 2):
-            header.heard("k", k)
-            assert settled(session).outcome.result.n_clusters == k
+            header.handle("k", k)
+            assert finished(session).outcome.result.n_clusters == k
 
     def test_messages_are_about_what_is_there(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         k = session.outcome.result.n_clusters
-        session.edit("merge", [0, 1])
+        session.edit(lambda result: result.merge([0, 1]))
         assert session.message.text.startswith(f"{k - 1} clusters, ")
         session.undo()
         assert session.message.text.startswith(f"{k} clusters, ")
@@ -199,28 +203,28 @@ class TestSession:
         assert session.message.text == ""
 
     def test_merge_pressed_twice_and_a_name_that_is_taken_back(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         before, clusters = session.outcome.result, Clusters(session, Selection(session))
-        clusters.heard("name/0", "glass")
-        clusters.heard("name/0", " ")
+        clusters.handle("name/0", "glass")
+        clusters.handle("name/0", " ")
         assert session.outcome.result.names.get(0) is None
-        clusters.heard("tick/0", True)
-        clusters.heard("tick/1", True)
+        clusters.handle("tick/0", True)
+        clusters.handle("tick/1", True)
         for _ in range(2):
-            clusters.heard("merge", True)
-        assert settled(session).outcome.result.n_clusters == before.n_clusters - 1
+            clusters.handle("merge", True)
+        assert finished(session).outcome.result.n_clusters == before.n_clusters - 1
 
     def test_closing_forgets_and_deletes(self, session, signals):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         session.close()
-        assert session.opened is session.outcome is session.picture is session.runs is None
+        assert session.opened is session.outcome is session.picture is session.runner is None
         assert not session.temporary.exists()
         session.run()  # nobody is there any more
 
 
 class TestExport:
     def test_the_folder_in_the_zip_is_that_of_the_command_line(self, session, signals, tmp_path):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         target = exports.packed(session, lambda *_: None)
         with zipfile.ZipFile(target) as file:
             file.extractall(tmp_path / "got")
@@ -234,7 +238,7 @@ class TestExport:
         np.testing.assert_array_equal(again.labels.data, found.labels.data)
 
     def test_saving_stays_in_the_root(self, session, signals, tmp_path):
-        opened(session, signals, "eds", **EDS)
+        opened(session, signals, "eds", settings=EDS)
         (session.root / "out").symlink_to(tmp_path)
         for name in ("../x", "/tmp/x", "", "out/x", "a/../../x"):
             with pytest.raises(ValueError, match="must be"):
@@ -245,7 +249,7 @@ class TestExport:
             exports.save(session, "deep/first", lambda *_: None)
 
     def test_figures(self, session, signals):
-        opened(session, signals, "diffraction", **{"cluster.n_clusters": 2})
+        opened(session, signals, "diffraction", settings={"cluster.n_clusters": 2})
         with zipfile.ZipFile(exports.figures(session, "svg", lambda *_: None)) as file:
             assert "phase_map.svg" in file.namelist()
             assert all(b"<svg" in file.read(name) for name in file.namelist())
@@ -253,6 +257,50 @@ class TestExport:
     def test_without_a_result(self, session):
         with pytest.raises(ValueError, match="result is needed"):
             exports.ready(session)
+
+
+class TestWarnings:
+    def test_each_session_shows_its_own(self, signals, tmp_path):
+        """Both runs collect warnings at once; one ends before the other warns again."""
+        sessions = [Explorer(tmp_path, at_once) for _ in range(2)]
+        both_run, first_ended = threading.Barrier(2, timeout=60), threading.Event()
+        try:
+            for i, session in enumerate(sessions):
+                session._show_opened((Opened(Scan.of(signals["eds"]), "eds"), None))
+                result = segment(signals["eds"], session.recipe.with_settings(EDS))
+                waits = first_ended if i == 1 else None
+                session.runner = _Warns(f"warning {i}", result, both_run, waits)
+                session.run()
+            assert sessions[0].jobs.wait(60)
+            first_ended.set()
+            texts = [finished(session).message.text for session in sessions]
+        finally:
+            for session in sessions:
+                session.close()
+        for i, text in enumerate(texts):
+            assert text.endswith(f" warning {i}")  # once
+            assert f"warning {1 - i}" not in text
+
+
+class _Warns:
+    """A runner that warns twice while another one runs."""
+
+    def __init__(self, text, result, both_run, waits):
+        self._text, self._result, self._both_run, self._waits = text, result, both_run, waits
+
+    def run(self, recipe, **_):
+        self._both_run.wait()
+        warn(self._text)
+        if self._waits is not None:
+            assert self._waits.wait(60)
+        warn(self._text)
+        return self._result
+
+    def raw(self, recipe):
+        return None
+
+    def clear(self):
+        pass
 
 
 def _cluster(session):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from clustem.model import InputError
+from clustem.core import InputError
 from clustem.report import colors
 
 DEUTERANOPIA = [

@@ -14,8 +14,8 @@ import pytest
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
+from clustem.core import InputError, PCAInfo
 from clustem.judge import compare
-from clustem.model import InputError
 from clustem.report import (
     center_plot,
     colors,
@@ -32,7 +32,7 @@ from clustem.report import (
     split_views,
     unassigned_map,
 )
-from clustem.report._example import example_tracks
+from clustem.report.figures.example import example_tracks
 
 CASES = ("eds", "eels", "core loss", "patterns", "line", "hard", "one", "many", "context", "values")
 IMAGES = ("fringes", "fringes on an image", "many fringes", "flat patterns")
@@ -62,22 +62,22 @@ def texts_on(figure):
     return found
 
 
-def case_has_planes(projection):
-    return projection.points.shape[1] > 1
+def case_has_planes(segmentation):
+    return segmentation.points.shape[1] > 1
 
 
 @functools.cache
 def drawn(make):
     """All figures that a case can fill, each with the texts on it."""
-    projection = make()
+    segmentation = make()
     draws = [phase_map, center_plot, scree, unassigned_map]
-    if projection.memberships is not None:
+    if segmentation.memberships is not None:
         draws.append(membership_maps)
-    if projection.points.shape[1]:
-        draws += [scatter, ellipses] if case_has_planes(projection) else [scatter]
-    if "orientations" in projection.details:
+    if segmentation.points.shape[1]:
+        draws += [scatter, ellipses] if case_has_planes(segmentation) else [scatter]
+    if segmentation.lattice is not None:
         draws.append(orientation_map)
-    figures = [draw(projection) for draw in draws]
+    figures = [draw(segmentation) for draw in draws]
     assert {figure.dpi for figure in figures} == {300}
     for figure in figures:
         figure.set_dpi(100)  # enough to see whether texts collide
@@ -275,8 +275,8 @@ def test_every_scale_of_the_cascade_can_be_drawn(eds, scale):
 
 
 def test_losses_have_a_logarithmic_view_and_a_cut_zero_loss_peak(cases):
-    projection = cases["eels"]()
-    figure = center_plot(projection)
+    segmentation = cases["eels"]()
+    figure = center_plot(segmentation)
     assert [ax.get_yscale() for ax in figure.axes] == ["linear"] * 3 + ["log"]
     assert len(figure.axes[-1].lines) == 3
     assert figure.axes[0].get_ylim()[1] < 100
@@ -284,13 +284,13 @@ def test_losses_have_a_logarithmic_view_and_a_cut_zero_loss_peak(cases):
 
 
 def test_patterns_are_linear_and_logarithmic_calibrated_and_framed(cases):
-    projection = cases["patterns"]()
-    figure = center_plot(projection)
+    segmentation = cases["patterns"]()
+    figure = center_plot(segmentation)
     panels = [ax for ax in figure.axes if ax.images]
     assert len(panels) == 6
     for i, ax in enumerate(panels):
         (image,) = ax.images
-        np.testing.assert_array_equal(image.get_array(), projection.centers.data[i // 2])
+        np.testing.assert_array_equal(image.get_array(), segmentation.centers.data[i // 2])
         assert isinstance(image.norm, LogNorm) == bool(i % 2)
         np.testing.assert_allclose(image.get_extent(), (-1.45, 1.35, 0.95, -1.05))
     assert panels[0].get_ylabel() == "ky (Å⁻¹)"
@@ -299,7 +299,7 @@ def test_patterns_are_linear_and_logarithmic_calibrated_and_framed(cases):
 
 def test_scree_shows_shares_floor_and_what_was_kept(eds):
     ax = scree(eds).axes[0]
-    shares = 100 * np.asarray(eds.details["explained_variance_ratio"])
+    shares = 100 * eds.find(PCAInfo).explained_variance_ratio
     np.testing.assert_allclose(ax.lines[0].get_ydata(), shares)
     np.testing.assert_allclose(ax.lines[1].get_ydata(), shares[:3])
     assert ax.lines[3].get_ydata()[0] == 1.0
@@ -329,7 +329,7 @@ def test_scatter_has_a_dot_for_every_point_in_its_clusters_color(eds):
 
 @pytest.mark.parametrize("draw", [membership_maps, scree, scatter])
 def test_what_is_missing_is_refused_with_a_cure(draw, cases):
-    bare = replace(cases["hard"](), details={})
+    bare = replace(cases["hard"](), about=None)
     with pytest.raises(InputError, match=r"got .+\. (Use|Put)"):
         draw(bare)
 
@@ -347,16 +347,16 @@ def test_figures_ignore_and_keep_the_users_settings(eds):
 def test_a_drawing_leaves_no_state_behind():
     code = (
         "import sys, matplotlib;"
-        "from clustem.report._example import example; from clustem.report import phase_map;"
+        "from clustem.report.figures.example import example; from clustem.report import phase_map;"
         "before = dict(matplotlib.rcParams); figure = phase_map(example());"
         "figure.savefig(sys.argv[1]); assert dict(matplotlib.rcParams) == before;"
         "assert 'matplotlib.pyplot' not in sys.modules or not __import__('matplotlib.pyplot')"
         ".pyplot.get_fignums(); print(type(figure).__name__)"
     )
-    told = subprocess.run(
+    answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, "/dev/null"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.stdout.strip() == "Figure", told.stderr
+    assert answer.stdout.strip() == "Figure", answer.stderr

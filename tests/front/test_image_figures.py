@@ -4,8 +4,8 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from clustem.core import InputError
 from clustem.judge import compare
-from clustem.model import InputError
 from clustem.report import (
     center_plot,
     colors,
@@ -16,16 +16,16 @@ from clustem.report import (
     orientation_map,
     scatter,
 )
-from clustem.report._example import example_tracks
-from clustem.report.orientation_map import direction_color
+from clustem.report.figures.example import example_tracks
+from clustem.report.figures.orientation_map import direction_color
 
 
 def test_fringe_curves_are_the_responses_and_name_the_lattice(cases):
-    projection = cases["fringes"]()
-    figure = center_plot(projection)
+    segmentation = cases["fringes"]()
+    figure = center_plot(segmentation)
     assert len(figure.axes) == 4
     for i, ax in enumerate(figure.axes):
-        for line, response in zip(ax.lines[:2], projection.centers.data[i], strict=True):
+        for line, response in zip(ax.lines[:2], segmentation.centers.data[i], strict=True):
             x, y = line.get_data()
             np.testing.assert_array_equal(x, np.arange(0, 181, 5))
             np.testing.assert_allclose(y, np.append(response, response[0]))
@@ -40,10 +40,10 @@ def test_fringe_curves_are_the_responses_and_name_the_lattice(cases):
 
 
 def test_facets_have_the_color_of_their_direction_and_a_line_in_the_table(cases):
-    projection = cases["fringes"]()
-    figure = orientation_map(projection)
+    segmentation = cases["fringes"]()
+    figure = orientation_map(segmentation)
     image = np.asarray(figure.axes[0].images[0].get_array())
-    labels = projection.labels.data
+    labels = segmentation.labels.data
     for i in range(4):
         expected = direction_color((13 + 37 * i) % 180) if i else (0.93,) * 3
         row, column = np.argwhere(labels == i)[0]
@@ -66,7 +66,7 @@ def test_confusion_is_in_percent_of_the_truth_under_accuracy_and_f1():
     texts = [text.get_text() for text in figure.texts]
     assert texts[0] == "Accuracy 95.00 %, macro F1 95.52 %"
     assert [t for t in texts if t in {"7", "2", "4"}] == ["7", "2", "4"]
-    figure = confusion(compare(1 - truth.clip(0, 1), truth.clip(0, 1)), hues=(5, 3))
+    figure = confusion(compare(1 - truth.clip(0, 1), truth.clip(0, 1)), color_index=(5, 3))
     keys = [patch.get_facecolor() for patch in figure.artists][-2:]
     np.testing.assert_allclose(keys, colors(6)[[3, 5]])  # matched: found 1, then found 0
     with pytest.raises(InputError, match="room for 24"):
@@ -92,8 +92,8 @@ def test_disagreement_shows_the_labels_that_differ():
 
 
 def test_large_values_stand_with_their_power_of_ten(cases):
-    projection = cases["flat patterns"]()
-    for figure in (scatter(projection), ellipses(projection)):
+    segmentation = cases["flat patterns"]()
+    for figure in (scatter(segmentation), ellipses(segmentation)):
         for ax in figure.axes:
             assert "(10\N{SUPERSCRIPT SEVEN} a.u." in ax.get_xlabel()
             assert all(len(text.get_text()) < 6 for text in ax.get_xticklabels())

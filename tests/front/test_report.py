@@ -9,9 +9,9 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem.model import OutputError, Projection, Step
+from clustem.core import OutputError, PatchGrid, Segmentation, Step
 from clustem.report import center_plot, write_movie, write_report
-from clustem.report._example import example_tracks
+from clustem.report.figures.example import example_tracks
 
 
 class Page(HTMLParser):
@@ -34,8 +34,8 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def written(projection, folder, **given):
-    files = write_report(projection, folder, **given)
+def written(segmentation, folder, **given):
+    files = write_report(segmentation, folder, **given)
     page = (folder / "report.html").read_text(encoding="utf-8")
     return files, page, Page(page)
 
@@ -75,8 +75,20 @@ def test_the_page_needs_nothing_from_outside(eds, tmp_path):
 
 def test_the_page_says_what_was_found_and_done(eds, tmp_path):
     steps = (
-        Step("reduce", "pca", {"n_components": "auto"}, "0.1.0", 0, 0.52, "3 lie above the noise."),
-        Step("cluster", "GustafsonKessel", {"n_clusters": 3}, "0.1.0", 7, 1.25),
+        Step(
+            "reduce",
+            "pca",
+            {"n_components": "auto"},
+            masks={"scan": "3 of 308 excluded, 1f2e"},
+            found={"n_components": 3, "noise_floor": 0.012345678, "kept": [0.5, 2]},
+            version="0.1.0",
+            seed=0,
+            seconds=0.52,
+            note="3 lie above the noise.",
+        ),
+        Step(
+            "cluster", "GustafsonKessel", {"n_clusters": 3}, version="0.1.0", seed=7, seconds=1.25
+        ),
     )
     given = replace(
         eds, history=steps, names={0: "quartz"}, scores={"converged": 1.0, "objective": 12.5}
@@ -92,6 +104,8 @@ def test_the_page_says_what_was_found_and_done(eds, tmp_path):
         "1.3 % are unassigned",
         "reduce.pca(n_components='auto')",
         "3 lie above the noise.",
+        "scan mask: 3 of 308 excluded, 1f2e",
+        "found: n_components = 3, noise_floor = 0.0123457, kept = [0.5, 2]",
         "seed 7",
         "1.25",
         "converged yes",
@@ -119,11 +133,12 @@ def test_the_page_warns_of_what_is_not_certain(eds, tmp_path):
 
 def test_what_users_write_is_text_not_markup(eds, tmp_path):
     evil = '<script>alert("1")</script>'
-    steps = (Step("prepare", "crop", {"name": evil}, note=evil),)
+    mask, found = {"scan": evil}, {"axis": evil}
+    steps = (Step("prepare", "crop", {"name": evil}, masks=mask, found=found, note=evil),)
     given = replace(eds, names={1: evil}, history=steps, scores={evil: 1.0})
     files, text, page = written(given, tmp_path, title=evil, provenance={evil: evil})
     assert "<script" not in text
-    assert page.text.count(evil) >= 6
+    assert page.text.count(evil) >= 8
     assert all(re.fullmatch(r"[\w.-]+", f.name) for f in files)
 
 
@@ -131,11 +146,11 @@ def test_what_users_write_is_text_not_markup(eds, tmp_path):
     "case", ["patterns", "hard", "line", "one", "values", "context", "flat patterns"]
 )
 def test_every_kind_of_result_has_a_report(case, cases, tmp_path):
-    projection = cases[case]()
-    files, _, page = written(projection, tmp_path, dpi=60)
+    segmentation = cases[case]()
+    files, _, page = written(segmentation, tmp_path, dpi=60)
     names = {f.name for f in files}
-    assert ("memberships.tif" in names) == (projection.memberships is not None)
-    assert ("centers.tif" in names) == (projection.centers.data.ndim == 3)
+    assert ("memberships.tif" in names) == (segmentation.memberships is not None)
+    assert ("centers.tif" in names) == (segmentation.centers.data.ndim == 3)
     assert page.tags.count("img") == sum(f.suffix == ".png" for f in files) >= 2
 
 
@@ -170,8 +185,8 @@ def test_patches_are_shown_beside_other_clusterings(cases, tmp_path):
     line = cases["line"]()
     where = np.stack([np.full(37, 5.0), np.arange(37) + 3.0], axis=1)
     image = np.random.default_rng(0).normal(size=(12, 44))
-    placed = {"positions": where, "image": image, "image_scale": np.array([0.1, 0.1])}
-    found = replace(line, details={**line.details, **placed})
+    patches = PatchGrid(positions=where, image=image, image_scale=np.array([0.1, 0.1]))
+    found = replace(line, about=replace(line.about, before=patches))
     files, _, page = written(found, tmp_path, beside={"all dimensions": found}, dpi=60)
     assert plates_of(files)[0] == "image_map"
     assert plates_of(files)[-1] == "split_1"
@@ -183,7 +198,7 @@ def test_a_movie_has_its_own_folder(tmp_path):
     labels.data[1, 1:3] = 1
     time = labels.axes_manager[0]
     time.name, time.scale, time.units = "time", 0.5, "s"
-    steps = (Step("describe", "gabor", {"orientations": 36}, "0.1.0", note="2 frames"),)
+    steps = (Step("describe", "gabor", {"orientations": 36}, version="0.1.0", note="2 frames"),)
     tracks = example_tracks()
     files = write_movie(labels, tracks, tmp_path, title="Turning", history=steps, dpi=60)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
@@ -260,19 +275,19 @@ def test_real_maps_have_a_report(data_dir, tmp_path, name):
         )
     )
     scan = [{**a.get_axis_dictionary(), "navigate": False} for a in manager.navigation_axes[::-1]]
-    projection = Projection(
+    segmentation = Segmentation(
         labels=hs.signals.Signal2D(labels, axes=scan),
         memberships=None,
         centers=means,
-        spread=errors,
+        standard_error=errors,
         counts=np.array([len(group) for group in groups]),
         mask=np.zeros(labels.shape, dtype=bool),
         points=np.zeros((labels.size, 0), dtype=np.float32),
         source=source,
         context=tuple(images),
     )
-    files, _, page = written(projection, tmp_path)
+    files, _, page = written(segmentation, tmp_path)
     assert source.metadata.General.title in page.text
     expected = {"Fe Kα", "Pt Lα"} if name.startswith("core") else {"Si Kα", "Fe Kα", "Ca Kα"}
-    assert expected <= {text.get_text() for text in center_plot(projection).texts}
+    assert expected <= {text.get_text() for text in center_plot(segmentation).texts}
     assert sum(f.suffix == ".msa" for f in files) == k

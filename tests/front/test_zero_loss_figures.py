@@ -6,12 +6,12 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from clustem.core import InputError
 from clustem.eels import ZeroLossModel
 from clustem.eels.thickness import ThicknessMaps
-from clustem.model import InputError
-from clustem.report.colors import colors
-from clustem.report.thickness_map import thickness_map
-from clustem.report.zero_loss_plot import zero_loss_plot
+from clustem.report.figures.thickness_map import thickness_map
+from clustem.report.figures.zero_loss_plot import zero_loss_plot
+from clustem.report.layout.colors import colors
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from clustem import segment
-from clustem.model import InputError, ParameterError
+from clustem.core import InputError, ParameterError
+from clustem.io._formats import open_file
+from clustem.io.blockfile import write_blo
 from clustem.recipes import Recipe
-from clustem.recipes._formats import open_file
 from clustem.samples import diffraction
-from clustem.samples._blockfile import write_blo
 
 SEEDS = (0, 1, 5)
 
@@ -49,10 +49,10 @@ def test_with_the_beam_masked_clusters_are_grains_and_the_defect(sample):
 
 def test_without_the_mask_clusters_follow_thickness(sample):
     masked = segment(sample.signal, "diffraction")
-    result = segment(sample.signal, "diffraction", **{"prepare.beam_mask": False})
+    result = segment(sample.signal, "diffraction", settings={"prepare.beam_mask": False})
     assert agreement(result, sample) < 0.4
     crystal = sample.labels > 0
-    thickness = sample.details["thickness"][crystal]
+    thickness = sample.thickness[crystal]
     assert explained(result.labels.data[crystal], thickness) > 0.8
     assert explained(masked.labels.data[crystal], thickness) < 0.2
 
@@ -71,8 +71,8 @@ def test_centers_are_mean_raw_patterns_with_calibration(first):
     metadata = result.centers.metadata
     assert metadata.Signal.signal_type == "electron_diffraction"
     assert metadata.Acquisition_instrument.TEM.beam_energy == 200
-    mask = result.details["signal_mask"]
-    row, column = np.rint(first.details["center"]).astype(int)
+    mask = result.signal_mask
+    row, column = np.rint(first.center).astype(int)
     assert mask[row, column]
     assert 30 < mask.sum() < 120
 
@@ -91,7 +91,7 @@ def test_labels_do_not_depend_on_where_the_scan_is(kind, lazy, first, tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zarr 2 tells about zarr 3
             first.signal.save(path)
-    result = segment(open_file(path, lazy)[0], "diffraction")
+    result = segment(open_file(path, lazy=lazy)[0], "diffraction")
     expected = segment(first.signal, "diffraction")
     assert (result.labels.data == expected.labels.data).all()
 
@@ -102,7 +102,7 @@ def test_any_shape_of_scan_works(first):
         first.signal.inav[3:4, :],
         first.signal.inav[:13, 9:31],
     ):
-        result = segment(signal, "diffraction", **{"cluster.n_clusters": 3})
+        result = segment(signal, "diffraction", settings={"cluster.n_clusters": 3})
         assert result.labels.data.shape == signal.data.shape[:-2]
         assert result.counts.sum() == signal.axes_manager.navigation_size
 
@@ -131,7 +131,7 @@ def test_descan_is_corrected():
 )
 def test_settings_that_cannot_be_are_refused(settings, error, message, first):
     with pytest.raises(error, match=message):
-        segment(first.signal, "diffraction", **settings)
+        segment(first.signal, "diffraction", settings=settings)
 
 
 def test_constant_patterns_have_no_beam(first):
@@ -150,10 +150,10 @@ def test_dead_pixels_that_are_nan_are_masked_and_others_refused(first):
     data[..., 40, 7] = np.nan
     signal = first.signal._deepcopy_with_new_data(data)
     result = segment(signal, "diffraction")
-    assert result.details["signal_mask"][40, 7]
+    assert result.signal_mask[40, 7]
     assert agreement(result, first) > 0.95
     with pytest.raises(InputError, match="must be finite"):
-        segment(signal, "diffraction", **{"prepare.bad_pixels": False})
+        segment(signal, "diffraction", settings={"prepare.bad_pixels": False})
 
 
 def test_an_image_is_no_scan(first):
@@ -166,7 +166,7 @@ def test_grains_of_another_simulation(data_dir):
     """Al and SiC grains by other hands; NMF then k-means reaches 0.96."""
     with np.load(data_dir / "simulated" / "4dstem_grains.npz") as file:
         signal, truth = hs.signals.Signal2D(file["data"]), file["labels"]
-    result = segment(signal, "diffraction", **{"cluster.n_clusters": 8})
+    result = segment(signal, "diffraction", settings={"cluster.n_clusters": 8})
     assert adjusted_rand_score(truth.ravel(), result.labels.data.ravel()) > 0.96
 
 
@@ -175,6 +175,6 @@ def test_grains_of_another_simulation(data_dir):
 def test_fewer_clusters_join_grains_whole(k, data_dir):
     with np.load(data_dir / "simulated" / "4dstem_grains.npz") as file:
         signal, truth = hs.signals.Signal2D(file["data"]), file["labels"].ravel()
-    found = segment(signal, "diffraction", **{"cluster.n_clusters": k}).labels.data.ravel()
+    found = segment(signal, "diffraction", settings={"cluster.n_clusters": k}).labels.data.ravel()
     together = [np.bincount(found[truth == i]).max() / np.sum(truth == i) for i in range(8)]
     assert np.median(together) > 0.97

@@ -5,6 +5,7 @@ import pytest
 
 import clustem
 from clustem import samples
+from clustem.core import PatchGrid
 from clustem.recipes.views import views
 
 
@@ -16,7 +17,7 @@ def test_variants_and_substrate_are_found(seed):
     assert scored.ari > 0.93
     assert scored.macro_f1 > 0.96
     assert scored.compared > 0.8
-    assert found.details["positions"].shape == (found.mask.size, 2)
+    assert found.find(PatchGrid).positions.shape == (found.mask.size, 2)
 
 
 def test_mean_patches_show_the_displacement():
@@ -35,8 +36,8 @@ def test_mean_patches_show_the_displacement():
 
 def test_columns_of_the_sample_are_found():
     sample = samples.domains(shape=(240, 300))
-    found = clustem.segment(sample.signal, "domains").details["positions"]
-    known = sample.details["columns"]
+    found = clustem.segment(sample.signal, "domains").find(PatchGrid).positions
+    known = sample.columns
     inside = ((known > 21) & (known < np.array([218, 278]))).all(axis=1)
     distance = np.linalg.norm(known[inside][:, None] - found, axis=-1).min(axis=1)
     assert np.mean(distance < 1.0) > 0.97
@@ -53,7 +54,7 @@ def test_truth_is_sampled_at_the_patches():
 def test_both_views_and_how_one_splits():
     sample = samples.domains(shape=(200, 240))
     settings = {"describe.size": 20, "cluster.covariance_type": "spherical", "cluster.n_init": 1}
-    found = views(sample.signal, **settings)
+    found = views(sample.signal, settings=settings)
     assert found.full.labels.data.shape == found.plane.labels.data.shape
     assert found.plane.points.shape[1] == 2
     assert found.split.counts.sum() > 0.8 * found.full.mask.size
@@ -68,4 +69,4 @@ def test_report_shows_columns_on_the_image(tmp_path):
     assert {"image_map", "ellipses", "centers", "scree"} <= names
     assert "phase_map" not in names
     again = clustem.Segmentation.load(folder)
-    np.testing.assert_array_equal(again.details["positions"], found.details["positions"])
+    np.testing.assert_array_equal(again.find(PatchGrid).positions, found.find(PatchGrid).positions)

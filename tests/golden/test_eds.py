@@ -35,7 +35,7 @@ def test_sample_against_its_truth(seed):
 @pytest.mark.data
 def test_five_minerals(data_dir):
     signal, truth = minerals(data_dir)
-    found = clustem.segment(signal, "eds", **{"cluster.n_clusters": 5})
+    found = clustem.segment(signal, "eds", settings={"cluster.n_clusters": 5})
     assert found.points.shape[1] == 5
     assert adjusted_rand_score(truth.ravel(), found.labels.data.ravel()) > 0.96
     assert clustem.compare(found, truth).ari > 0.965
@@ -67,7 +67,7 @@ def test_a_spoiled_energy_axis_is_recovered(scale, offset):
 @pytest.mark.data
 @SPOILED
 def test_where_the_axis_starts_from_does_not_matter(data_dir, scale, offset):
-    """The file's own lines lie 0.1 % below the table's energies, so its own axis is no truth."""
+    """The file's own lines lie 0.1 % below the features's energies, so its own axis is no truth."""
     signal, _ = minerals(data_dir)
     elements = ["O", "Mg", "Fe", "Si", "Al", "Ca", "Na", "Ti"]
     one = energy_axis(signal, elements=elements).signal.axes_manager[-1]
@@ -90,7 +90,7 @@ def test_phases_at_high_and_low_dose_agree(data_dir):
 @pytest.mark.data
 def test_core_shell_and_support(data_dir):
     found = clustem.segment(
-        data_dir / "real" / "core_shell.hspy", "eds", **{"cluster.n_clusters": 3}
+        data_dir / "real" / "core_shell.hspy", "eds", settings={"cluster.n_clusters": 3}
     )
     energy = found.centers.axes_manager[-1].axis
     platinum = found.centers.data[:, np.abs(energy - 9.44) < 0.15].sum(axis=1)

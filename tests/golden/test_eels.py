@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from clustem import compare, segment
-from clustem.model import InputError, ParameterError
-from clustem.recipes import Recipe, pooling_check, read
+from clustem.core import InputError, ParameterError
+from clustem.io.reading import read
+from clustem.recipes import Recipe, pooling_check
 from clustem.report import intensity_histogram, intensity_map
-from clustem.report._findings import warnings_of
+from clustem.report.page._findings import warnings_of
 from clustem.samples.eels import eels
 
 NO_MODEL = {"eels.zero_loss": False}  # takes seconds, and has tests of its own
@@ -23,7 +24,7 @@ def wedge():
 
 @pytest.fixture(scope="module")
 def found(wedge):
-    return segment(wedge.signal, "eels", **NO_MODEL)
+    return segment(wedge.signal, "eels", settings=NO_MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_clusters_follow_the_thickness(wedge, found):
     assert found.scores["gap to the optimum at most"] == 0
     assert found.scores["agreement with p = 1"] > 0.98
     assert compare(found, wedge.labels).ari > 0.9  # pooled across the steps
-    thickness = [np.median(wedge.details["thickness"][found.labels.data == i]) for i in range(5)]
+    thickness = [np.median(wedge.thickness[found.labels.data == i]) for i in range(5)]
     assert thickness == sorted(thickness)
     totals = found.centers.data.sum(axis=1)
     assert (np.diff(totals) < 0).all()
@@ -44,7 +45,7 @@ def test_clusters_follow_the_thickness(wedge, found):
 
 
 def test_without_pooling_terraces_are_found_to_the_pixel(wedge):
-    found = segment(wedge.signal, "eels", **NO_MODEL, **{"prepare.pool": False})
+    found = segment(wedge.signal, "eels", settings={**NO_MODEL, "prepare.pool": False})
     np.testing.assert_array_equal(found.labels.data, wedge.labels)
 
 
@@ -61,49 +62,49 @@ def test_centers_and_members_are_aligned_but_not_pooled(wedge, found):
 
 
 def test_figures_show_centers_cuts_and_the_intensity(wedge, found):
-    histogram = intensity_histogram(found.projection).axes[0]
-    centers = found.details["feature_centers"]
+    histogram = intensity_histogram(found).axes[0]
+    centers = found.feature_centers
     assert (np.diff(centers) < 0).all()
     lines = [line.get_xdata() for line in histogram.lines]
     cuts = sorted(x[0] for x in lines if len(x) == 2)
     np.testing.assert_allclose(cuts, np.sort((centers[1:] + centers[:-1]) / 2))
     assert sorted(x[0] for x in lines if len(x) == 1) == sorted(centers)
-    drawn = intensity_map(found.projection).axes[0].images[0].get_array()
-    assert np.corrcoef(drawn.ravel(), wedge.details["thickness"].ravel())[0, 1] < -0.97
+    drawn = intensity_map(found).axes[0].images[0].get_array()
+    assert np.corrcoef(drawn.ravel(), wedge.thickness.ravel())[0, 1] < -0.97
     merged = found.merge([1, 2])
-    assert len(intensity_histogram(merged.projection).axes[0].lines) == 3 + 4
+    assert len(intensity_histogram(merged).axes[0].lines) == 3 + 4
     with pytest.raises(InputError, match="intensity must have been clustered"):
-        intensity_map(replace(found.projection, features=("PC 1",)))
+        intensity_map(replace(found, feature_names=("PC 1",)))
 
 
 def test_what_is_uncertain_is_said(found):
     scores = {"gap to the optimum at most": 0.004, "agreement with p = 1": 0.9}
     labels = found.labels.deepcopy()
     labels.data[np.unravel_index(np.flatnonzero(labels.data == 2)[12:], labels.data.shape)] = 1
-    told = " ".join(warnings_of(replace(found.projection, scores=scores, labels=labels)))
-    assert "by 0.4 % at most" in told
-    assert "With p = 1 10.0 % of the positions" in told
-    assert "too small to sample spectra from" in told
-    assert not [text for text in warnings_of(found.projection) if "p = 1" in text]
+    said = " ".join(warnings_of(replace(found, scores=scores, labels=labels)))
+    assert "by 0.4 % at most" in said
+    assert "With p = 1 10.0 % of the positions" in said
+    assert "too small to sample spectra from" in said
+    assert not [text for text in warnings_of(found) if "p = 1" in text]
 
 
 def test_the_check_of_pooling_runs_every_window(wedge):
     checked = pooling_check(wedge.signal, "eels", [0.5, 3])
-    assert checked.d.tolist() == [0.5, 1.5, 3]
+    assert checked.radii.tolist() == [0.5, 1.5, 3]
     assert checked.chosen == 1.5
     assert checked.ari[1] == checked.same[1] == 1
     assert checked.center_shift[1] == 0
     assert 0.8 < checked.ari[2] < 1
-    alone = segment(wedge.signal, "eels", **NO_MODEL, **{"prepare.pool.d": 3})
-    own = segment(wedge.signal, "eels", **NO_MODEL)
+    alone = segment(wedge.signal, "eels", settings={**NO_MODEL, "prepare.pool.radius": 3})
+    own = segment(wedge.signal, "eels", settings=NO_MODEL)
     assert compare(alone, own).ari == checked.ari[2]
     assert "chosen" in str(checked).splitlines()[2]
     with pytest.raises(ParameterError, match="must pool"):
-        pooling_check(wedge.signal, "eels", **{"prepare.pool": False})
+        pooling_check(wedge.signal, "eels", settings={"prepare.pool": False})
 
 
 def test_shapes_of_low_losses(wedge):
-    found = segment(wedge.signal, "eels-shape", **{"cluster.n_clusters": 5})
+    found = segment(wedge.signal, "eels-shape", settings={"cluster.n_clusters": 5})
     assert compare(found, wedge.labels).ari > 0.99
 
 
@@ -120,7 +121,7 @@ def test_shapes_of_low_losses(wedge):
     ids=["total", "net"],
 )
 def test_shapes_of_core_losses_beside_vacuum(film, settings):
-    found = segment(film.signal, "eels-shape", **{"cluster.n_clusters": 2, **settings})
+    found = segment(film.signal, "eels-shape", settings={"cluster.n_clusters": 2, **settings})
     vacuum = film.abundance[..., 2] > 0.98
     assert found.mask[vacuum].all()
     assert not found.mask[film.abundance[..., 2] < 0.9].any()
@@ -150,16 +151,16 @@ def test_bad_input_is_refused_in_one_line(wedge, film):
         segment(same, "eels")
     net = {"cluster.n_clusters": 2, "prepare.remove_background.window": [405, 450]}
     with pytest.raises(InputError, match="Negative net counts must stay"):
-        segment(core, "eels-shape", **net)
+        segment(core, "eels-shape", settings=net)
     with pytest.raises(InputError, match="Poisson weights need counts of 0 or more"):
-        segment(core, "eels-shape", **net, **{"prepare.nonnegative": False})
+        segment(core, "eels-shape", settings={**net, "prepare.nonnegative": False})
 
 
 def test_kev_gives_the_same_clusters(wedge, found):
     kilo = wedge.signal.deepcopy()
     axis = kilo.axes_manager.signal_axes[0]
     axis.scale, axis.offset, axis.units = axis.scale / 1000, axis.offset / 1000, "keV"
-    other = segment(kilo, "eels", **NO_MODEL)
+    other = segment(kilo, "eels", settings=NO_MODEL)
     np.testing.assert_array_equal(other.labels.data, found.labels.data)
     np.testing.assert_allclose(other.points, found.points, rtol=1e-5)
 
@@ -172,7 +173,7 @@ def test_the_five_regions_of_the_simulated_file(data_dir):
     scan.set_signal_type("EELS")
     axis = scan.axes_manager.signal_axes[0]
     axis.offset, axis.scale, axis.units = energy[0], energy[1] - energy[0], "eV"
-    found = segment(scan, "eels-shape", **{"cluster.n_clusters": 5})
+    found = segment(scan, "eels-shape", settings={"cluster.n_clusters": 5})
     assert compare(found, labels).ari > 0.95
 
 
@@ -184,5 +185,5 @@ def test_the_real_film_lies_between_its_substrates(data_dir):
     assert (labels[:17] == 0).all()
     assert (labels[19:27] == 1).all()
     assert (labels[32:] == 0).all()
-    sides = segment(path, "eels-shape", **{"cluster.n_clusters": 3}).labels.data
+    sides = segment(path, "eels-shape", settings={"cluster.n_clusters": 3}).labels.data
     assert len({sides[5, 2], sides[23, 2], sides[40, 2]}) == 3

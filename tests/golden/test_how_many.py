@@ -8,10 +8,10 @@ import clustem
 from clustem import Recipe
 from clustem.cluster import GustafsonKessel, KMeans
 from clustem.describe import spectra
+from clustem.io.reading import read
 from clustem.judge import choose_k, stability
 from clustem.judge._agreement import agreement
 from clustem.prepare import normalize
-from clustem.recipes.reading import read
 from clustem.reduce import pca, smooth
 
 
@@ -57,12 +57,12 @@ def test_auto_finds_a_second_phase_under_the_same_wedge():
     signal.data[second] = np.roll(signal.data[second], 9, axis=-1)
     recipe = Recipe.from_toml(
         '[describe.spectra]\n[cluster.KMeans]\nn_clusters = "auto"\nnormalize = "l1"\n'
-        "[reproject.project]\n"
+        "[mapping.clusters]\n"
     )
     found = clustem.segment(signal, recipe)
     assert found.n_clusters == 2
     assert clustem.compare(found, second.astype(int)).ari == 1
-    assert any("2 groups have a gap" in step.note for step in found.projection.history)
+    assert any("2 groups have a gap" in step.note for step in found.history)
 
 
 @pytest.mark.data

@@ -6,7 +6,7 @@ import pytest
 
 import clustem
 from clustem import samples
-from clustem.model import InputError
+from clustem.core import InputError
 from clustem.recipes import segment_movie
 
 
@@ -44,7 +44,7 @@ def test_facets_keep_their_numbers_while_they_turn(movie, found):
 
 
 def test_all_frames_have_the_same_filters_and_the_recipe_names_them(movie, found):
-    waves = clustem.Recipe.from_toml(found.recipe).steps["describe", "gabor"]["wavelengths"]
+    waves = found.recipe.steps["describe", "gabor"]["wavelengths"]
     assert 2 <= len(waves) <= 3
     assert waves[0] * 0.06 == pytest.approx(0.2354, rel=0.04)
     assert found.labels.axes_manager[0].units == "s"

@@ -7,7 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import clustem
 from clustem import samples
-from clustem.reproject import orientations
+from clustem.mapping import orientations
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_a_decahedron_beats_the_published_figures(contrast, accuracy, f1, angle,
     assert score.accuracy > accuracy
     assert score.macro_f1 > f1
     assert score.matching[0] == 0
-    turned = orientations(found.projection)
+    turned = orientations(found)
     assert turned.background.tolist() == [True] + [False] * 5
     assert len(turned.twins) == 5
     np.testing.assert_allclose(list(turned.twins.values()), 72, atol=2)
@@ -32,7 +32,8 @@ def test_a_decahedron_beats_the_published_figures(contrast, accuracy, f1, angle,
 def test_facets_stay_as_k_grows(contrast, angle, seed):
     sample = samples.particles(contrast=contrast, angle=angle, dose=200.0, random_state=seed)
     few, many = (
-        clustem.segment(sample.signal, "particles", **{"cluster.n_clusters": k}) for k in (6, 16)
+        clustem.segment(sample.signal, "particles", settings={"cluster.n_clusters": k})
+        for k in (6, 16)
     )
     facets = sample.labels > 0
     assert adjusted_rand_score(few.labels.data[facets], many.labels.data[facets]) > 0.95
@@ -43,12 +44,12 @@ def test_facets_stay_as_k_grows(contrast, angle, seed):
 def test_more_clusters_than_lattices_give_a_facet_each():
     sample = samples.particles(kind="several", angle=17.0, dose=300.0, random_state=2)
     settings = {"cluster.n_clusters": 12, "cluster.n_init": 3}
-    found = clustem.segment(sample.signal, "particles", **settings)
+    found = clustem.segment(sample.signal, "particles", settings=settings)
     score = clustem.compare(found, sample.labels)
     assert found.n_clusters == sample.n_clusters == 8
     assert score.macro_f1 > 0.96
-    keep_all = {"reproject.alike": 1.0, "reproject.width": 0.0}
-    apart = clustem.segment(sample.signal, "particles", **settings, **keep_all)
+    keep_all = {"mapping.alike": 1.0, "mapping.width": 0.0}
+    apart = clustem.segment(sample.signal, "particles", settings={**settings, **keep_all})
     assert apart.n_clusters > 8
 
 
@@ -67,5 +68,5 @@ def test_small_decahedra(data_dir, name):
 def test_two_grains_of_graphene(data_dir):
     file = np.load(data_dir / "simulated" / "img_graphene.npz")
     signal = hs.signals.Signal2D(file["image"])
-    found = clustem.segment(signal, "particles", **{"cluster.n_clusters": 2})
+    found = clustem.segment(signal, "particles", settings={"cluster.n_clusters": 2})
     assert clustem.compare(found, file["labels"].astype(int)).ari > 0.985

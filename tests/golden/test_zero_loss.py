@@ -15,7 +15,8 @@ def found(request):
     sample = samples.eels(shape=(20, 28), random_state=request.param)
     signal = sample.signal
     truth = [
-        signal._deepcopy_with_new_data(sample.details[name].copy()) for name in ("zlp", "inelastic")
+        signal._deepcopy_with_new_data(getattr(sample, name).copy())
+        for name in ("zlp", "inelastic")
     ]
     signal.align_zero_loss_peak(print_stats=False, show_progressbar=False, also_align=truth)
     model = ZeroLossModel(n_replicas=48, random_state=request.param).fit(signal, sample.labels)
@@ -72,7 +73,7 @@ def test_fitted_and_mirrored_tails_miss_more(found):
 def test_the_exciton_below_the_gap_is_left(found):
     """It lies in the tail of the peak, at the start of the extrapolation: not to be eaten."""
     sample, model, parts, zlp, inelastic = found
-    exciton = np.abs(model.energy_ - sample.details["exciton"]) < 0.16
+    exciton = np.abs(model.energy_ - sample.exciton) < 0.16
     for k in range(sample.n_clusters):
         here = sample.labels == k
         ours, truth, peak = (
@@ -85,7 +86,7 @@ def test_the_exciton_below_the_gap_is_left(found):
 def test_thickness_is_that_of_the_wedge(found):
     sample, model = found[:2]
     maps = thickness(sample.signal, model)
-    truth = sample.details["thickness"]
+    truth = sample.thickness
     off = maps.relative.data / truth - 1
     assert np.abs(off[truth > 0.2]).max() < 0.03
     means = [maps.relative.data[sample.labels == k].mean() for k in range(sample.n_clusters)]

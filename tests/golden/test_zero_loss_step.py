@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from clustem import Segmentation, samples, segment, sweep
+from clustem.core import InputError, ParameterError
 from clustem.eels import subtract, zero_loss
-from clustem.model import InputError, ParameterError
 from clustem.recipes import Recipe
 from clustem.report import thickness_map, write_thickness
 
@@ -22,28 +22,29 @@ def wedge():
 
 @pytest.fixture(scope="module")
 def plain(wedge):
-    return segment(wedge.signal, "eels", **{"eels.zero_loss": False})
+    return segment(wedge.signal, "eels", settings={"eels.zero_loss": False})
 
 
 @pytest.fixture(scope="module")
 def found(wedge):
     pytest.importorskip("torch", reason="needs PyTorch: pip install 'clustem[torch]'")
-    return segment(wedge.signal, "eels", **QUICK, **{"eels.density": 4.0})
+    return segment(wedge.signal, "eels", settings={**QUICK, "eels.density": 4.0})
 
 
 def test_the_thickness_is_in_the_result(wedge, found, plain):
-    truth = wedge.details["thickness"]
+    truth = wedge.thickness
     thick = truth > 0.2
-    away = found.details["thickness"][thick] / truth[thick] - 1
+    away = found.thickness.relative[thick] / truth[thick] - 1
     assert np.abs(away).max() < 0.03
-    assert (found.details["thickness_error"][thick] > 0).all()
-    ratio = found.details["thickness_nm"] / found.details["thickness"]
+    assert (found.thickness.relative_error[thick] > 0).all()
+    ratio = found.thickness.absolute / found.thickness.relative
     assert 50 < np.nanmean(ratio) < 300  # mean free paths at 200 keV
     np.testing.assert_array_equal(found.labels.data, plain.labels.data)
     last = found.history[-1]
-    assert (last.room, last.name, last.params["density"]) == ("eels", "zero_loss", 4.0)
+    assert (last.stage, last.name, last.parameters["density"]) == ("eels", "zero_loss", 4.0)
     assert "median thickness" in last.note
-    assert "note" not in found.details
+    assert last.found["n_networks"] == len(found.zero_loss.weights_)
+    assert last.found["onset"] == found.zero_loss.onset_.tolist()
 
 
 def test_it_is_in_the_folder_and_comes_back(found, tmp_path):
@@ -54,12 +55,12 @@ def test_it_is_in_the_folder_and_comes_back(found, tmp_path):
     assert "zero-loss peak ends" in report
     pages = tifffile.imread(folder / "thickness.tif")
     assert pages.shape == (4, 16, 30)
-    np.testing.assert_array_equal(pages[0], found.details["thickness"])
+    np.testing.assert_array_equal(pages[0], found.thickness.relative)
     again = Segmentation.load(folder)
-    np.testing.assert_array_equal(again.details["thickness_error"], pages[1])
-    parts = [
-        subtract(found.source, one.details["zero_loss"]).inelastic.data for one in (found, again)
-    ]
+    with pytest.raises(InputError, match="needs the raw spectra; got a result loaded from disk"):
+        zero_loss(again)
+    np.testing.assert_array_equal(again.thickness.relative_error, pages[1])
+    parts = [subtract(found.source, one.zero_loss).inelastic.data for one in (found, again)]
     np.testing.assert_array_equal(*parts)
     again.save(tmp_path / "again")
     assert (tmp_path / "again" / "figures" / "thickness.png").is_file()
@@ -67,20 +68,20 @@ def test_it_is_in_the_folder_and_comes_back(found, tmp_path):
 
 def test_edits_keep_what_still_holds(found):
     merged = found.merge([0, 1])
-    assert "zero_loss" not in merged.details
-    np.testing.assert_array_equal(merged.details["thickness"], found.details["thickness"])
+    assert merged.zero_loss is None
+    np.testing.assert_array_equal(merged.thickness.relative, found.thickness.relative)
     out = np.zeros(found.mask.shape, dtype=bool)
     out[:3] = True
     left = found.exclude(out)
-    assert np.isnan(left.details["thickness"][:3]).all()
-    assert np.isfinite(left.details["thickness"][3:]).all()
-    assert "zero_loss" in found.relabel({0: "thin"}).details
+    assert np.isnan(left.thickness.relative[:3]).all()
+    assert np.isfinite(left.thickness.relative[3:]).all()
+    assert found.relabel({0: "thin"}).zero_loss is not None
 
 
 def test_same_seed_same_map(wedge, found):
-    again = segment(wedge.signal, "eels", **QUICK, **{"eels.density": 4.0})
-    np.testing.assert_array_equal(again.details["thickness"], found.details["thickness"])
-    model, other = (one.details["zero_loss"] for one in (found, again))
+    again = segment(wedge.signal, "eels", settings={**QUICK, "eels.density": 4.0})
+    np.testing.assert_array_equal(again.thickness.relative, found.thickness.relative)
+    model, other = (one.zero_loss for one in (found, again))
     np.testing.assert_array_equal(model.weights_, other.weights_)
 
 
@@ -90,13 +91,13 @@ def test_without_torch_the_rest_is_there_and_the_note_says_how(wedge, plain, mon
     np.testing.assert_array_equal(found.labels.data, plain.labels.data)
     assert "no zero-loss model" in found.history[-1].note
     assert "pip install 'clustem[torch]'" in found.history[-1].note
-    assert "thickness" not in found.details
+    assert found.thickness is None
     folder = found.save(tmp_path / "out")
     assert not (folder / "thickness.tif").exists()
     with pytest.raises(InputError, match="result without it"):
-        thickness_map(found.projection)
+        thickness_map(found)
     with pytest.raises(InputError, match="must be known to be written"):
-        write_thickness(found.projection, tmp_path / "thickness.tif")
+        write_thickness(found, tmp_path / "thickness.tif")
 
 
 def test_too_few_spectra_are_no_reason_to_lose_the_map(wedge):
@@ -109,17 +110,17 @@ def test_too_few_spectra_are_no_reason_to_lose_the_map(wedge):
 def test_only_a_step_that_makes_a_result_ends_a_recipe(plain, wedge):
     recipe = Recipe.named("eels")
     assert list(recipe.steps)[-1] == ("eels", "zero_loss")
-    with pytest.raises(ParameterError, match="must return a projection"):
+    with pytest.raises(ParameterError, match="no parameter of eels called 'subtract'"):
         recipe.with_settings({"eels.subtract": True})
     text = "[describe.total_intensity]\n[eels.zero_loss]\n"
-    with pytest.raises(InputError, match="must reproject before"):
+    with pytest.raises(InputError, match=r"must map before eels\.zero_loss"):
         segment(wedge.signal, Recipe.from_toml(text))
     results = sweep(wedge.signal, recipe, [2, 3], choose=False)
-    assert [step.room for step in results[2].history][-1] == "reproject"
+    assert [step.stage for step in results[2].history][-1] == "mapping"
 
 
 def test_it_adds_to_a_result_at_hand(plain):
     pytest.importorskip("torch", reason="needs PyTorch: pip install 'clustem[torch]'")
-    found = zero_loss(plain.projection, n_replicas=8, n_epochs=50)
-    assert found.details["thickness"].shape == plain.mask.shape
-    assert plain.details.get("thickness") is None
+    found = zero_loss(plain, n_replicas=8, n_epochs=50)
+    assert found.thickness.relative.shape == plain.mask.shape
+    assert plain.thickness is None

@@ -5,22 +5,18 @@ import numpy as np
 import pytest
 
 from clustem.cluster import FuzzyCMeans, KMeans
+from clustem.core import Features, InputError, Masks, ParameterError
 from clustem.describe import spectra
 from clustem.judge import choose_k
 from clustem.judge._borders import borders
 from clustem.judge._coherence import coherent
 from clustem.judge._gaps import SURE, gap_between
 from clustem.judge._intensity import intensity
-from clustem.model import InputError, ParameterError, Table
-
-
-def table(rows):
-    return Table(rows, None, np.zeros(len(rows), dtype=bool))
 
 
 def chosen(rows, ks=range(1, 8), make=KMeans, **options):
     options = {"scored": "chosen", "repeats": 1, **options}
-    return choose_k(rows if isinstance(rows, Table) else table(rows), make, ks, **options)
+    return choose_k(rows, make, ks, **options)
 
 
 def blobs(seed, sizes, d=3, apart=6.0):
@@ -192,12 +188,13 @@ def test_phases_without_a_gap_are_told_by_their_map():
 def test_intensity_of_lazy_and_masked_sources():
     signal = core_and_shell()
     mask = signal.data.sum(axis=-1) < 60
-    data = spectra(signal.as_lazy(), mask=mask)
+    data = spectra(signal.as_lazy(), masks=Masks(scan=mask))
     numbers = np.array([0, 5, 17])
     found = intensity(data, numbers)
     np.testing.assert_allclose(found.totals, signal.data.sum(axis=-1)[~mask][numbers])
     assert found.counted
-    assert intensity(table(np.ones((4, 2))), numbers) is None
+    line = Features.of_scan(np.ones((4, 2)), None, np.zeros(4, dtype=bool))
+    assert intensity(line, numbers) is None
 
 
 def test_refusals():
@@ -218,3 +215,20 @@ def test_refusals():
         chosen(np.where(np.arange(80).reshape(40, 2) == 5, np.inf, rows))
     with pytest.raises(ParameterError, match="sample"):
         chosen(rows, sample=10)
+
+
+def test_an_array_needs_no_scan():
+    rows = blobs(12, (120, 90, 60))
+    of_array = choose_k(rows, KMeans, range(1, 5), n_references=2, repeats=1)
+    of_features = choose_k(Features(rows), KMeans, range(1, 5), n_references=2, repeats=1)
+    assert of_array.k == 3
+    assert str(of_array) == str(of_features)
+    assert chosen(rows.tolist(), range(1, 5)).summary == of_array.summary
+    with pytest.raises(ParameterError, match=r"features must be Features or an array; got 3\."):
+        choose_k(3, KMeans)
+
+
+def test_choices_can_be_compared_and_hashed():
+    one, two = (chosen(blobs(13, (60, 60)), range(1, 4)) for _ in range(2))
+    assert one != two  # arrays inside: each is only itself
+    assert one in {one, two}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clustem
-from clustem.model import InputError
+from clustem.core import InputError
 
 A = np.array([[0, 0, 1], [1, 1, 2]])
 B = np.array([[5, 5, 5], [3, 3, 4]])
@@ -49,3 +49,23 @@ def test_more_clusters_than_truth():
 def test_refusals(first, second, message):
     with pytest.raises(InputError, match=message):
         clustem.compare(first, second)
+
+
+def test_figures_per_label_are_those_of_a_loop():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(-1, 4, (9, 13))
+    labels = np.where(rng.random(truth.shape) < 0.4, rng.integers(-1, 6, truth.shape), truth)
+    found = clustem.compare(labels, truth)
+    both = (labels >= 0) & (truth >= 0)
+    back = {second: first for first, second in found.matching.items()}
+    right = {label: both & (truth == label) & (labels == back[label]) for label in range(4)}
+    assert found.accuracy == pytest.approx(sum(r.sum() for r in right.values()) / both.sum())
+    for label, hits in right.items():
+        of_label = (both & (labels == back[label])).sum(), (both & (truth == label)).sum()
+        assert found.precision[label] == pytest.approx(hits.sum() / of_label[0])
+        assert found.recall[label] == pytest.approx(hits.sum() / of_label[1])
+        assert found.f1[label] == pytest.approx(2 * hits.sum() / sum(of_label))
+    one = clustem.compare(np.zeros_like(A), A)
+    assert one.precision == {0: 0.0, 1: 0.5, 2: 0.0}  # 0 and 2 have no partner
+    assert one.recall == {0: 0.0, 1: 1.0, 2: 0.0}
+    assert one.f1 == pytest.approx({0: 0.0, 1: 2 / 3, 2: 0.0})

@@ -7,12 +7,12 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem.compute import Rows
-from clustem.compute.binning import _sum_groups, group_sums
-from clustem.compute.scaled_rows import ScaledRows
-from clustem.compute.transform import RowTransform
+from clustem.core import InputError, Masks, ParameterError, PatternInfo
 from clustem.describe import patterns, radial_profile, virtual_detectors
-from clustem.model import InputError, ParameterError
+from clustem.passes.group_sums import _sum_groups, group_sums
+from clustem.passes.rows import Rows
+from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.transform import RowTransform
 
 SHAPE = (4, 5, 13, 17)
 CENTER = (5.3, 9.1)
@@ -60,16 +60,16 @@ def scaled_by_loop(pattern, how):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", ">i4"])
 def test_patterns_are_those_of_a_loop(how, signal, dtype):
     data = DATA.astype(dtype)
-    table = patterns(signal(data), mask=MASK, signal_mask=LEFT_OUT, normalize=how)
+    features = patterns(signal(data), masks=Masks(scan=MASK, signal=LEFT_OUT), normalize=how)
     expected = [
         scaled_by_loop(data[r, c], how)
         for r in range(SHAPE[0])
         for c in range(SHAPE[1])
         if not MASK[r, c]
     ]
-    np.testing.assert_allclose(np.asarray(table.rows), expected, rtol=2e-6, atol=5e-7)
-    assert table.rows.dtype == (data.dtype if how is None else np.float32)
-    assert (table.details["signal_mask"] == LEFT_OUT).all()
+    np.testing.assert_allclose(np.asarray(features.rows), expected, rtol=2e-6, atol=5e-7)
+    assert features.rows.dtype == (data.dtype if how is None else np.float32)
+    assert (features.find(PatternInfo).signal_mask == LEFT_OUT).all()
 
 
 def test_patterns_as_they_are_are_not_copied():
@@ -80,7 +80,7 @@ def test_patterns_as_they_are_are_not_copied():
 def test_excluded_pixels_are_never_read():
     data = DATA.astype(np.float32)
     data[..., LEFT_OUT] = np.nan
-    found = np.asarray(patterns(scan(data), signal_mask=LEFT_OUT, normalize="l2").rows)
+    found = np.asarray(patterns(scan(data), masks=Masks(signal=LEFT_OUT), normalize="l2").rows)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
 
 
@@ -129,13 +129,13 @@ def test_what_is_no_scan_of_patterns_is_refused(signal, message):
 @pytest.mark.parametrize("step", [patterns, radial_profile, virtual_detectors])
 def test_masks_must_fit_and_leave_something(step):
     with pytest.raises(InputError, match="mask of the scan"):
-        step(scan(), mask=MASK.T)
+        step(scan(), masks=Masks(scan=MASK.T))
     with pytest.raises(InputError, match=r"mask of the pattern.*\(13, 17\)"):
-        step(scan(), signal_mask=LEFT_OUT.T)
+        step(scan(), masks=Masks(signal=LEFT_OUT.T))
     with pytest.raises(InputError, match=r"mask of the pattern; got all 221 excluded"):
-        step(scan(), signal_mask=np.ones((13, 17), dtype=bool))
+        step(scan(), masks=Masks(signal=np.ones((13, 17), dtype=bool)))
     with pytest.raises(InputError, match=r"mask of the scan; got all 20 excluded"):
-        step(scan(), mask=np.ones((4, 5), dtype=bool))
+        step(scan(), masks=Masks(scan=np.ones((4, 5), dtype=bool)))
 
 
 def rings_by_loop(width, inner, outer, row_size=1.0, column_size=1.0):
@@ -154,8 +154,8 @@ def rings_by_loop(width, inner, outer, row_size=1.0, column_size=1.0):
 @pytest.mark.parametrize("dtype", ["uint8", "float64"])
 def test_radial_profile_is_that_of_a_loop(signal, dtype):
     data = DATA.astype(dtype)
-    table = radial_profile(
-        signal(data), mask=MASK, signal_mask=LEFT_OUT, center=CENTER, width=1.7, inner=0.9
+    features = radial_profile(
+        signal(data), masks=Masks(scan=MASK, signal=LEFT_OUT), center=CENTER, width=1.7, inner=0.9
     )
     outer = min(CENTER[0], 12 - CENTER[0], CENTER[1], 16 - CENTER[1])
     rings, count = rings_by_loop(1.7, 0.9, outer)
@@ -167,30 +167,29 @@ def test_radial_profile_is_that_of_a_loop(signal, dtype):
             if values:
                 means.append(sum(values) / len(values))
         expected.append(means)
-    np.testing.assert_allclose(np.asarray(table.rows), expected, rtol=1e-6)
-    assert len(table.features) == table.rows.shape[1]
-    assert table.features[-1] == f"{0.9 + 1.7 * (count - 0.5):.4g} px"
+    np.testing.assert_allclose(np.asarray(features.rows), expected, rtol=1e-6)
+    assert len(features.names) == features.rows.shape[1]
+    assert features.names[-1] == f"{0.9 + 1.7 * (count - 0.5):.4g} px"
 
 
 def test_rings_follow_the_calibration_of_each_axis():
-    table = radial_profile(scan(), center=CENTER, width=0.05, outer=0.16, units="1/Å")
+    features = radial_profile(scan(), center=CENTER, width=0.05, outer=0.16, units="1/Å")
     rings, count = rings_by_loop(0.05, 0.0, 0.16, row_size=0.03, column_size=0.02)
     # LEFT_OUT does not take part here
     row, column = np.indices(SHAPE[2:])
     away = np.hypot((row - CENTER[0]) * 0.03, (column - CENTER[1]) * 0.02)
     expected = [DATA[0, 0][(away / 0.05).astype(int) == i].mean() for i in range(count)]
-    np.testing.assert_allclose(np.asarray(table.rows)[0], expected, rtol=1e-6)
-    assert table.features == ("0.025 1/Å", "0.075 1/Å", "0.125 1/Å")
+    np.testing.assert_allclose(np.asarray(features.rows)[0], expected, rtol=1e-6)
+    assert features.names == ("0.025 1/Å", "0.075 1/Å", "0.125 1/Å")
     assert len(rings) == 13 * 17
 
 
 @pytest.mark.parametrize("signal", [scan, cut])
 def test_virtual_detectors_are_those_of_a_loop(signal):
     inner, outer, rings, segments = 1.5, 5.0, 2, 3
-    table = virtual_detectors(
+    features = virtual_detectors(
         signal(),
-        mask=MASK,
-        signal_mask=LEFT_OUT,
+        masks=Masks(scan=MASK, signal=LEFT_OUT),
         center=CENTER,
         rings=rings,
         segments=segments,
@@ -207,24 +206,24 @@ def test_virtual_detectors_are_those_of_a_loop(signal):
                 turn = math.degrees(math.atan2(CENTER[0] - r, c - CENTER[1])) % 360
                 ring = int((away - inner) / (outer - inner) * rings)
                 sums[i, ring * segments + int(turn / 120)] += pattern[r, c]
-    np.testing.assert_allclose(np.asarray(table.rows), sums, rtol=1e-6)
-    assert table.features[4] == "3.25–5 px, 120–240°"
+    np.testing.assert_allclose(np.asarray(features.rows), sums, rtol=1e-6)
+    assert features.names[4] == "3.25–5 px, 120–240°"
 
 
 def test_a_spot_above_the_beam_is_counterclockwise_from_one_to_its_right():
     data = np.zeros((1, 2, 21, 25), dtype=np.uint8)
     data[0, 0, 3, 12] = data[0, 1, 10, 19] = 9  # above, right
-    table = virtual_detectors(
+    features = virtual_detectors(
         hs.signals.Signal2D(data), center=(10, 12), rings=1, segments=4, inner=2
     )
-    assert np.asarray(table.rows).tolist() == [[0, 9, 0, 0], [9, 0, 0, 0]]
+    assert np.asarray(features.rows).tolist() == [[0, 9, 0, 0], [9, 0, 0, 0]]
 
 
 def test_the_beam_is_found_although_it_is_masked():
     beam = np.zeros(SHAPE[2:], dtype=bool)
     beam[3:8, 7:12] = True
-    open_, closed = radial_profile(scan()), radial_profile(scan(), signal_mask=beam)
-    assert closed.features == open_.features[-len(closed.features) :]
+    open_, closed = radial_profile(scan()), radial_profile(scan(), masks=Masks(signal=beam))
+    assert closed.names == open_.names[-len(closed.names) :]
 
 
 def test_radii_that_leave_nothing_are_refused():
@@ -235,7 +234,7 @@ def test_radii_that_leave_nothing_are_refused():
     with pytest.raises(InputError, match="on the detector"):
         radial_profile(scan(), center=(-3, 5))
     with pytest.raises(InputError, match="At least one ring"):
-        radial_profile(scan(), center=(0, 0), signal_mask=~LEFT_OUT, outer=2)
+        radial_profile(scan(), center=(0, 0), masks=Masks(signal=~LEFT_OUT), outer=2)
 
 
 def test_sums_refuse_what_is_not_finite_unless_it_is_excluded():
@@ -246,7 +245,7 @@ def test_sums_refuse_what_is_not_finite_unless_it_is_excluded():
     left_out = np.zeros(SHAPE[2:], dtype=bool)
     left_out[8, 9] = True
     assert np.isfinite(
-        np.asarray(radial_profile(scan(data), center=CENTER, signal_mask=left_out).rows)
+        np.asarray(radial_profile(scan(data), center=CENTER, masks=Masks(signal=left_out)).rows)
     ).all()
 
 

@@ -7,13 +7,13 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem.compute import Rows
-from clustem.compute.chunks import scan_chunks
-from clustem.compute.detector import pixel_pitch
-from clustem.model import InputError
-from clustem.recipes._formats import open_file
+from clustem.core import InputError
+from clustem.io._formats import open_file
+from clustem.io.blockfile import write_blo
+from clustem.passes.chunks import scan_chunks
+from clustem.passes.rows import Rows
+from clustem.physics.detector import pixel_pitch
 from clustem.samples import diffraction
-from clustem.samples._blockfile import write_blo
 
 DATA = np.random.default_rng(6).integers(0, 255, (5, 7, 24, 24), dtype=np.uint8)
 
@@ -61,7 +61,7 @@ def _write_mib(path, data):
 def test_a_scan_comes_back(kind, lazy, tmp_path):
     if kind == "zspy":
         pytest.importorskip("zarr", reason="needs zarr 2")
-    signal, *others = open_file(written(tmp_path, kind), lazy)
+    signal, *others = open_file(written(tmp_path, kind), lazy=lazy)
     assert not others
     assert signal.axes_manager.navigation_shape == (7, 5)
     assert signal.axes_manager.signal_shape == (24, 24)
@@ -74,7 +74,7 @@ def test_a_scan_comes_back(kind, lazy, tmp_path):
 
 @pytest.mark.parametrize("kind", ["blo", "npy"])
 def test_what_can_be_mapped_is_not_read(kind, tmp_path):
-    signal = open_file(written(tmp_path, kind), None)[0]
+    signal = open_file(written(tmp_path, kind), lazy=None)[0]
     assert isinstance(signal.data, np.memmap)
     assert not signal.data.flags.writeable
 
@@ -84,13 +84,13 @@ def test_a_truncated_blockfile_is_refused(lazy, tmp_path):
     path = written(tmp_path, "blo")
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(InputError, match=r"must hold the 5 × 7 patterns.*got 33 of 35"):
-        open_file(path, lazy)
+        open_file(path, lazy=lazy)
 
 
 @pytest.mark.parametrize("lazy", [None, True])
 def test_a_line_of_patterns(lazy, tmp_path):
     for kind, data in (("blo", DATA[:1]), ("blo", DATA[:, :1])):
-        signal = open_file(written(tmp_path, kind, data), lazy)[0]
+        signal = open_file(written(tmp_path, kind, data), lazy=lazy)[0]
         assert signal.axes_manager.navigation_dimension == 1
         found = np.asarray(Rows(signal.data, row_ndim=2))
         assert (found.reshape(-1, 24, 24) == data.reshape(-1, 24, 24)).all()
@@ -98,32 +98,32 @@ def test_a_line_of_patterns(lazy, tmp_path):
 
 def test_an_array_of_three_axes_is_told_apart_by_the_caller(tmp_path):
     path = written(tmp_path, "npy", DATA[0])
-    assert open_file(path, None, signal_axes=2)[0].axes_manager.navigation_shape == (7,)
-    assert open_file(path, None, signal_axes=1)[0].axes_manager.navigation_shape == (24, 7)
-    assert open_file(path, None)[0].axes_manager.navigation_dimension == 0
+    assert open_file(path, lazy=None, signal_axes=2)[0].axes_manager.navigation_shape == (7,)
+    assert open_file(path, lazy=None, signal_axes=1)[0].axes_manager.navigation_shape == (24, 7)
+    assert open_file(path, lazy=None)[0].axes_manager.navigation_dimension == 0
 
 
 def test_an_array_in_the_order_of_fortran(tmp_path):
     path = tmp_path / "scan.npy"
     np.save(path, np.asfortranarray(DATA))
     for lazy in (None, True):
-        rows = Rows(open_file(path, lazy)[0].data, row_ndim=2)
+        rows = Rows(open_file(path, lazy=lazy)[0].data, row_ndim=2)
         assert (np.asarray(rows).reshape(DATA.shape) == DATA).all()
 
 
 def test_a_file_that_changes_is_another_array(tmp_path):
     path = written(tmp_path, "npy")
-    first = open_file(path, True)[0].data
-    same = open_file(path, True)[0].data
+    first = open_file(path, lazy=True)[0].data
+    same = open_file(path, lazy=True)[0].data
     np.save(path, DATA[:4])
-    other = open_file(path, True)[0].data
+    other = open_file(path, lazy=True)[0].data
     assert first.name == same.name != other.name
 
 
 def test_a_lazy_scan_travels_as_a_path(tmp_path):
-    import cloudpickle  # noqa: PLC0415  # comes with dask
+    import cloudpickle
 
-    lazy = open_file(written(tmp_path, "npy"), True)[0].data
+    lazy = open_file(written(tmp_path, "npy"), lazy=True)[0].data
     sent = cloudpickle.dumps(lazy)
     assert len(sent) < DATA.nbytes / 2
     assert (cloudpickle.loads(sent).compute(scheduler="synchronous") == DATA).all()
@@ -140,7 +140,7 @@ def test_chunks_are_pieces_of_the_file():
 
 def test_a_written_blockfile_keeps_counts_scan_and_angles(tmp_path):
     sample = diffraction(shape=(8, 11), detector=(32, 32))
-    signal = open_file(write_blo(sample.signal, tmp_path / "scan.blo"), None)[0]
+    signal = open_file(write_blo(sample.signal, tmp_path / "scan.blo"), lazy=None)[0]
     assert (signal.data == sample.signal.data).all()
     axes = signal.axes_manager.navigation_axes
     assert [(axis.size, axis.scale, axis.units) for axis in axes] == [

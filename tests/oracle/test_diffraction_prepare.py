@@ -9,10 +9,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as shifted
 
-from clustem.compute import Rows
-from clustem.compute.beam import find_beam, mean_pattern, sample_positions
-from clustem.compute.detector import pixel_pitch, wavelength
-from clustem.model import InputError, ParameterError
+from clustem.core import InputError, Masks, ParameterError
+from clustem.passes.rows import Rows
+from clustem.physics.beam import find_beam, mean_pattern, sample_positions
+from clustem.physics.detector import pixel_pitch, wavelength
 from clustem.prepare import bad_pixels, beam_mask, beam_shift
 from clustem.samples import diffraction
 
@@ -237,7 +237,7 @@ def test_bad_pixels_do_not_mislead_the_beam_mask():
     scan.data[..., 40:42, 2:4] = 60000
     bad = np.zeros((48, 70), dtype=bool)
     bad[40:42, 2:4] = True
-    assert beam_mask(scan, signal_mask=bad)[21, 36]
+    assert beam_mask(scan, masks=Masks(signal=bad))[21, 36]
     assert not beam_mask(scan)[21, 36]
 
 
@@ -278,7 +278,7 @@ def test_whole_pixel_shifts_keep_every_count():
         ]
         assert len(moves) == 1, index
         target = [-axis.offset / axis.scale for axis in found.axes_manager.signal_axes[::-1]]
-        at = np.array(WANDER.details["center"]) + WANDER.details["shift"][index]
+        at = np.array(WANDER.center) + WANDER.shift[index]
         assert np.abs(at + moves[0] - target).max() < 0.7
 
 
@@ -292,7 +292,7 @@ def _moved_by_loop(pattern, down, right):
 
 
 def test_interpolated_shifts_are_those_of_scipy():
-    from clustem.prepare.beam_shift import _moved  # noqa: PLC0415  # a private helper
+    from clustem.prepare.beam_shift import _moved
 
     patterns = gaussian_filter(np.random.default_rng(3).random((3, 12, 17)), 1)
     moves = np.array([[1.3, -2.6], [-0.4, 0.0], [0.0, 20.0]])

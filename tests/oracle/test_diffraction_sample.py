@@ -1,13 +1,13 @@
-"""The simulated scan is what its details say."""
+"""The simulated scan is what its fields say."""
 
 import hashlib
 
 import numpy as np
 import pytest
 
-from clustem.model import InputError, ParameterError
+from clustem.core import InputError, ParameterError
+from clustem.io.blockfile import write_blo
 from clustem.samples import diffraction
-from clustem.samples._blockfile import write_blo
 from clustem.samples._diffraction_pattern import Detector, reflections
 
 SAMPLE = diffraction(shape=(30, 36), detector=(56, 64), dtype="uint16", counts=20000.0)
@@ -26,13 +26,13 @@ def test_the_same_seed_gives_the_same_scan():
 def test_labels_shares_and_names_agree():
     assert SAMPLE.labels.shape == (30, 36)
     assert sorted(np.unique(SAMPLE.labels)) == list(range(SAMPLE.n_clusters))
-    assert SAMPLE.names[-1] == f"defect in grain {SAMPLE.details['host']}"
+    assert SAMPLE.names[-1] == f"defect in grain {SAMPLE.host}"
     np.testing.assert_allclose(SAMPLE.abundance.sum(axis=-1), 1, rtol=1e-6)
     assert (SAMPLE.abundance.argmax(axis=-1) == SAMPLE.labels).mean() > 0.97
 
 
 def test_the_defect_lies_in_its_host():
-    host, defect = SAMPLE.details["host"], SAMPLE.n_clusters - 1
+    host, defect = SAMPLE.host, SAMPLE.n_clusters - 1
     around = [
         SAMPLE.labels[r + a, c + b]
         for r, c in np.argwhere(SAMPLE.labels == defect)
@@ -43,8 +43,8 @@ def test_the_defect_lies_in_its_host():
     assert np.mean(np.array(others) == host) > 0.7
 
 
-def test_the_beam_is_where_the_details_say():
-    center, radius = SAMPLE.details["center"], SAMPLE.details["radius"]
+def test_the_beam_is_where_the_sample_says():
+    center, radius = SAMPLE.center, SAMPLE.radius
     vacuum = SAMPLE.signal.data[SAMPLE.labels == 0].mean(axis=0)
     row, column = np.indices(vacuum.shape)
     inside = np.hypot(row - center[0], column - center[1]) <= radius + 2
@@ -57,7 +57,7 @@ def test_the_beam_is_where_the_details_say():
 
 
 def test_the_beam_fades_with_thickness_and_electrons_are_kept():
-    center, thickness = SAMPLE.details["center"], SAMPLE.details["thickness"]
+    center, thickness = SAMPLE.center, SAMPLE.thickness
     row, column = np.indices((56, 64))
     inside = np.hypot(row - center[0], column - center[1]) <= 1
     beam = SAMPLE.signal.data[..., inside].mean(axis=-1)
@@ -84,7 +84,7 @@ def test_a_narrow_detector_saturates():
 
 def test_descan_moves_the_patterns():
     moving = diffraction(shape=(10, 12), detector=(48, 48), descan=6.0, counts=1e5, dtype="uint16")
-    shift, center = moving.details["shift"], moving.details["center"]
+    shift, center = moving.shift, moving.center
     assert np.ptp(shift[..., 0]) > 3
     row, column = np.indices((48, 48))
     for index in ((0, 0), (2, 11), (9, 1)):

@@ -9,7 +9,7 @@ from clustem import Recipe
 from clustem.judge import distinguishing
 
 RECIPE = Recipe.from_toml(
-    "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 3\n[reproject.project]\n"
+    "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 3\n[mapping.clusters]\n"
 )
 
 
@@ -29,7 +29,7 @@ def found():
 
 def test_differences_are_those_of_a_loop(found):
     data, labels = found.source.data.astype(float), found.labels.data
-    result = distinguishing(found.projection)
+    result = distinguishing(found)
     groups = [data[labels == i] for i in range(3)]
     within = sum(((g - g.mean(axis=0)) ** 2).sum(axis=0) for g in groups)
     deviation = np.sqrt(within / (sum(map(len, groups)) - 3))
@@ -42,7 +42,7 @@ def test_differences_are_those_of_a_loop(found):
 
 
 def test_marks_are_what_was_planted(found):
-    result = distinguishing(found.projection, n=2)
+    result = distinguishing(found, n=2)
     of = {int(found.labels.data[place]): i for i, place in enumerate([(0, 0), (0, 17), (14, 17)])}
     marks = {of[cluster]: marks for cluster, marks in enumerate(result.marks)}
     first, second = marks[1]
@@ -59,7 +59,7 @@ def test_marks_are_what_was_planted(found):
 def test_noise_is_no_mark():
     data = np.random.default_rng(0).poisson(9, (12, 14, 60))
     found = clustem.segment(hs.signals.Signal1D(data), RECIPE)
-    fair = found.split(0).projection  # halves of noise: differences without significance
+    fair = found.split(0)  # halves of noise: differences without significance
     assert max(len(marks) for marks in distinguishing(fair, least=12.0).marks) == 0
 
 
@@ -67,24 +67,24 @@ def test_patterns_and_one_cluster():
     data = np.random.default_rng(0).poisson(4, (6, 9, 20, 24))
     data[:, :4, 5:8, 15:19] += 9
     recipe = Recipe.from_toml(
-        "[describe.patterns]\n[cluster.KMeans]\nn_clusters = 2\n[reproject.project]\n"
+        "[describe.patterns]\n[cluster.KMeans]\nn_clusters = 2\n[mapping.clusters]\n"
     )
     found = clustem.segment(hs.signals.Signal2D(data), recipe)
-    result = distinguishing(found.projection, n=3)
+    result = distinguishing(found, n=3)
     for marks in result.marks:
         assert len(marks) == 1
         assert marks[0].index[0] in range(5, 8)
         assert marks[0].index[1] in range(15, 19)
     assert result.marks[0][0].difference * result.marks[1][0].difference < 0
     assert result.difference.shape == (2, 20, 24)
-    one = clustem.segment(hs.signals.Signal2D(data), recipe, **{"cluster.n_clusters": 1})
-    assert distinguishing(one.projection).marks == ((),)
+    one = clustem.segment(hs.signals.Signal2D(data), recipe, settings={"cluster.n_clusters": 1})
+    assert distinguishing(one).marks == ((),)
 
 
 def test_channels_without_noise_are_finite():
     data = np.zeros((4, 6, 5))
     data[:, 3:, 2] = 1
-    found = clustem.segment(hs.signals.Signal1D(data), RECIPE, **{"cluster.n_clusters": 2})
-    result = distinguishing(found.projection)
+    found = clustem.segment(hs.signals.Signal1D(data), RECIPE, settings={"cluster.n_clusters": 2})
+    result = distinguishing(found)
     assert np.isfinite(result.difference).all()
     assert [marks[0].index for marks in result.marks] == [(2,), (2,)]

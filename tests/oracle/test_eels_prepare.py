@@ -6,9 +6,9 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem.compute.energy_loss import find_zero_loss
-from clustem.compute.shifting import shift_rows
-from clustem.model import InputError
+from clustem.core import InputError, Masks
+from clustem.physics.energy_loss import find_zero_loss
+from clustem.prepare._shifting import shift_rows
 from clustem.prepare.align_zero_loss import align_zero_loss
 from clustem.prepare.nonnegative import nonnegative
 from clustem.prepare.normalize import normalize
@@ -128,7 +128,7 @@ def test_positions_without_a_peak_are_counted_and_left(wedge):
     assert not found.data[2, 3].any()
     mask = np.zeros((6, 9), dtype=bool)
     mask[2, 3] = True
-    found = align_zero_loss(part, mask=mask)
+    found = align_zero_loss(part, masks=Masks(scan=mask))
     found.data[2, 3] = found.data[0, 0]
     assert centers(found).std() < 0.1
     part.data[1:] = 0
@@ -162,9 +162,9 @@ def test_the_width_is_that_between_half_heights():
 def test_the_background_below_an_edge(film, lazy):
     mask = film.labels == 2
     signal = film.signal.as_lazy() if lazy else film.signal
-    net = remove_background(signal, window=(405.0, 450.0), mask=mask)
+    net = remove_background(signal, window=(405.0, 450.0), masks=Masks(scan=mask))
     assert net._lazy == lazy
-    data, edges = np.asarray(net.data), film.details["edges"]
+    data, edges = np.asarray(net.data), film.edges
     assert data.dtype == np.float32
     assert not data[mask].any()
     assert not data[..., :10].any()
@@ -184,9 +184,9 @@ def test_backgrounds_that_cannot_be(film):
         with pytest.raises(InputError, match="window must hold at least 4 channels"):
             remove_background(film.signal, window=window)
     with pytest.warns(UserWarning, match="less than nothing is left"):
-        remove_background(film.signal, window=(456.0, 464.0), mask=film.labels == 2)
+        remove_background(film.signal, window=(456.0, 464.0), masks=Masks(scan=film.labels == 2))
     with pytest.raises(InputError, match="left in"):
-        remove_background(film.signal, window=(405, 450), mask=np.ones((20, 30), bool))
+        remove_background(film.signal, window=(405, 450), masks=Masks(scan=np.ones((20, 30), bool)))
     dark = film.signal.inav[:6, :5].deepcopy()
     dark.data[1, 2] = np.nan
     with pytest.raises(InputError, match=r"found at each position; got none at 1 of 30"):
@@ -194,11 +194,11 @@ def test_backgrounds_that_cannot_be(film):
 
 
 def test_negative_values_are_noise_or_refused(film):
-    found = nonnegative(film.signal, mask=film.labels == 2)
+    found = nonnegative(film.signal, masks=Masks(scan=film.labels == 2))
     np.testing.assert_array_equal(found.data, np.maximum(film.signal.data, 0))
     counts = hs.signals.Signal1D(np.ones((2, 3, 4), np.uint8))
     assert nonnegative(counts).data is counts.data
-    net = remove_background(film.signal, window=(405, 450), mask=film.labels == 2)
+    net = remove_background(film.signal, window=(405, 450), masks=Masks(scan=film.labels == 2))
     with pytest.raises(InputError, match="Negative net counts must stay"):
         nonnegative(net)
     with pytest.raises(InputError, match=r"at most 2 % of the others'; got 50 %"):
@@ -213,7 +213,7 @@ def test_rows_can_keep_the_level_of_counts(by):
     data[1, 2] *= 1000
     mask = np.zeros((4, 5), dtype=bool)
     mask[1, 2] = True
-    found = normalize(hs.signals.Signal1D(data), by=by, level="mean", mask=mask).data
+    found = normalize(hs.signals.Signal1D(data), by=by, level="mean", masks=Masks(scan=mask)).data
     sizes = {"sum": data.sum(-1), "max": data.max(-1), "l2": np.sqrt((data**2).sum(-1))}[by]
     expected = data / sizes[..., None] * sizes[~mask].mean()
     np.testing.assert_allclose(found, expected, rtol=1e-6)

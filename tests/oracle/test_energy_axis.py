@@ -4,8 +4,8 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem.compute.xray import fwhm, lines_of
-from clustem.model import InputError, UnknownNameError
+from clustem.core import InputError, UnknownNameError
+from clustem.physics.xray_lines import fwhm, lines_of
 from clustem.prepare.energy_axis import energy_axis
 from clustem.prepare.fit_energy_axis import fit_energy_axis
 from clustem.samples.eds import eds
@@ -255,7 +255,7 @@ def test_bad_input_is_refused(scan):
 @pytest.mark.data
 @pytest.mark.parametrize("elements", [MINERALS, None])
 def test_simulated_minerals(data_dir, elements):
-    """Known axis and lines of another table: what differs must not depend on the start."""
+    """Known axis and lines of another features: what differs must not depend on the start."""
     with np.load(data_dir / "simulated" / "eds_minerals.npz") as file:
         counts, energy = file["data"].sum(axis=(0, 1), dtype=np.int64), file["energy_keV"]
     found = [

@@ -11,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from clustem.cluster import FuzzyCMeans, GustafsonKessel, PossibilisticCMeans
-from clustem.cluster._fuzzy import alternate, to_means
-from clustem.cluster.gustafson_kessel import _clipped, _metric
-from clustem.compute.fuzzy_passes import Frame, Space, State
-from clustem.model import ParameterError
+from clustem.cluster.fuzzy._course import alternate, to_means
+from clustem.cluster.fuzzy._passes import Frame, Space, State
+from clustem.cluster.fuzzy.gustafson_kessel import _clipped, _metric
+from clustem.core import ParameterError
 
 FORMS = ("compiled", "plain")
 
@@ -114,7 +114,7 @@ class TestFuzzyCMeans:
         # Two centers at 0 and 2: a row on one, one between, one outside with d² = 9 and 1.
         found = FuzzyCMeans(2).fit([[0.0], [0.0], [2.0], [2.0]])
         order = np.argsort(found.cluster_centers_[:, 0])
-        u = found.predict_memberships([[0.0], [1.0], [3.0]])[:, order]
+        u = found.predict_proba([[0.0], [1.0], [3.0]])[:, order]
         assert_allclose(u, [[1, 0], [0.5, 0.5], [0.1, 0.9]], atol=1e-12)
 
     def test_iris_as_published(self):
@@ -140,22 +140,22 @@ class TestFuzzyCMeans:
     def test_row_on_several_centers(self):
         found = FuzzyCMeans(3).fit(np.repeat([[0.0, 1.0], [4.0, 1.0]], 5, axis=0))
         expected = loop_memberships([[0.0, 1.0]], found.cluster_centers_, [np.eye(2)] * 3, 2.0)
-        assert_allclose(found.predict_memberships([[0.0, 1.0]]), expected)
+        assert_allclose(found.predict_proba([[0.0, 1.0]]), expected)
         assert sorted(expected[0]) in ([0, 0, 1], [0, 0.5, 0.5])
 
     def test_starts_differ_and_the_best_wins(self, few):
         frame = Frame(few, Space.plain(few), 2.0)
-        seeds = frame.seeds(3, 6, 0)
-        assert len(np.unique(seeds.reshape(6, -1), axis=0)) == 6
-        assert not np.array_equal(seeds, frame.seeds(3, 6, 1))
-        course = alternate(frame, State.euclidean(seeds), to_means, max_iter=300, tol=1e-8)
+        drawn = frame.draw_centers(3, 6, 0)
+        assert len(np.unique(drawn.reshape(6, -1), axis=0)) == 6
+        assert not np.array_equal(drawn, frame.draw_centers(3, 6, 1))
+        course = alternate(frame, State.euclidean(drawn), to_means, max_iter=300, tol=1e-8)
         lowest = min(h[-1] for h in course.history) * frame.space.unit
         assert FuzzyCMeans(3, n_init=6).fit(few).objective_ == pytest.approx(lowest, rel=1e-14)
 
-    def test_seeds_are_rows_and_distinct(self, few):
-        seeds = Frame(few, Space.plain(few), 2.0).seeds(67, 1, 0)[0]
+    def test_drawn_centers_are_rows_and_distinct(self, few):
+        drawn = Frame(few, Space.plain(few), 2.0).draw_centers(67, 1, 0)[0]
         assert_array_equal(
-            np.unique(seeds, axis=0), np.unique(Space.plain(few).coordinates(few), axis=0)
+            np.unique(drawn, axis=0), np.unique(Space.plain(few).coordinates(few), axis=0)
         )
 
     def test_stopping_early_is_said(self, few):
@@ -172,7 +172,7 @@ class TestFuzzyCMeans:
 
         with caplog.at_level(logging.WARNING):
             course = alternate(
-                frame, State.euclidean(frame.seeds(3, 4, 0)), astray, max_iter=50, tol=1e-8
+                frame, State.euclidean(frame.draw_centers(3, 4, 0)), astray, max_iter=50, tol=1e-8
             )
         assert "rose" in caplog.text
         for s, history in enumerate(course.history):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from clustem.compute import fuzzy_kernels as kernels
-from clustem.compute.fuzzy_passes import Frame, Space, State, readable
+from clustem.cluster.fuzzy import _kernels as kernels
+from clustem.cluster.fuzzy._passes import Frame, Space, State, readable
 
 FORMS = ("compiled", "plain")
 

@@ -4,8 +4,8 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from clustem.core import FilterBank, InputError, Masks, ParameterError, recording
 from clustem.describe import _gabor_bank, gabor
-from clustem.model import InputError, ParameterError
 
 
 def image_of(seed=3, shape=(41, 53)):
@@ -36,7 +36,7 @@ def convolved(image, wavelength, angle, envelope):
 
 def test_magnitudes_are_those_of_the_kernel():
     image = image_of()
-    table = gabor(
+    features = gabor(
         hs.signals.Signal2D(image),
         orientations=5,
         wavelengths=[4.0, 5.3],
@@ -44,7 +44,7 @@ def test_magnitudes_are_those_of_the_kernel():
         smooth=0,
         normalize=False,
     )
-    found = np.asarray(table.rows).reshape(*image.shape, 2, 5)
+    found = np.asarray(features.rows).reshape(*image.shape, 2, 5)
     for i, wavelength in enumerate((4.0, 5.3)):
         for j in range(5):
             expected = convolved(image, wavelength, 36 * j, 0.8)
@@ -56,10 +56,10 @@ def test_magnitudes_are_those_of_the_kernel():
 def test_a_fringe_of_amplitude_one_gives_one_half_where_it_is():
     row = np.indices((80, 96))[0]
     image = np.sin(2 * np.pi * row / 6.0)
-    table = gabor(
+    features = gabor(
         hs.signals.Signal2D(image), orientations=4, wavelengths=[6.0], smooth=0, normalize=False
     )
-    middle = np.asarray(table.rows).reshape(80, 96, 4)[40, 48]
+    middle = np.asarray(features.rows).reshape(80, 96, 4)[40, 48]
     np.testing.assert_allclose(middle, [0, 0, 0.5, 0], atol=1e-3)
 
 
@@ -91,10 +91,12 @@ def test_fringes_are_found_with_their_spacing_in_nm():
     signal = hs.signals.Signal2D(image_of(shape=(140, 120)))
     for axis in signal.axes_manager.signal_axes:
         axis.scale, axis.units = 0.05, "nm"
-    table = gabor(signal, orientations=6)
-    np.testing.assert_allclose(table.details["wavelengths"], [5.3], rtol=0.02)
-    assert "nm" in table.details["note"]
-    assert table.source.data.shape == (140, 120, 1, 6)
+    with recording() as said:
+        features = gabor(signal, orientations=6)
+    np.testing.assert_allclose(features.find(FilterBank).wavelengths, [5.3], rtol=0.02)
+    assert "nm" in said.note
+    assert said.found["wavelengths"] == features.find(FilterBank).wavelengths.tolist()
+    assert features.source.data.shape == (140, 120, 1, 6)
 
 
 def test_masked_pixels_have_no_rows_and_do_not_change_others():
@@ -103,7 +105,7 @@ def test_masked_pixels_have_no_rows_and_do_not_change_others():
     mask[:, :7] = True
     settings = {"orientations": 4, "wavelengths": [5.3]}
     all_rows = np.asarray(gabor(hs.signals.Signal2D(image), **settings).rows)
-    some = gabor(hs.signals.Signal2D(image), mask=mask, **settings)
+    some = gabor(hs.signals.Signal2D(image), masks=Masks(scan=mask), **settings)
     np.testing.assert_array_equal(np.asarray(some.rows), all_rows[~mask.ravel()])
 
 
@@ -130,7 +132,8 @@ def test_colors_are_joined_with_a_note():
     image = np.rint((image_of() - 4) * 30).clip(0, 255).astype(np.uint8)
     signal = hs.signals.Signal1D(np.stack([image] * 3, axis=-1))
     settings = {"orientations": 4, "wavelengths": [5.3]}
-    table = gabor(signal, **settings)
+    with recording() as said:
+        features = gabor(signal, **settings)
     grey = gabor(hs.signals.Signal2D(image), **settings)
-    np.testing.assert_allclose(np.asarray(table.rows), np.asarray(grey.rows), atol=1e-4)
-    assert "equal color channels taken as one" in table.details["note"]
+    np.testing.assert_allclose(np.asarray(features.rows), np.asarray(grey.rows), atol=1e-4)
+    assert "equal color channels taken as one" in said.note

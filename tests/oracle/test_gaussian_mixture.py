@@ -11,13 +11,13 @@ from sklearn import mixture
 from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster import GaussianMixture, KMeans
-from clustem.compute import Rows
-from clustem.compute.mixture_frame import Turn, copied, prepare
-from clustem.compute.mixture_kernels import scaled_squares, weighted_squares
-from clustem.compute.mixture_steps import Steps
-from clustem.compute.mixture_triangle import Lower
-from clustem.compute.mixture_workers import workers
-from clustem.model import InputError, ParameterError
+from clustem.cluster.mixture._frame import Turn, copied, prepare
+from clustem.cluster.mixture._kernels import scaled_squares, weighted_squares
+from clustem.cluster.mixture._steps import Steps
+from clustem.cluster.mixture._triangle import Lower
+from clustem.cluster.mixture._workers import workers
+from clustem.core import InputError, ParameterError
+from clustem.passes.rows import Rows
 
 KINDS = ["full", "tied", "diag", "spherical"]
 every_kind = pytest.mark.parametrize("kind", KINDS)

@@ -10,11 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from clustem.cluster import KMeans
-from clustem.compute import Rows
-from clustem.compute.kmeans_sketch import Sketch
-from clustem.compute.scaled_rows import ScaledRows
-from clustem.compute.transform import RowTransform
-from clustem.model import InputError, ParameterError
+from clustem.cluster.kmeans._sketch import Sketch
+from clustem.core import InputError, ParameterError
+from clustem.passes.rows import Rows
+from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.transform import RowTransform
 
 
 def clouds(random, n, width, k, noise):
@@ -217,7 +217,7 @@ def test_new_rows_go_to_the_nearest_center_and_distances_say_so():
     found = KMeans(k, normalize="l2").fit(rows[:2000])
     new = rows[2000:] / np.linalg.norm(rows[2000:], axis=1)[:, None]
     distances = np.linalg.norm(new[:, None] - found.cluster_centers_, axis=2)
-    assert_allclose(found.distances(rows[2000:]), distances, rtol=1e-9)
+    assert_allclose(found.transform(rows[2000:]), distances, rtol=1e-9)
     assert_array_equal(found.predict(rows[2000:]), distances.argmin(axis=1))
     assert_array_equal(found.predict(rows[:2000]), found.labels_)
     assert -found.score(rows[:2000]) == pytest.approx(found.inertia_, rel=1e-6)
@@ -346,3 +346,15 @@ def test_progress_rises_to_one():
     assert shares[-1] == 1.0
     assert all(0.0 <= share <= 1.0 for share in shares)
     assert shares == sorted(shares)
+
+
+def test_distances_of_rows_close_to_a_center_keep_their_digits():
+    rng = np.random.default_rng(0)
+    rows = 1e4 + rng.normal(size=(60, 3)) * [1e3, 1.0, 1.0]
+    rows[1] = rows[0] + [0.0, 1e-7, 0.0]
+    found = KMeans(30).fit(rows)
+    distances = np.linalg.norm(rows[:, None] - found.cluster_centers_, axis=2)
+    assert distances.min() < 1e-6
+    assert_allclose(found.transform(rows), distances, rtol=1e-6, atol=1e-10)
+    assert list(found.get_feature_names_out()[:2]) == ["kmeans0", "kmeans1"]
+    assert_allclose(KMeans(30).fit_transform(rows), found.transform(rows))

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from clustem.compute import kmeans_batch, kmeans_kernels, kmeans_starts
-from clustem.compute._simd import TILE_COLUMNS, TILE_ROWS, multiply_tile
-from clustem.compute.kmeans_sketch import Sketch
-from clustem.compute.transform import CHUNK, RowTransform, plain, row_scales
+from clustem.cluster.kmeans import _batch as kmeans_batch
+from clustem.cluster.kmeans import _kernels as kmeans_kernels
+from clustem.cluster.kmeans import lloyd as kmeans_starts
+from clustem.cluster.kmeans._sketch import Sketch
+from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS, multiply_tile
+from clustem.passes.transform import CHUNK, RowTransform, plain, row_scales
 
 WIDTH = 2 * CHUNK + 77
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
@@ -199,7 +201,7 @@ def test_own_distances(way, origin):
 
 
 @both_ways
-def test_judge_rows_never_claims_what_is_not_so(way):
+def test_assign_certain_never_claims_what_is_not_so(way):
     """True distances stay within the bounds: each certain label is the true one."""
     random = np.random.default_rng(7)
     n, r, hidden, k = 300, 3, 4, 4
@@ -216,7 +218,7 @@ def test_judge_rows_never_claims_what_is_not_so(way):
     squares = (moved**2).sum(axis=1)
     arguments = (z, moved[:, :r].copy(), squares, residual, norms, error, known)
     epoch = np.zeros(n, np.int32)
-    kernel = as_asked(kmeans_kernels.judge_rows, way)
+    kernel = as_asked(kmeans_kernels.assign_certain, way)
     verdict = kernel(0, n, *arguments, epoch, radius, state, np.zeros(2))
     truth = ((full[:, None] - moved) ** 2).sum(axis=2)
     certain = verdict < 2
@@ -236,7 +238,7 @@ def test_lloyd_in_the_sketch(way, dtype):
     weights = random.integers(0, 3, 160).astype(float)
     centers, labels = z[:6].astype(float), np.zeros(160, np.int32)
     slow = centers.copy()
-    inertia, count, settled = as_asked(kmeans_starts.iterate, way)(
+    inertia, count, converged = as_asked(kmeans_starts.iterate, way)(
         z, weights, centers, labels, 300, 0.0
     )
     for _ in range(count + 1):
@@ -244,7 +246,7 @@ def test_lloyd_in_the_sketch(way, dtype):
         slow = np.stack(
             [np.average(z[nearest == j], axis=0, weights=weights[nearest == j]) for j in range(6)]
         )
-    assert settled
+    assert converged
     assert count > 3
     assert_array_equal(labels, nearest)
     assert_allclose(centers, slow, rtol=1e-5)
@@ -257,13 +259,15 @@ def test_starts_side_by_side_go_as_each_alone():
     sketch = Sketch(np.tile(rows, (50, 1))[:25000])
     weights = random.integers(1, 3, 25000).astype(float)
     centers = np.stack([sketch.z[random.choice(500, 7, replace=False)] for _ in range(5)])
-    together = kmeans_batch.settle(sketch.z, weights, centers.astype(float), max_iter=200)
+    together = kmeans_batch.lloyd_batch(sketch.z, weights, centers.astype(float), max_iter=200)
     for start, alone in zip(centers, together, strict=True):
         slow = kmeans_starts.lloyd(sketch.z, weights, start.astype(float), max_iter=200)
-        assert alone.settled
+        assert alone.converged
         assert (alone.labels == slow.labels).mean() > 0.999
         assert alone.inertia == pytest.approx(slow.inertia, rel=1e-5)
-        one = kmeans_batch.settle(sketch.z, weights, start[None].astype(float), max_iter=200)[0]
+        one = kmeans_batch.lloyd_batch(sketch.z, weights, start[None].astype(float), max_iter=200)[
+            0
+        ]
         assert_array_equal(one.labels, alone.labels)
 
 
@@ -288,7 +292,7 @@ def test_a_swap_frees_a_center_that_is_not_missed(way):
     row, cluster = as_asked(kmeans_starts.best_swap, way)(z, np.ones(6), labels, centers, 0.99)
     assert row == 5
     assert cluster in (0, 1)
-    start = kmeans_starts.Start(labels, centers, 1e9, 1, settled=True)
+    start = kmeans_starts.Start(labels, centers, 1e9, 1, converged=True)
     better = kmeans_starts.swap(z, np.ones(6), start, np.array([0.99]), max_iter=50)
     assert better.inertia == pytest.approx(0.02 + 0.005 + 0.5)
 
@@ -299,7 +303,9 @@ def test_an_empty_cluster_gets_the_farthest_row(way):
     labels, near = np.zeros(3, np.int32), np.array([[3.0], [70.0]])
     sums, counts = np.array([[9.0], [0.0]]), np.array([3.0, 0.0])
     bounds = np.zeros(3), np.zeros(3)
-    as_asked(kmeans_starts.reseed, way)(z, np.ones(3), labels, sums, counts, *bounds, near)
+    as_asked(kmeans_starts.relocate_empty_clusters, way)(
+        z, np.ones(3), labels, sums, counts, *bounds, near
+    )
     assert_array_equal(labels, [0, 0, 1])
     assert_array_equal(counts, [2, 1])
     assert_array_equal(sums, [[1], [8]])

@@ -8,22 +8,22 @@ import pytest
 
 import clustem
 from clustem import Recipe, Segmentation
-from clustem._result_folder import save_sweep
-from clustem.compute.label_maps import (
+from clustem.core import InputError
+from clustem.judge import lineage
+from clustem.labelmaps.inheritance import inherited
+from clustem.labelmaps.label_maps import (
     as_labels,
     binned,
     binning_between,
-    inherited,
     matched,
     overlaps,
     packed,
     unpacked,
 )
-from clustem.judge import lineage
-from clustem.model import InputError
-from clustem.report.lineage_plot import lineage_plot
+from clustem.report.figures.lineage_plot import lineage_plot
+from clustem.report.page.save_result import save_sweep
 
-RECIPE = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[reproject.project]\n"
+RECIPE = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[mapping.clusters]\n"
 
 
 def four_phases(seed=0):
@@ -63,47 +63,47 @@ def test_colors_persist_over_a_sweep_and_into_the_folders(swept, tmp_path):
     for (k, one), (_, other) in itertools.pairwise(swept.items()):
         counts = overlaps(one.labels.data, other.labels.data, (k, k + 1))[:-1, :-1]
         for i, j in matched(counts).items():
-            assert one.hues[i] == other.hues[j]
-        assert sorted(other.hues) == list(range(k + 1))
+            assert one.color_index[i] == other.color_index[j]
+        assert sorted(other.color_index) == list(range(k + 1))
     some = {k: swept[k] for k in (3, 4)}
     folder = save_sweep(some, tmp_path / "sweep", force=False)
     assert (folder / "lineage.png").stat().st_size > 10_000
     for k, result in some.items():
-        assert Segmentation.load(folder / f"k{k:02d}").hues == result.hues
+        assert Segmentation.load(folder / f"k{k:02d}").color_index == result.color_index
 
 
 def test_the_recipe_of_a_sweep_gives_its_colors_again(swept):
     for result in swept.values():
-        again = clustem.segment(four_phases()[1], Recipe.from_toml(result.recipe))
+        again = clustem.segment(four_phases()[1], Recipe.from_toml(result.recipe_text))
         np.testing.assert_array_equal(again.labels.data, result.labels.data)
-        assert again.hues == result.hues
+        assert again.color_index == result.color_index
 
 
 def test_a_rerun_takes_colors_and_names_of_an_old_result(swept):
-    old = swept[4].edit("recolor", colors=[7, 2, 0, 5]).relabel({1: "rutile", 3: "film"})
+    old = swept[4].edit("recolor", color_index=[7, 2, 0, 5]).relabel({1: "rutile", 3: "film"})
     again = clustem.segment(
-        four_phases(1)[1], Recipe.from_toml(RECIPE), **{"cluster.n_clusters": 5}
+        four_phases(1)[1], Recipe.from_toml(RECIPE), settings={"cluster.n_clusters": 5}
     )
     found = again.match(old, names=True)
     pairs = clustem.compare(old, again).matching
     for i, j in pairs.items():
-        assert found.hues[j] == old.hues[i]
+        assert found.color_index[j] == old.color_index[i]
         if i in old.names:
             assert found.name_of(j) == old.names[i]
-    assert len(set(found.hues)) == 5
-    assert again.hues == tuple(range(5))
+    assert len(set(found.color_index)) == 5
+    assert again.color_index == tuple(range(5))
     coarse = clustem.segment(
         four_phases()[1],
         Recipe.from_toml(RECIPE),
-        **{"cluster.n_clusters": 4, "prepare.rebin.scan": 2},
+        settings={"cluster.n_clusters": 4, "prepare.rebin.scan": 2},
     )
-    assert set(coarse.match(old).hues) == {7, 2, 0, 5}
+    assert set(coarse.match(old).color_index) == {7, 2, 0, 5}
     with pytest.raises(InputError, match="of the same scan"):
         again.match(clustem.segment(four_phases()[1].inav[:9], Recipe.from_toml(RECIPE)))
 
 
 def test_lineage_plot_shows_every_cluster(swept):
-    found = lineage({k: result.projection for k, result in swept.items()})
+    found = lineage(dict(swept.items()))
     figure = lineage_plot(found)
     texts = [text.get_text() for text in figure.texts]
     assert texts[:4] == ["k = 2", "k = 3", "k = 4", "k = 5"]
@@ -167,6 +167,7 @@ def test_compare_brings_binned_maps_together(tmp_path):
     assert clustem.compare(tmp_path / "fine.npy", tmp_path / "coarse.hspy").ari == 1
     with pytest.raises(InputError, match=r"binned by whole factors; got \(18, 10\) and \(7, 5\)"):
         clustem.compare(fine, np.zeros((7, 5), int))
+    (tmp_path / "map.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"can be read: .*\.tif.*the type \.png"):
         clustem.compare(fine, tmp_path / "map.png")
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from clustem.core import Clustering, InputError, Masks, PatchGrid, recording
 from clustem.describe import patches
-from clustem.model import InputError, Partition
-from clustem.report.split_views import shares
-from clustem.reproject import project
+from clustem.mapping import clusters
+from clustem.report.figures.split_views import shares
 
 
 def image_signal(data):
@@ -44,26 +44,28 @@ def lattice(shape, spacing, *, light=0.0, noise=0.0, seed=0):
 
 
 def test_grid_is_what_a_loop_cuts(image):
-    table = patches(image, size=6, step=4)
+    features = patches(image, size=6, step=4)
     data = image.data
     # (23 - 6) % 4 = 1 and (31 - 6) % 4 = 1 pixels are left over: none before the first patch
     corners = [(r, c) for r in range(0, 18, 4) for c in range(0, 26, 4)]
     expected = [data[r : r + 6, c : c + 6].ravel() for r, c in corners]
-    assert table.shape == (5, 7)
-    assert_array_equal(np.asarray(table.rows), expected)
-    assert table.rows.dtype == np.uint16
-    assert_array_equal(table.details["positions"], np.array(corners) + 2.5)
+    assert features.shape == (5, 7)
+    assert_array_equal(np.asarray(features.rows), expected)
+    assert features.rows.dtype == np.uint16
+    assert_array_equal(features.find(PatchGrid).positions, np.array(corners) + 2.5)
 
 
 def test_what_is_left_over_lies_on_both_sides(image):
-    table = patches(image, size=5, step=7)
-    assert_array_equal(table.details["positions"][0], [(18 % 7) // 2 + 2, (26 % 7) // 2 + 2])
+    features = patches(image, size=5, step=7)
+    assert_array_equal(
+        features.find(PatchGrid).positions[0], [(18 % 7) // 2 + 2, (26 % 7) // 2 + 2]
+    )
 
 
 def test_patches_are_views_and_know_where_they_are(image):
-    table = patches(image, size=6, step=4)
-    assert np.shares_memory(table.source.data, image.data)
-    y, x, inner_y, inner_x = table.source.axes_manager._axes
+    features = patches(image, size=6, step=4)
+    assert np.shares_memory(features.source.data, image.data)
+    y, x, inner_y, inner_x = features.source.axes_manager._axes
     assert (y.scale, x.scale) == (2.0, 1.0)
     assert (y.offset, x.offset) == (7.0 + 2.5 * 0.5, -3.0 + 2.5 * 0.25)
     assert (inner_y.offset, inner_x.offset) == (-1.25, -0.625)
@@ -74,38 +76,38 @@ def test_patches_are_views_and_know_where_they_are(image):
 def test_excluded_pixels_take_their_patches_along(image):
     mask = np.zeros((23, 31), dtype=bool)
     mask[9, 13] = True
-    table = patches(image, size=6, step=4, mask=mask)
+    features = patches(image, size=6, step=4, masks=Masks(scan=mask))
     touching = [
         (r, c) for r in range(5) for c in range(7) if mask[4 * r :][:6, 4 * c :][:, :6].any()
     ]
-    assert sorted(zip(*np.nonzero(table.mask), strict=True)) == touching
-    assert len(table.rows) == 35 - len(touching)
+    assert sorted(zip(*np.nonzero(features.mask), strict=True)) == touching
+    assert len(features.rows) == 35 - len(touching)
     at = np.array([[9.0, 13.0], [9.0, 16.4], [9.0, 16.6], [15.2, 8.0]])
-    found = patches(image, size=6, at=at, mask=mask)
+    found = patches(image, size=6, at=at, masks=Masks(scan=mask))
     assert_array_equal(found.mask, [True, True, False, False])
 
 
 def test_whole_positions_are_cut_as_they_are(image):
     at = np.array([[10.0, 20.0], [2.0, 2.0], [1.9, 9.0], [20.0, 28.0]])
-    table = patches(image, size=5, at=at)
-    assert table.shape == (3,), "one does not lie wholly inside"
+    features = patches(image, size=5, at=at)
+    assert features.shape == (3,), "one does not lie wholly inside"
     expected = [
         image.data[r - 2 : r + 3, c - 2 : c + 3].ravel() for r, c in ((10, 20), (2, 2), (20, 28))
     ]
-    assert_allclose(np.asarray(table.rows), expected, atol=0.05)
+    assert_allclose(np.asarray(features.rows), expected, atol=0.05)
 
 
 def test_fractions_of_a_pixel_are_interpolated():
     row, column = np.mgrid[:40, :50]
     wave = np.sin(0.31 * row + 0.2) + np.cos(0.27 * column)
     at = np.array([[17.3, 21.6], [20.0, 25.75]])
-    table = patches(hs.signals.Signal2D(wave), size=8, at=at)
+    features = patches(hs.signals.Signal2D(wave), size=8, at=at)
     grid = np.arange(8) - 3.5
     expected = [
         (np.sin(0.31 * (r + grid) + 0.2)[:, None] + np.cos(0.27 * (c + grid))).ravel()
         for r, c in at
     ]
-    assert_allclose(np.asarray(table.rows), expected, atol=2e-3)
+    assert_allclose(np.asarray(features.rows), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("normalize", ["l2", "l1", "max", "zscore"])
@@ -123,36 +125,40 @@ def test_each_patch_is_normalised_by_itself(image, normalize):
 
 def test_columns_are_found_to_a_fraction_of_a_pixel():
     data, at = lattice((120, 150), 13.4, noise=0.05)
-    table = patches(hs.signals.Signal2D(data), size=12, at="columns")
-    found = table.details["positions"]
+    with recording() as said:
+        features = patches(hs.signals.Signal2D(data), size=12, at="columns")
+    found = features.find(PatchGrid).positions
     nearest = np.linalg.norm(found[:, None] - at, axis=-1)
     assert nearest.min(axis=1).max() < 0.35
     inside = ((at > 7) & (at < np.array([112, 142]))).all(axis=1)
     assert np.linalg.norm(at[inside][:, None] - found, axis=-1).min(axis=1).max() < 0.35
-    assert "columns" in table.details["note"]
+    assert "columns" in said.note
+    assert abs(said.found["spacing"] - 13.4) < 1
 
 
 def test_dark_columns_are_those_of_the_negative():
     data, _ = lattice((100, 120), 12.0, noise=0.03)
     bright = patches(hs.signals.Signal2D(data), size=10, at="columns")
     dark = patches(hs.signals.Signal2D(5 - data), size=10, at="columns", contrast="dark")
-    assert_allclose(bright.details["positions"], dark.details["positions"], atol=1e-6)
+    assert_allclose(bright.find(PatchGrid).positions, dark.find(PatchGrid).positions, atol=1e-6)
 
 
 def test_heavy_columns_are_told_from_light_ones():
     data, at = lattice((150, 180), 18.0, light=0.55, noise=0.03)
-    every = patches(hs.signals.Signal2D(data), size=10, at="columns").details["positions"]
-    heavy = patches(hs.signals.Signal2D(data), size=10, at="heavy columns").details["positions"]
+    every = patches(hs.signals.Signal2D(data), size=10, at="columns").find(PatchGrid).positions
+    heavy = (
+        patches(hs.signals.Signal2D(data), size=10, at="heavy columns").find(PatchGrid).positions
+    )
     distance = np.linalg.norm(heavy[:, None] - at, axis=-1).min(axis=1)
     assert distance.max() < 1.0
     assert len(every) > 1.6 * len(heavy)
 
 
 def test_mean_patches_come_from_the_image(image):
-    table = patches(image, size=6, step=4, normalize="zscore")
+    features = patches(image, size=6, step=4, normalize="zscore")
     labels = np.arange(35) % 3
     fitted = type("Fitted", (), {"labels_": labels})()
-    found = project(Partition.from_estimator(fitted, table))
+    found = clusters(Clustering.from_estimator(fitted, features))
     raw = np.lib.stride_tricks.sliding_window_view(image.data, (6, 6))[::4, ::4].reshape(35, 6, 6)
     for i, old in enumerate((0, 1, 2)):
         assert_allclose(found.centers.data[i], raw[labels == old].mean(axis=0), rtol=1e-5)
@@ -165,11 +171,12 @@ def test_colors_become_grey_with_a_note():
     rgb = np.zeros((20, 24), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     for i, name in enumerate("RGB"):
         rgb[name] = colors[..., i]
-    table = patches(hs.signals.Signal2D(rgb), size=20, step=4)
+    with recording() as said:
+        features = patches(hs.signals.Signal2D(rgb), size=20, step=4)
     grey = colors @ np.array([0.2126, 0.7152, 0.0722])
-    assert_allclose(table.details["image"], grey, rtol=1e-5)
-    assert "luminance" in table.details["note"]
-    assert table.shape == (1, 2)
+    assert_allclose(features.find(PatchGrid).image, grey, rtol=1e-5)
+    assert "luminance" in said.note
+    assert features.shape == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -193,17 +200,17 @@ def test_what_cannot_be_cut_is_refused_with_a_cure(data, options, words):
 
 def test_a_mask_that_leaves_nothing_is_refused(image):
     with pytest.raises(InputError, match="left in"):
-        patches(image, size=6, mask=np.ones((23, 31), dtype=bool))
+        patches(image, size=6, masks=Masks(scan=np.ones((23, 31), dtype=bool)))
     with pytest.raises(InputError, match="mask of the image must be boolean"):
-        patches(image, size=6, mask=np.zeros((31, 23), dtype=bool))
+        patches(image, size=6, masks=Masks(scan=np.zeros((31, 23), dtype=bool)))
 
 
 def test_shares_of_a_split_are_counted(image):
-    table = patches(image, size=6, step=4)
+    features = patches(image, size=6, step=4)
     rng = np.random.default_rng(0)
     one, two = rng.integers(0, 3, 35), rng.integers(0, 4, 35)
     first, second = (
-        project(Partition.from_estimator(type("F", (), {"labels_": labels})(), table))
+        clusters(Clustering.from_estimator(type("F", (), {"labels_": labels})(), features))
         for labels in (one, two)
     )
     a, b = first.labels.data.ravel(), second.labels.data.ravel()
@@ -214,6 +221,7 @@ def test_shares_of_a_split_are_counted(image):
 @pytest.mark.data
 def test_columns_of_a_real_crystal(data_dir):
     signal = hs.load(data_dir / "real" / "re05.tiff")
-    table = patches(signal, size=32, at="columns")
-    assert 600 < len(table.rows) < 700
-    assert "color" in table.details["note"]
+    with recording() as said:
+        features = patches(signal, size=32, at="columns")
+    assert 600 < len(features.rows) < 700
+    assert "color" in said.note

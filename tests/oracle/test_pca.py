@@ -7,8 +7,8 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from clustem.core import Features, InputError, ParameterError, PCAInfo
 from clustem.describe import spectra
-from clustem.model import InputError, ParameterError, Table
 from clustem.reduce import pca
 
 RNG = np.random.default_rng(5)
@@ -30,8 +30,8 @@ def weighted(x):
     return np.divide(x, np.sqrt(expected), out=np.zeros(x.shape), where=expected > 0)
 
 
-def table_of(rows):
-    return Table(rows, None, np.zeros(len(rows), dtype=bool))
+def features_of(rows):
+    return Features.of_scan(rows, None, np.zeros(len(rows), dtype=bool))
 
 
 def test_poisson_weights_are_keenan_and_kotulas():
@@ -39,7 +39,7 @@ def test_poisson_weights_are_keenan_and_kotulas():
     y = weighted(data.reshape(-1, data.shape[-1]).astype(float))
     values = np.linalg.svd(y, compute_uv=False) ** 2
     found = pca(spectra(hs.signals.Signal1D(data)), n_components=3)
-    ratio = found.details["explained_variance_ratio"]
+    ratio = found.find(PCAInfo).explained_variance_ratio
     np.testing.assert_allclose(ratio, values[: len(ratio)] / values.sum(), rtol=1e-5)
     np.testing.assert_allclose((found.rows.astype(float) ** 2).sum(axis=0), values[:3], rtol=1e-4)
 
@@ -54,7 +54,7 @@ def test_loadings_span_hyperspys():
     found = pca(spectra(hs.signals.Signal1D(data)), n_components=3, scores="loadings")
     ours = np.linalg.qr(found.rows.astype(float))[0]
     np.testing.assert_allclose(np.linalg.svd(theirs.T @ ours)[1], 1, atol=1e-5)
-    rebuilt = found.rows @ found.details["factors"]
+    rebuilt = found.rows @ found.find(PCAInfo).factors
     theirs = signal.get_decomposition_model(3).data.reshape(rebuilt.shape)
     np.testing.assert_allclose(rebuilt, theirs, atol=1e-3 * theirs.max())
 
@@ -63,11 +63,11 @@ def test_without_weights_it_is_the_textbooks_at_any_offset():
     x = RNG.normal(size=(300, 25)) @ RNG.normal(size=(25, 25)) + 3e4
     centered = x - x.mean(axis=0)
     u, s, vt = np.linalg.svd(centered, full_matrices=False)
-    found = pca(table_of(x), n_components=4)
+    found = pca(features_of(x), n_components=4)
     np.testing.assert_allclose(np.abs(found.rows), np.abs(u[:, :4] * s[:4]), atol=2e-2)
-    ratio = found.details["explained_variance_ratio"]
+    ratio = found.find(PCAInfo).explained_variance_ratio
     np.testing.assert_allclose(ratio, (s**2 / (s**2).sum())[: len(ratio)], rtol=1e-4, atol=1e-7)
-    factors = found.details["factors"]
+    factors = found.find(PCAInfo).factors
     assert (factors[range(4), np.abs(factors).argmax(axis=1)] > 0).all()
     np.testing.assert_allclose(np.abs(factors), np.abs(vt[:4]), atol=1e-3)
 
@@ -75,13 +75,13 @@ def test_without_weights_it_is_the_textbooks_at_any_offset():
 @pytest.mark.parametrize("weights", ["poisson", "none"])
 def test_the_randomized_method_agrees_with_the_exact(monkeypatch, weights):
     rows = counts().reshape(-1, 40)
-    exact = pca(table_of(rows), n_components=3, weights=weights)
+    exact = pca(features_of(rows), n_components=3, weights=weights)
     monkeypatch.setattr(sys.modules["clustem.reduce.pca"], "_GRAM_CHANNELS", 10)
-    fast = pca(table_of(rows), n_components=3, weights=weights)
+    fast = pca(features_of(rows), n_components=3, weights=weights)
     np.testing.assert_allclose(fast.rows, exact.rows, atol=2e-3 * np.abs(exact.rows).max())
     np.testing.assert_allclose(
-        fast.details["explained_variance_ratio"][:3],
-        exact.details["explained_variance_ratio"][:3],
+        fast.find(PCAInfo).explained_variance_ratio[:3],
+        exact.find(PCAInfo).explained_variance_ratio[:3],
         rtol=1e-4,
     )
 
@@ -103,26 +103,26 @@ def test_auto_finds_the_number_of_parts(parts):
 
 def test_auto_finds_no_more_than_one_in_white_noise():
     rows = np.random.default_rng(3).normal(size=(2000, 50))
-    assert pca(table_of(rows)).rows.shape[1] == 1
+    assert pca(features_of(rows)).rows.shape[1] == 1
     rows[:1000, :5] += 2
     rows[500:1500, 10:12] += 3
-    assert pca(table_of(rows)).rows.shape[1] == 2
+    assert pca(features_of(rows)).rows.shape[1] == 2
 
 
 def test_refusals():
     rows = counts().reshape(-1, 40).astype(float)
     with pytest.raises(ParameterError, match="at most the number of rows and channels"):
-        pca(table_of(rows), n_components=41)
+        pca(features_of(rows), n_components=41)
     with pytest.raises(InputError, match="counts of 0 or more"):
-        pca(table_of(rows - 1), weights="poisson")
+        pca(features_of(rows - 1), weights="poisson")
     with pytest.raises(InputError, match="only zeros"):
-        pca(table_of(rows * 0), weights="poisson")
+        pca(features_of(rows * 0), weights="poisson")
     rows[5, 3] = np.nan
     with pytest.raises(InputError, match="NaN or infinity in row 5"):
-        pca(table_of(rows))
+        pca(features_of(rows))
 
 
 def test_constant_rows_give_zeros():
-    found = pca(table_of(np.full((30, 4), 7.0)), n_components=2)
+    found = pca(features_of(np.full((30, 4), 7.0)), n_components=2)
     assert np.isfinite(found.rows).all()
     assert np.allclose(found.rows, 0)

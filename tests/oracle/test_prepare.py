@@ -5,7 +5,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem.model import InputError
+from clustem.core import InputError, Masks
 from clustem.prepare.crop import crop
 from clustem.prepare.normalize import normalize
 from clustem.prepare.pixel_size import pixel_size
@@ -43,7 +43,7 @@ def pooled_by_loops(data, d, weights, mask):
 def test_pooling_is_the_formula(d, weights, masked):
     data = RNG.normal(size=(9, 7, 5)) * 10.0 ** RNG.integers(-3, 4, size=(9, 7, 1))
     mask = RNG.random((9, 7)) < (0.4 if masked else 0)
-    found = pool(hs.signals.Signal1D(data), d=d, weights=weights, mask=mask).data
+    found = pool(hs.signals.Signal1D(data), radius=d, weights=weights, masks=Masks(scan=mask)).data
     expected = pooled_by_loops(data, d, weights, mask)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.abs(data).max())
@@ -54,7 +54,7 @@ def test_pooling_takes_any_dtype_to_its_limit(dtype):
     largest = 1 if dtype == "?" else np.iinfo(dtype).max if dtype[-2] in "ui" else 1000
     data = np.full((6, 8, 3), largest, dtype=dtype)
     data[2:4, 1:5] = 0
-    found = pool(hs.signals.Signal1D(data), d=3).data
+    found = pool(hs.signals.Signal1D(data), radius=3).data
     assert found.dtype == np.float32
     expected = pooled_by_loops(data, 3, "uniform", np.zeros((6, 8), bool))
     np.testing.assert_allclose(found, expected, rtol=3e-7)
@@ -62,12 +62,12 @@ def test_pooling_takes_any_dtype_to_its_limit(dtype):
 
 def test_wide_integer_windows_do_not_overflow():
     data = np.full((90, 70, 1), 65535, dtype=np.uint16)
-    assert np.all(pool(hs.signals.Signal1D(data), d=40).data == 65535)
+    assert np.all(pool(hs.signals.Signal1D(data), radius=40).data == 65535)
 
 
 def test_a_window_can_be_larger_than_the_scan():
     data = RNG.random((3, 4, 2))
-    found = pool(hs.signals.Signal1D(data), d=10).data
+    found = pool(hs.signals.Signal1D(data), radius=10).data
     np.testing.assert_allclose(found, np.broadcast_to(data.mean((0, 1)), data.shape))
 
 
@@ -77,7 +77,10 @@ def test_an_excluded_pixel_is_never_read():
     mask[2, 3] = True
     spoiled = data.copy()
     spoiled[2, 3] = np.nan
-    found = [pool(hs.signals.Signal1D(x), d=1.5, mask=mask).data for x in (data, spoiled)]
+    found = [
+        pool(hs.signals.Signal1D(x), radius=1.5, masks=Masks(scan=mask)).data
+        for x in (data, spoiled)
+    ]
     np.testing.assert_array_equal(*found)
     around = data[1:4, 2:5].sum((0, 1)) - data[2, 3]
     np.testing.assert_allclose(found[0][2, 3], around / 8)
@@ -86,7 +89,7 @@ def test_an_excluded_pixel_is_never_read():
 def test_what_has_no_neighbour_left_in_is_zero():
     mask = np.ones((4, 9), dtype=bool)
     mask[:, 0] = False
-    found = pool(hs.signals.Signal1D(np.ones((4, 9, 2))), mask=mask).data
+    found = pool(hs.signals.Signal1D(np.ones((4, 9, 2))), masks=Masks(scan=mask)).data
     assert np.all(found[:, :2] == 1)
     assert np.all(found[:, 2:] == 0)
 
@@ -96,7 +99,7 @@ def test_a_bad_value_stays_in_its_window(value):
     data = RNG.random((9, 11, 3))
     spoiled = data.copy()
     spoiled[4, 5, 1] = value
-    clean, dirty = (pool(hs.signals.Signal1D(x), d=1.5).data for x in (data, spoiled))
+    clean, dirty = (pool(hs.signals.Signal1D(x), radius=1.5).data for x in (data, spoiled))
     touched = np.zeros(data.shape, dtype=bool)
     touched[3:6, 4:7, 1] = True
     np.testing.assert_array_equal(clean[~touched], dirty[~touched])
@@ -106,7 +109,7 @@ def test_a_bad_value_stays_in_its_window(value):
 @pytest.mark.parametrize("weights", ["uniform", "gaussian"])
 def test_lines_and_patterns_pool_too(weights):
     line = RNG.random((12, 5))
-    found = pool(hs.signals.Signal1D(line), d=2, weights=weights).data
+    found = pool(hs.signals.Signal1D(line), radius=2, weights=weights).data
     mask = np.zeros((1, 12), dtype=bool)
     np.testing.assert_allclose(found, pooled_by_loops(line[None], 2, weights, mask)[0])
     patterns = RNG.integers(0, 255, (5, 4, 6, 3)).astype(np.uint8)
@@ -121,9 +124,11 @@ def test_chunks_do_not_show_in_a_pooled_map(chunks, weights):
     data = RNG.random((11, 7, 5))
     mask = RNG.random((11, 7)) < 0.2
     lazy = hs.signals.Signal1D(da.from_array(data, chunks=chunks)).as_lazy()
-    found = pool(lazy, d=3, weights=weights, mask=mask)
+    found = pool(lazy, radius=3, weights=weights, masks=Masks(scan=mask))
     assert found._lazy
-    at_once = pool(hs.signals.Signal1D(data), d=3, weights=weights, mask=mask).data
+    at_once = pool(
+        hs.signals.Signal1D(data), radius=3, weights=weights, masks=Masks(scan=mask)
+    ).data
     np.testing.assert_allclose(found.data.compute(), at_once, rtol=1e-14)
 
 
@@ -140,7 +145,9 @@ def test_pool_refuses_what_is_no_scan():
     with pytest.raises(InputError, match="real numbers"):
         pool(hs.signals.Signal1D(np.ones((3, 4, 5), dtype=complex)))
     with pytest.raises(InputError, match=r"scan must be boolean with the shape \(3, 4\)"):
-        pool(hs.signals.Signal1D(np.ones((3, 4, 5))), mask=np.zeros((4, 3), dtype=bool))
+        pool(
+            hs.signals.Signal1D(np.ones((3, 4, 5))), masks=Masks(scan=np.zeros((4, 3), dtype=bool))
+        )
 
 
 def test_published_pixel_size():
@@ -278,7 +285,7 @@ def test_normalize_row_by_row(by, lazy):
     data[2, 0] = 7
     mask = RNG.random((6, 5)) < 0.3
     scan = hs.signals.Signal2D(data)
-    found = normalize(scan.as_lazy() if lazy else scan, by=by, signal_mask=mask)
+    found = normalize(scan.as_lazy() if lazy else scan, by=by, masks=Masks(signal=mask))
     assert found._lazy == lazy
     assert found.data.dtype == np.float32
     for i, j in np.ndindex(4, 3):
@@ -300,7 +307,7 @@ def test_normalize_single_spectra_and_refusals():
     one = normalize(hs.signals.Signal1D(np.array([1.0, 3.0])))
     assert one.data.tolist() == [0.25, 0.75]
     with pytest.raises(InputError, match="left in"):
-        normalize(hs.signals.Signal1D(np.ones((2, 3))), signal_mask=np.ones(3, dtype=bool))
+        normalize(hs.signals.Signal1D(np.ones((2, 3))), masks=Masks(signal=np.ones(3, dtype=bool)))
 
 
 @pytest.mark.parametrize("lazy", [False, True])

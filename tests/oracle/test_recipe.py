@@ -6,7 +6,7 @@ import pytest
 
 import clustem
 from clustem import Recipe
-from clustem.model import InputError, ParameterError, UnknownNameError
+from clustem.core import InputError, ParameterError, UnknownNameError
 
 
 @pytest.mark.parametrize("name", Recipe.names())
@@ -41,7 +41,7 @@ def test_a_step_is_switched_off_and_on():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"clutser.n_clusters": 3}, UnknownNameError, "no room 'clutser'. Did you mean 'cluster'"),
+        ({"clutser.n_clusters": 3}, UnknownNameError, "no stage 'clutser'. Did you mean 'cluster'"),
         ({"cluster.n_cluster": 3}, UnknownNameError, "Did you mean 'n_clusters'"),
         ({"cluster": "KMean"}, UnknownNameError, "Did you mean 'KMeans'"),
         ({"prepare.corp.rows": "1:2"}, UnknownNameError, "Did you mean 'crop'"),
@@ -90,20 +90,20 @@ def scan():
 def test_own_recipe_from_a_file(tmp_path):
     signal, truth = scan()
     path = tmp_path / "own.toml"
-    path.write_text("[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[reproject.project]\n")
+    path.write_text("[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[mapping.clusters]\n")
     found = clustem.segment(signal, path)
     assert clustem.compare(found, truth).ari == 1
     assert [step.label.split("(")[0] for step in found.history] == [
         "describe.spectra",
         "cluster.KMeans",
-        "reproject.project",
+        "mapping.clusters",
     ]
 
 
 def test_centers_come_from_raw_counts_whatever_was_clustered():
     signal, _ = scan()
     text = "[prepare.normalize]\n[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n"
-    found = clustem.segment(signal, Recipe.from_toml(text + "[reproject.project]"))
+    found = clustem.segment(signal, Recipe.from_toml(text + "[mapping.clusters]"))
     members = signal.data[found.labels.data == 0]
     np.testing.assert_allclose(found.centers.data[0], members.mean(axis=0), rtol=1e-6)
 
@@ -112,8 +112,8 @@ def test_crop_moves_the_raw_signal_too():
     signal, _ = scan()
     found = clustem.segment(
         signal,
-        Recipe.from_toml("[describe.spectra]\n[cluster.KMeans]\nn_clusters=2\n[reproject.project]"),
-        **{"prepare.crop.rows": "2:7"},
+        Recipe.from_toml("[describe.spectra]\n[cluster.KMeans]\nn_clusters=2\n[mapping.clusters]"),
+        settings={"prepare.crop.rows": "2:7"},
     )
     assert found.labels.data.shape == (5, 17)
     assert found.members(0).data.shape[1:] == (20,)
@@ -143,17 +143,17 @@ def test_the_recipes_that_fit():
 
 def test_a_recipe_without_an_end_is_refused():
     signal, _ = scan()
-    with pytest.raises(InputError, match="must end in a reproject step"):
+    with pytest.raises(InputError, match="must end in a mapping step"):
         clustem.segment(signal, Recipe.from_toml("[describe.spectra]"))
     with pytest.raises(InputError, match="must describe before"):
-        clustem.segment(signal, Recipe.from_toml("[cluster.KMeans]\n[reproject.project]"))
+        clustem.segment(signal, Recipe.from_toml("[cluster.KMeans]\n[mapping.clusters]"))
 
 
 def test_the_input_stays():
     signal, _ = scan()
     signal.set_signal_type("EDS_SEM")
     before, axes = signal.data.copy(), signal.axes_manager.as_dictionary()
-    clustem.segment(signal, "eds", **{"cluster.n_clusters": 2})
+    clustem.segment(signal, "eds", settings={"cluster.n_clusters": 2})
     np.testing.assert_array_equal(signal.data, before)
     assert signal.axes_manager.as_dictionary() == axes
 
@@ -164,18 +164,18 @@ def test_a_sweep_gives_what_single_runs_give():
     found = clustem.sweep(signal, "eds", [3, 2])
     assert list(found) == [2, 3]
     for k, result in found.items():
-        alone = clustem.segment(signal, "eds", **{"cluster.n_clusters": k})
+        alone = clustem.segment(signal, "eds", settings={"cluster.n_clusters": k})
         np.testing.assert_array_equal(result.labels.data, alone.labels.data)
         steps = [step.label for step in result.history if step.name != "recolor"]
         assert steps == [step.label for step in alone.history]
-        assert result.recipe.partition("\n[[edit]]")[0] == alone.recipe
+        assert result.recipe_text.partition("\n[[edit]]")[0] == alone.recipe_text
     with pytest.raises(ParameterError, match="needs a k"):
         clustem.sweep(signal, "eds", [])
 
 
 def test_a_k_means_sweep_shares_one_sketch():
     signal, truth = scan()
-    text = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[reproject.project]\n"
+    text = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[mapping.clusters]\n"
     found = clustem.sweep(signal, Recipe.from_toml(text), [2, 4])
     assert clustem.compare(found[2], truth).ari == 1
     assert found[4].scores["inertia"] < found[2].scores["inertia"]

@@ -10,12 +10,12 @@ from skimage import measure
 
 import clustem
 from clustem import Recipe
-from clustem.compute.potts import potts
-from clustem.compute.regions import connected, interfaces, shared_edges, without_small
+from clustem.core import InputError
 from clustem.judge import regions
-from clustem.model import InputError
-from clustem.report._findings import summary
-from clustem.report.write_regions import write_regions
+from clustem.labelmaps.potts import potts
+from clustem.labelmaps.regions import connected, interfaces, shared_edges, without_small
+from clustem.report.page._findings import summary
+from clustem.report.tables.write_regions import write_regions
 
 RNG = np.random.default_rng(6)
 
@@ -142,7 +142,7 @@ def calibrated(labels, scales=(3.0, 2.0), units="nm"):
 def test_regions_of_a_map_in_its_units():
     labels = np.zeros((30, 40), dtype=np.int16)
     labels[5:15, 10:30], labels[20:24, 3:9], labels[0, 0] = 1, 1, 2
-    found = regions(calibrated(labels), smallest=2)
+    found = regions(calibrated(labels), min_size=2)
     assert [(r.cluster, r.pixels, r.area) for r in found.regions] == [
         (0, 975, 5850.0), (1, 200, 1200.0), (1, 24, 144.0),
     ]  # fmt: skip
@@ -191,7 +191,7 @@ def spectra(shape=(20, 24), counts=3.0):
     return truth, hs.signals.Signal1D(np.random.default_rng(1).poisson(means[truth]))
 
 
-HARD = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[reproject.project]\n"
+HARD = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[mapping.clusters]\n"
 SOFT = HARD.replace("KMeans", "GaussianMixture").replace("[cl", "[reduce.pca]\nn_components=1\n[cl")
 
 
@@ -237,15 +237,15 @@ def test_a_line_is_smoothed_along_itself():
 def test_neighbours_help_where_single_spectra_are_too_noisy(text):
     truth, signal = spectra()
     alone = clustem.segment(signal, Recipe.from_toml(text))
-    found = clustem.segment(signal, Recipe.from_toml(text), **{"reproject.smoothness": 1.0})
+    found = clustem.segment(signal, Recipe.from_toml(text), settings={"mapping.smoothness": 1.0})
     before, after = (clustem.compare(result, truth).accuracy for result in (alone, found))
     assert before < 0.95
     assert after > before + 0.04
     assert (found.labels.data[7:9, 4:8] == found.labels.data[7, 5]).all()  # the island stays
     assert found.labels.data[7, 5] == found.labels.data[0, 20]
     assert "Potts model, smoothness 1" in found.history[-1].note
-    assert "Neighbours weighed in" in summary(found.projection)
-    assert "eighbours" not in summary(alone.projection)
+    assert "Neighbours weighed in" in summary(found)
+    assert "eighbours" not in summary(alone)
     data = signal.data[found.labels.data == 0]
     np.testing.assert_allclose(found.centers.data[0], data.mean(axis=0), rtol=1e-5)
     if alone.memberships is not None:
@@ -254,24 +254,26 @@ def test_neighbours_help_where_single_spectra_are_too_noisy(text):
 
 def test_the_threshold_counts_neighbours_in():
     signal = spectra()[1]
-    strict = {"reproject.threshold": 0.9}
-    alone = clustem.segment(signal, Recipe.from_toml(SOFT), **strict)
-    found = clustem.segment(signal, Recipe.from_toml(SOFT), **strict, **{"reproject.smoothness": 1})
+    strict = {"mapping.threshold": 0.9}
+    alone = clustem.segment(signal, Recipe.from_toml(SOFT), settings=strict)
+    found = clustem.segment(
+        signal, Recipe.from_toml(SOFT), settings={**strict, "mapping.smoothness": 1}
+    )
     assert found.unassigned_fraction < 0.3 * alone.unassigned_fraction
 
 
 def test_smallest_area_is_a_setting_of_the_recipe(tmp_path):
     signal = spectra()[1]
-    found = clustem.segment(signal, Recipe.from_toml(HARD), **{"reproject.smallest_area": 12})
+    found = clustem.segment(signal, Recipe.from_toml(HARD), settings={"mapping.min_size": 12})
     listed = regions(found)
     assert min(region.pixels for region in listed.regions) >= 12
     assert "regions below 12 positions joined" in found.history[-1].note
     members = signal.data[found.labels.data == 1]
     np.testing.assert_allclose(found.centers.data[1], members.mean(axis=0), rtol=1e-5)
-    again = clustem.segment(signal, Recipe.from_toml(found.recipe))
+    again = clustem.segment(signal, Recipe.from_toml(found.recipe_text))
     np.testing.assert_array_equal(again.labels.data, found.labels.data)
     named = found.relabel({0: "matrix, fine"})
-    with write_regions(named.projection, tmp_path / "regions.csv").open(encoding="utf-8") as file:
+    with write_regions(named, tmp_path / "regions.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert [line["kind"] for line in lines] == ["region"] * len(listed.regions) + ["border"]
     assert int(lines[0]["positions"]) == listed.regions[0].pixels
@@ -283,4 +285,4 @@ def test_columns_in_a_row_have_no_neighbours():
     sample = clustem.samples.domains(shape=(160, 200))
     small = {"describe.size": 16, "cluster.covariance_type": "spherical", "cluster.n_init": 1}
     with pytest.raises(InputError, match="positions on a grid"):
-        clustem.segment(sample.signal, "domains", **small, **{"reproject.smallest_area": 3})
+        clustem.segment(sample.signal, "domains", settings={**small, "mapping.min_size": 3})

@@ -14,7 +14,7 @@ import tifffile
 from exspy.signals import EDSSEMSpectrum, EDSTEMSpectrum, EELSSpectrum
 from PIL import Image
 
-from clustem.model import InputError, Projection
+from clustem.core import InputError, Segmentation
 from clustem.report import (
     write_centers,
     write_labels,
@@ -37,7 +37,7 @@ def axis(name, size, scale, units="nm", offset=0.0, *, navigate=False):
     }
 
 
-def projection(shape=(ROWS, COLUMNS), centers=None, scales=(21.8, 17.2), units="nm", **given):
+def segmentation(shape=(ROWS, COLUMNS), centers=None, scales=(21.8, 17.2), units="nm", **given):
     """Asymmetric labels 0, 1, 2 with two unassigned and one excluded position."""
     rng = np.random.default_rng(3)
     labels = (np.arange(math.prod(shape)) * K // math.prod(shape)).reshape(shape).astype(np.int16)
@@ -60,14 +60,14 @@ def projection(shape=(ROWS, COLUMNS), centers=None, scales=(21.8, 17.2), units="
         "labels": kind(labels, axes=scan),
         "memberships": kind(memberships, axes=[stack, *scan]),
         "centers": centers,
-        "spread": centers * 0.1,
+        "standard_error": centers * 0.1,
         "counts": np.bincount(labels[labels >= 0], minlength=K),
         "mask": mask,
         "points": rng.normal(size=(int((~mask).sum()), 2)).astype(np.float32),
-        "features": ("PC 1", "PC 2"),
+        "feature_names": ("PC 1", "PC 2"),
         **given,
     }
-    return Projection(**given)
+    return Segmentation(**given)
 
 
 def eds(kind=EDSSEMSpectrum, *, date="2016-04-01"):
@@ -89,7 +89,7 @@ def eds(kind=EDSSEMSpectrum, *, date="2016-04-01"):
 
 
 def test_labels_keep_values_place_and_pixel_size(tmp_path):
-    given = projection()
+    given = segmentation()
     path = write_labels(given, tmp_path / "labels.tif")
     image = tifffile.imread(path)
     assert image.dtype == np.int16
@@ -113,7 +113,7 @@ def test_labels_keep_values_place_and_pixel_size(tmp_path):
 
 @pytest.mark.parametrize(("units", "seen"), [("um", "µm"), ("µm", "µm"), ("Å", "Å"), ("", "")])
 def test_units_of_the_label_map_survive(tmp_path, units, seen):
-    back = hs.load(write_labels(projection(units=units), tmp_path / "labels.tif"))
+    back = hs.load(write_labels(segmentation(units=units), tmp_path / "labels.tif"))
     assert back.axes_manager[-1].units == seen
 
 
@@ -122,20 +122,20 @@ def test_units_of_the_label_map_survive(tmp_path, units, seen):
     [((223.3, 176.0), "nm", "µm", 1e-3), ((9e7, 8e7), "nm", "m", 1e-9)],
 )
 def test_large_pixels_are_in_larger_units(tmp_path, scales, units, seen, factor):
-    path = write_labels(projection(scales=scales, units=units), tmp_path / "labels.tif")
+    path = write_labels(segmentation(scales=scales, units=units), tmp_path / "labels.tif")
     found = hs.load(path).axes_manager
     assert found[0].units == seen
     assert [found[1].scale, found[0].scale] == pytest.approx([s * factor for s in scales], rel=1e-5)
 
 
 def test_large_pixels_of_unknown_units_lose_their_size_but_not_the_map(tmp_path):
-    given = projection(scales=(80.0, 70.0), units="steps")
+    given = segmentation(scales=(80.0, 70.0), units="steps")
     path = write_labels(given, tmp_path / "labels.tif")
     np.testing.assert_array_equal(tifffile.imread(path), given.labels.data)
 
 
 def test_memberships_are_pages_of_32_bit(tmp_path):
-    given = projection()
+    given = segmentation()
     path = write_memberships(given, tmp_path / "memberships.tif")
     pages = tifffile.imread(path)
     assert pages.dtype == np.float32
@@ -149,11 +149,11 @@ def test_memberships_are_pages_of_32_bit(tmp_path):
 
 def test_memberships_of_hard_clusters_are_refused(tmp_path):
     with pytest.raises(InputError, match="hard clusters"):
-        write_memberships(projection(memberships=None), tmp_path / "memberships.tif")
+        write_memberships(segmentation(memberships=None), tmp_path / "memberships.tif")
 
 
 def test_a_line_scan_is_one_row(tmp_path):
-    given = projection(shape=(13,))
+    given = segmentation(shape=(13,))
     image = tifffile.imread(write_labels(given, tmp_path / "labels.tif"))
     np.testing.assert_array_equal(image.reshape(13), given.labels.data)
     pages = tifffile.imread(write_memberships(given, tmp_path / "memberships.tif"))
@@ -163,11 +163,11 @@ def test_a_line_scan_is_one_row(tmp_path):
 def test_a_series_of_maps_is_refused_with_a_cure(tmp_path):
     labels = hs.signals.Signal2D(np.zeros((2, 3, 4), dtype=np.int16))
     with pytest.raises(InputError, match=r"one or two axes; got 3 axes.*inav"):
-        write_labels(replace(projection(), labels=labels), tmp_path / "labels.tif")
+        write_labels(replace(segmentation(), labels=labels), tmp_path / "labels.tif")
 
 
 def test_centers_keep_type_axes_and_metadata_and_stay_unchanged(tmp_path):
-    given = projection()
+    given = segmentation()
     before = given.centers.deepcopy()
     write_centers(given, tmp_path)
     back = hs.load(tmp_path / "centers.hspy")
@@ -200,7 +200,7 @@ def test_msa_keeps_axis_beam_energy_and_elements_whatever_was_written_before(tmp
     for kind in order:
         folder = tmp_path / kind.__name__
         folder.mkdir()
-        given = projection(centers=eds(kind), names={1: "Fe: core α"})
+        given = segmentation(centers=eds(kind), names={1: "Fe: core α"})
         write_centers(given, folder)
         files = sorted((folder / "centers").iterdir())
         assert [file.name for file in files] == [
@@ -230,27 +230,27 @@ def test_msa_keeps_axis_beam_energy_and_elements_whatever_was_written_before(tmp
 
 
 def test_msa_is_read_by_a_fresh_program(tmp_path):
-    write_centers(projection(), tmp_path)
+    write_centers(segmentation(), tmp_path)
     code = (
         "import sys, hyperspy.api as hs; s = hs.load(sys.argv[1]);"
         "print(type(s).__name__, s.metadata.Acquisition_instrument.SEM.beam_energy,"
         " s.axes_manager[-1].scale, s.original_metadata.ELEMENTS)"
     )
     file = str(tmp_path / "centers" / "cluster_0.msa")
-    told = subprocess.run(
+    answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, file],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split() == ["EDSSEMSpectrum", "20.0", "0.010001", "Fe", "O", "Pt"]
+    assert answer.stdout.split() == ["EDSSEMSpectrum", "20.0", "0.010001", "Fe", "O", "Pt"]
 
 
 @pytest.mark.parametrize(
     ("date", "written"), [("2016-04-01", "01-APR-2016"), ("14.10.2014", "14-OCT-2014"), ("?", "")]
 )
 def test_msa_survives_dates_of_any_form(tmp_path, date, written):
-    write_centers(projection(centers=eds(date=date)), tmp_path)
+    write_centers(segmentation(centers=eds(date=date)), tmp_path)
     words, _ = plain_msa(tmp_path / "centers" / "cluster_0.msa")
     assert words["DATE"] == written
 
@@ -259,7 +259,7 @@ def test_msa_survives_dates_of_any_form(tmp_path, date, written):
 def test_msa_keeps_six_digits_of_large_and_small_values(tmp_path, factor):
     centers = eds()
     centers.data = (centers.data + 1.0) * factor
-    write_centers(projection(centers=centers), tmp_path)
+    write_centers(segmentation(centers=centers), tmp_path)
     for i in range(K):
         back = hs.load(tmp_path / "centers" / f"cluster_{i}.msa")
         np.testing.assert_allclose(back.data, centers.data[i], rtol=5e-6)
@@ -270,7 +270,7 @@ def test_msa_of_energy_losses(tmp_path):
     stack = axis("cluster", K, 1.0, "", navigate=True)
     centers = EELSSpectrum(np.random.default_rng(1).normal(5, 1, (K, 30)), axes=[stack, loss])
     centers.set_microscope_parameters(beam_energy=200, convergence_angle=30, collection_angle=33)
-    write_centers(projection(centers=centers), tmp_path)
+    write_centers(segmentation(centers=centers), tmp_path)
     back = hs.load(tmp_path / "centers" / "cluster_2.msa")
     assert isinstance(back, EELSSpectrum)
     np.testing.assert_allclose(back.data, centers.data[2], atol=6e-7)
@@ -280,7 +280,7 @@ def test_msa_of_energy_losses(tmp_path):
 
 
 def test_an_empty_cluster_has_no_msa(tmp_path):
-    write_centers(projection(counts=np.array([30, 0, 7])), tmp_path)
+    write_centers(segmentation(counts=np.array([30, 0, 7])), tmp_path)
     assert sorted(file.name for file in (tmp_path / "centers").iterdir()) == [
         "cluster_0.msa",
         "cluster_2.msa",
@@ -294,7 +294,7 @@ def test_patterns_are_pages_with_their_calibration(tmp_path):
         axis("kx", 9, 0.05, "1/Å", -0.2),
     ]
     centers = hs.signals.Signal2D(np.random.default_rng(2).random((K, 6, 9)), axes=axes)
-    files = write_centers(projection(centers=centers), tmp_path)
+    files = write_centers(segmentation(centers=centers), tmp_path)
     assert [file.name for file in files] == ["centers.hspy", "centers.tif"]
     pages = tifffile.imread(files[1])
     assert pages.dtype == np.float32
@@ -305,7 +305,7 @@ def test_patterns_are_pages_with_their_calibration(tmp_path):
 
 @pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (13,)])
 def test_points_say_where_what_and_which(tmp_path, shape):
-    given = projection(shape=shape)
+    given = segmentation(shape=shape)
     with write_points(given, tmp_path / "points.csv").open(newline="") as file:
         header, *lines = list(csv.reader(file))
     where = ["y", "x"][-len(shape) :]
@@ -324,7 +324,7 @@ def test_points_say_where_what_and_which(tmp_path, shape):
 
 def test_points_of_many_rows_are_all_there(tmp_path):
     shape = (70, 131)  # more than one block of lines
-    given = projection(shape=shape)
+    given = segmentation(shape=shape)
     table = np.loadtxt(write_points(given, tmp_path / "points.csv"), delimiter=",", skiprows=1)
     assert len(table) == math.prod(shape) - 1
     np.testing.assert_array_equal(table[:, 4], given.labels.data[~given.mask])
@@ -332,7 +332,7 @@ def test_points_of_many_rows_are_all_there(tmp_path):
 
 def test_scores_count_clusters_and_the_rest(tmp_path):
     scores = {"objective": 0.1 + 0.2, "converged": 0.0}
-    given = projection(scores=scores, names={0: 'oxide, "α"'})
+    given = segmentation(scores=scores, names={0: 'oxide, "α"'})
     with write_scores(given, tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     flat = given.labels.data.ravel().tolist()
@@ -367,7 +367,7 @@ def test_msa_of_real_files(tmp_path, data_dir, name):
         axes=[stack, energy.get_axis_dictionary()],
         metadata=source.metadata.as_dictionary(),
     )
-    write_centers(projection(centers=centers, counts=np.array([1, 1])), tmp_path)
+    write_centers(segmentation(centers=centers, counts=np.array([1, 1])), tmp_path)
     back = hs.load(tmp_path / "centers" / "cluster_1.msa")
     assert type(back) is type(source)
     assert back._get_beam_energy() == source._get_beam_energy()

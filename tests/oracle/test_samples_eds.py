@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from clustem.compute.xray import fwhm, lines_of
-from clustem.model import ParameterError
+from clustem.core import ParameterError
+from clustem.physics.xray_lines import fwhm, lines_of
 from clustem.samples.eds import eds
 
 
@@ -54,8 +54,8 @@ def test_the_map_has_no_symmetry(sample):
 
 
 def test_counts_are_poisson(sample):
-    mixed = sample.abundance * sample.details["dose"][..., None]
-    expected = mixed.astype(np.float64) @ sample.details["spectra"]
+    mixed = sample.abundance * sample.dose[..., None]
+    expected = mixed.astype(np.float64) @ sample.spectra
     seen = expected > 0.01
     score = (sample.signal.data - expected)[seen] / np.sqrt(expected[seen])
     assert score.mean() == pytest.approx(0, abs=2e-3)
@@ -68,7 +68,7 @@ def test_counts_are_poisson(sample):
 
 def test_every_phase_shows_the_lines_of_its_elements(sample):
     energy = sample.signal.axes_manager[-1].axis
-    spectra = dict(zip(sample.names, sample.details["spectra"], strict=True))
+    spectra = dict(zip(sample.names, sample.spectra, strict=True))
     shown = {
         "chlorite": {"Mg", "Al", "Si"},
         "rutile": {"Ti"},

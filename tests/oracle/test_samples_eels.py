@@ -5,7 +5,7 @@ from math import factorial
 import numpy as np
 import pytest
 
-from clustem.model import ParameterError
+from clustem.core import ParameterError
 from clustem.samples import _low_loss
 from clustem.samples.eels import eels
 
@@ -38,21 +38,21 @@ def test_it_is_a_spectrum_image(wedge, film):
 
 def test_the_parts_add_up_to_what_was_measured(wedge, film):
     for sample, names in ((wedge, ("zlp", "inelastic")), (film, ("background", "edges"))):
-        expected = sum(sample.details[name].astype(np.float64) for name in names)
+        expected = sum(getattr(sample, name).astype(np.float64) for name in names)
         score = (sample.signal.data - expected) / np.sqrt(expected + 1)  # read noise 1
         assert abs(score.mean()) < 0.01
         assert abs(score.var() - 1) < 0.01
 
 
 def test_thickness_is_the_log_ratio(wedge):
-    zlp, inelastic = (wedge.details[name].sum(axis=-1) for name in ("zlp", "inelastic"))
+    zlp, inelastic = (getattr(wedge, name).sum(axis=-1) for name in ("zlp", "inelastic"))
     np.testing.assert_allclose(
-        np.log1p(inelastic / zlp), wedge.details["thickness"], rtol=0.007
+        np.log1p(inelastic / zlp), wedge.thickness, rtol=0.007
     )  # less what is lost beyond the last channel
 
 
 def test_terraces_get_thicker_and_darker(wedge):
-    total, thickness = wedge.signal.data.sum(axis=-1), wedge.details["thickness"]
+    total, thickness = wedge.signal.data.sum(axis=-1), wedge.thickness
     for values, sign in ((total, -1), (thickness, 1)):
         medians = [sign * np.median(values[wedge.labels == i]) for i in range(5)]
         assert medians == sorted(medians)
@@ -62,13 +62,13 @@ def test_terraces_get_thicker_and_darker(wedge):
 
 
 def test_the_peak_lies_where_it_was_shifted_to(wedge):
-    energy, zlp = energy_of(wedge), wedge.details["zlp"].astype(np.float64)
+    energy, zlp = energy_of(wedge), wedge.zlp.astype(np.float64)
     half = zlp.max(axis=-1, keepdims=True) / 4  # the center of mass of the tip follows the shift
     tip = np.maximum(zlp - half, 0)
     center = (tip * energy).sum(axis=-1) / tip.sum(axis=-1)
-    moved = center - wedge.details["shift"]
+    moved = center - wedge.shift
     assert np.ptp(moved) < 0.03  # of channels of 0.1 eV
-    assert wedge.details["shift"].std() > 0.05
+    assert wedge.shift.std() > 0.05
 
 
 def test_the_peak_is_asymmetric_and_reaches_the_gap():
@@ -96,7 +96,7 @@ def test_plural_scattering_is_poissons(tau):
 
 
 def test_the_film_has_its_edges(film):
-    energy, edges = energy_of(film), film.details["edges"]
+    energy, edges = energy_of(film), film.edges
     mean = [edges[film.abundance[..., i] > 0.99].mean(axis=0) for i in range(3)]
 
     def has(phase, onset):

@@ -6,8 +6,8 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silho
 from sklearn.mixture import GaussianMixture as TheirMixture
 
 from clustem.cluster import FuzzyCMeans, GaussianMixture, KMeans
+from clustem.core import Clustering, Features, InputError
 from clustem.judge import scores
-from clustem.model import Partition, Table
 
 
 def made(seed=0, n=230):
@@ -15,18 +15,18 @@ def made(seed=0, n=230):
     rng = np.random.default_rng(seed)
     means = np.array([[0.0, 0, 0, 0], [4, 1, 0, 0], [0, 5, 0, 2]]) + 100
     rows = rng.normal(size=(n, 4)) + means[rng.choice(3, n, p=[0.6, 0.3, 0.1])]
-    return Table(rows, None, np.zeros(n, dtype=bool))
+    return Features.of_scan(rows, None, np.zeros(n, dtype=bool))
 
 
-def judged(table, estimator, **options):
-    partition = Partition.from_estimator(estimator.fit(table.rows), table)
-    return scores(table, partition, **options), partition
+def judged(features, estimator, **options):
+    clustering = Clustering.from_estimator(estimator.fit(features.rows), features)
+    return scores(features, clustering, **options), clustering
 
 
 def test_figures_of_crisp_clusters():
-    table = made()
-    found, partition = judged(table, KMeans(3))
-    rows, labels = table.rows, partition.labels
+    features = made()
+    found, clustering = judged(features, KMeans(3))
+    rows, labels = features.rows, clustering.labels
     assert found["Calinski-Harabasz"] == pytest.approx(calinski_harabasz_score(rows, labels))
     assert found["Davies-Bouldin"] == pytest.approx(davies_bouldin_score(rows, labels))
     each = silhouette_samples(rows, labels)
@@ -44,9 +44,9 @@ def test_figures_of_crisp_clusters():
 
 
 def test_silhouette_of_a_sample_has_an_error_bar():
-    table = made(n=3000)
-    exact = judged(table, KMeans(3), sample=3000)[0]
-    found = judged(table, KMeans(3), sample=500)[0]
+    features = made(n=3000)
+    exact = judged(features, KMeans(3), sample=3000)[0]
+    found = judged(features, KMeans(3), sample=500)[0]
     assert 0.005 < found.errors["silhouette"] < 0.02
     off = abs(found["silhouette"] - exact["silhouette"])
     assert off < 3 * found.errors["silhouette"]
@@ -54,30 +54,50 @@ def test_silhouette_of_a_sample_has_an_error_bar():
 
 
 def test_figures_of_fuzzy_clusters():
-    table = made()
-    found, partition = judged(table, FuzzyCMeans(3))
-    u = partition.memberships.astype(float)
+    features = made()
+    found, clustering = judged(features, FuzzyCMeans(3))
+    u = clustering.memberships.astype(float)
     assert found["partition coefficient"] == pytest.approx((u**2).sum() / len(u))
     assert found["partition entropy"] == pytest.approx(-(u * np.log(u)).sum() / len(u))
-    means = np.array([(w**2) @ table.rows / (w**2).sum() for w in u.T])
-    squares = ((table.rows[:, None] - means) ** 2).sum(axis=2)
+    means = np.array([(w**2) @ features.rows / (w**2).sum() for w in u.T])
+    squares = ((features.rows[:, None] - means) ** 2).sum(axis=2)
     least = min(((means[i] - means[j]) ** 2).sum() for i in range(3) for j in range(i))
     assert found["Xie-Beni"] == pytest.approx((u**2 * squares).sum() / (len(u) * least))
 
 
 def test_figures_of_mixtures():
-    table = made(n=600)
-    found, partition = judged(table, GaussianMixture(3))
-    theirs = TheirMixture(3, n_init=5, random_state=0, tol=1e-6).fit(table.rows)
-    assert found["BIC"] == pytest.approx(theirs.bic(table.rows), rel=5e-3)
-    assert found["AIC"] == pytest.approx(theirs.aic(table.rows), rel=5e-3)
-    u = partition.memberships.astype(float)
+    features = made(n=600)
+    found, clustering = judged(features, GaussianMixture(3))
+    theirs = TheirMixture(3, n_init=5, random_state=0, tol=1e-6).fit(features.rows)
+    assert found["BIC"] == pytest.approx(theirs.bic(features.rows), rel=5e-3)
+    assert found["AIC"] == pytest.approx(theirs.aic(features.rows), rel=5e-3)
+    u = clustering.memberships.astype(float)
     unsure = -(u * np.log(np.maximum(u, 1e-300))).sum()
     assert found["ICL"] == pytest.approx(found["BIC"] + 2 * unsure)
 
 
 def test_one_cluster_has_few_figures():
-    table = made()
-    found = judged(table, KMeans(1))[0]
-    assert found["inertia"] == pytest.approx(table.rows.var(axis=0).sum() * len(table.rows))
+    features = made()
+    found = judged(features, KMeans(1))[0]
+    assert found["inertia"] == pytest.approx(features.rows.var(axis=0).sum() * len(features.rows))
     assert np.isnan([found["silhouette"], found["Dunn"], found["Davies-Bouldin"]]).all()
+
+
+def test_an_array_needs_no_scan():
+    features = made()
+    expected, clustering = judged(features, KMeans(3))
+    found = scores(features.rows, clustering)
+    assert dict(found) == dict(expected)
+    of_labels = scores(features.rows, clustering.labels)
+    assert dict(of_labels) == dict(expected)
+    np.testing.assert_array_equal(of_labels.silhouettes, expected.silhouettes)
+
+
+def test_refusals():
+    rows = made().rows
+    with pytest.raises(InputError, match=r"of the same rows; got 230 rows and 3 labels"):
+        scores(rows, np.array([0, 1, 0]))
+    with pytest.raises(InputError, match=r"belong to a cluster; got negative labels of 230 rows"):
+        scores(rows, np.full(len(rows), -1))
+    with pytest.raises(InputError, match=r"Labels must hold integers"):
+        scores(rows, np.full(len(rows), 0.5))

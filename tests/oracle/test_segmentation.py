@@ -1,13 +1,14 @@
 """What a user can do with a result."""
 
 import errno
+import pickle
 
 import numpy as np
 import pytest
 
 import clustem
 from clustem import Segmentation, samples
-from clustem.model import InputError, OutputError, UnknownNameError
+from clustem.core import InputError, OutputError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def assert_same(one, other):
     np.testing.assert_array_equal(one.labels.data, other.labels.data)
     np.testing.assert_array_equal(one.memberships.data, other.memberships.data)
     np.testing.assert_array_equal(one.centers.data, other.centers.data)
-    np.testing.assert_array_equal(one.spread.data, other.spread.data)
+    np.testing.assert_array_equal(one.standard_error.data, other.standard_error.data)
     np.testing.assert_array_equal(one.counts, other.counts)
     np.testing.assert_array_equal(one.points, other.points)
     np.testing.assert_array_equal(one.mask, other.mask)
@@ -31,7 +32,7 @@ def test_save_and_load_round_trip(result, tmp_path):
     back = Segmentation.load(folder)
     assert_same(back, result)
     assert back.name_of(0) == "chlorite"
-    assert back.recipe == named.recipe
+    assert back.recipe_text == named.recipe_text
     assert back.scores == pytest.approx(dict(result.scores))
     assert [step.name for step in back.history][:-1] == [step.name for step in result.history]
     assert back.unassigned_fraction == result.unassigned_fraction
@@ -128,9 +129,9 @@ def test_merge_is_what_one_cluster_would_have_been(result):
     members = result.source.data[together].astype(float)
     np.testing.assert_allclose(merged.centers.data[number], members.mean(axis=0), rtol=1e-5)
     error = members.std(axis=0, ddof=1) / np.sqrt(len(members))
-    np.testing.assert_allclose(merged.spread.data[number], error, rtol=1e-2, atol=1e-5)
+    np.testing.assert_allclose(merged.standard_error.data[number], error, rtol=1e-2, atol=1e-5)
     np.testing.assert_allclose(merged.memberships.data.sum(axis=0), 1, atol=1e-6)
-    assert merged.history[-1].label == "segmentation.merge(clusters=[1, 3])"
+    assert merged.history[-1].label == "edits.merge(clusters=[1, 3])"
     with pytest.raises(InputError, match="two clusters or more"):
         result.merge([1])
     with pytest.raises(UnknownNameError, match="no cluster '7'"):
@@ -154,3 +155,30 @@ def test_lazy_is_the_same(result):
     lazy = clustem.segment(samples.eds(shape=(26, 31)).signal.as_lazy(), "eds")
     np.testing.assert_array_equal(lazy.labels.data, result.labels.data)
     assert lazy.members(0)._lazy
+
+
+def test_results_travel_between_processes(result):
+    back = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(back.labels.data, result.labels.data)
+    np.testing.assert_array_equal(back.centers.data, result.centers.data)
+    assert type(back.centers) is type(result.centers)
+    assert back.centers.metadata.as_dictionary() == result.centers.metadata.as_dictionary()
+    assert back.recipe_text == result.recipe_text
+    assert (back.source, back.features) == (None, None)
+    assert back.merge([0, 1]).n_clusters == result.n_clusters - 1
+
+
+def test_results_can_be_compared_and_hashed(result):
+    other = result.relabel({0: "a"})
+    assert result == result.relabel({}).before
+    assert result != other
+    assert len({result, other, result}) == 2
+
+
+def test_to_hyperspy_works_without_learning_results(result, monkeypatch):
+    kind = type(result.source)
+    monkeypatch.setattr(kind, "learning_results", None, raising=False)
+    signal = result.to_hyperspy()
+    np.testing.assert_array_equal(signal.metadata.Clustem.labels.data, result.labels.data)
+    np.testing.assert_array_equal(signal.metadata.Clustem.centers.data, result.centers.data)
+    np.testing.assert_array_equal(signal.metadata.Clustem.memberships.data, result.memberships.data)

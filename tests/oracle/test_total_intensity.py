@@ -5,8 +5,8 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from clustem.core import Clustering, InputError, Masks, recording
 from clustem.describe.total_intensity import total_intensity
-from clustem.model import InputError, Partition
 from clustem.samples.eels import eels
 
 
@@ -24,14 +24,14 @@ def test_it_is_the_sum_over_energy(lazy):
     scan = scan_of(data)
     if lazy:
         scan = scan._deepcopy_with_new_data(da.from_array(data, chunks=(2, 3, 7))).as_lazy()
-    table = total_intensity(scan, mask=mask)
+    features = total_intensity(scan, masks=Masks(scan=mask))
     expected = np.log(0.5 * data.sum(axis=-1, dtype=np.int64)[~mask])
-    np.testing.assert_allclose(table.rows[:, 0], expected, rtol=1e-14)
-    assert table.features == ("ln N_tot",)
-    assert table.source is scan
+    np.testing.assert_allclose(features.rows[:, 0], expected, rtol=1e-14)
+    assert features.names == ("ln N_tot",)
+    assert features.source is scan
     plain = total_intensity(scan, log=False, window=(0.0, 3.0))
     np.testing.assert_allclose(plain.rows[:, 0], 0.5 * data[..., 4:11].sum(axis=-1).ravel())
-    assert plain.features == ("N_tot",)
+    assert plain.names == ("N_tot",)
 
 
 def test_units_are_electronvolts_where_there_are_any():
@@ -47,9 +47,8 @@ def test_the_peak_and_the_bulk():
         np.exp(total_intensity(sample.signal, window=window).rows[:, 0])
         for window in ("zlp", "bulk", None)
     )
-    details = sample.details
-    peak = 0.1 * details["zlp"].sum(axis=-1, dtype=float).ravel()
-    rest = 0.1 * details["inelastic"].sum(axis=-1, dtype=float).ravel()
+    peak = 0.1 * sample.zlp.sum(axis=-1, dtype=float).ravel()
+    rest = 0.1 * sample.inelastic.sum(axis=-1, dtype=float).ravel()
     np.testing.assert_allclose(zlp, peak, rtol=0.02)
     np.testing.assert_allclose(bulk, rest, rtol=0.05)  # with the far tail of the peak
     np.testing.assert_allclose(total, peak + rest, rtol=0.005)
@@ -61,10 +60,11 @@ def test_what_has_no_total_is_excluded_and_counted():
     data[2, 2] = -1
     mask = np.zeros((3, 4), dtype=bool)
     mask[1, 1] = True
-    table = total_intensity(scan_of(data), mask=mask)
-    assert np.isfinite(table.rows).all()
-    assert np.argwhere(table.mask).tolist() == [[0, 1], [1, 1], [2, 2]]
-    assert table.details["note"] == "2 of 11 positions without positive total excluded"
+    with recording() as said:
+        features = total_intensity(scan_of(data), masks=Masks(scan=mask))
+    assert np.isfinite(features.rows).all()
+    assert np.argwhere(features.mask).tolist() == [[0, 1], [1, 1], [2, 2]]
+    assert said.note == "2 of 11 positions without positive total excluded"
     assert mask.sum() == 1
     assert total_intensity(scan_of(data), log=False).rows.shape == (12, 1)
 
@@ -75,10 +75,10 @@ def test_clusters_are_numbered_by_falling_intensity():
         cluster_centers_ = np.zeros((3, 1))
 
     data = np.array([1.0, 1, 1, 3, 2, 2])[None, :, None]
-    table = total_intensity(scan_of(data))
-    assert Partition.from_estimator(Fitted(), table).labels.tolist() == [2, 2, 2, 0, 1, 1]
-    other = table.with_rows(table.rows, features=("PC 1",))
-    assert Partition.from_estimator(Fitted(), other).labels.tolist() == [0, 0, 0, 2, 1, 1]
+    features = total_intensity(scan_of(data))
+    assert Clustering.from_estimator(Fitted(), features).labels.tolist() == [2, 2, 2, 0, 1, 1]
+    other = features.with_rows(features.rows, names=("PC 1",))
+    assert Clustering.from_estimator(Fitted(), other).labels.tolist() == [0, 0, 0, 2, 1, 1]
 
 
 def test_bad_input_is_refused():

@@ -4,9 +4,9 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from clustem.model import InputError, Projection
-from clustem.reproject import Tracks
-from clustem.reproject._turns import turned_by
+from clustem.core import FilterBank, InputError, Segmentation
+from clustem.mapping import Tracks
+from clustem.mapping._turns import turned_by
 
 ANGLES = np.arange(0, 180, 5.0)
 
@@ -28,15 +28,15 @@ def frame(clusters, shape=(20, 26)):
         if i:
             labels[rows, columns] = i
     centers = hs.signals.Signal2D(np.stack([shown for shown, _, _ in clusters]))
-    return Projection(
+    return Segmentation(
         labels=hs.signals.Signal2D(labels),
         memberships=None,
         centers=centers,
-        spread=centers,
+        standard_error=centers,
         counts=np.bincount(labels.ravel(), minlength=len(clusters)),
         mask=np.zeros(shape, dtype=bool),
         points=np.zeros((labels.size, 0), dtype=np.float32),
-        details={"orientations": ANGLES, "wavelengths": np.array([4.0, 3.0]), "pixel_size": 0.5},
+        about=FilterBank(orientations=ANGLES, wavelengths=np.array([4.0, 3.0]), pixel_size=0.5),
     )
 
 

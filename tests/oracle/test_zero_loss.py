@@ -11,9 +11,9 @@ from exspy._misc.eels.electron_inelastic_mean_free_path import (
 from scipy.special import expit
 
 from clustem import samples
-from clustem.compute.pulse import listening
+from clustem.core import InputError
+from clustem.core.progress import observe
 from clustem.eels import ZeroLossModel, _network, subtract, thickness
-from clustem.model import InputError
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'clustem[torch]'")
 
@@ -93,7 +93,7 @@ def test_all_at_once_is_one_by_one(epochs):
         assert loss[replica] == pytest.approx(min(plain), rel=2e-3)
 
 
-def test_what_is_kept_has_the_loss_that_is_told():
+def test_what_is_kept_has_the_loss_that_is_returned():
     rng = np.random.default_rng(3)
     points = some_points(rng, replicas=3)
     best, loss, _ = _network.train(
@@ -105,8 +105,8 @@ def test_what_is_kept_has_the_loss_that_is_told():
         residual = out[:30] - points.y[replica]
         residual[24:] = np.maximum(residual[24:], 0)
         rise = np.maximum(np.diff(out[30:].reshape(2, 5), axis=1), 0).sum()
-        told = (residual**2 * points.valid[replica]).sum() + 2.0 * rise
-        assert told == pytest.approx(loss[replica], rel=1e-3)
+        found = (residual**2 * points.valid[replica]).sum() + 2.0 * rise
+        assert found == pytest.approx(loss[replica], rel=1e-3)
 
 
 def test_replicas_stop_on_their_own_and_leave_the_others_alone():
@@ -145,11 +145,22 @@ def test_threads_share_blocks_and_results_do_not_change():
     assert torch.get_num_threads() == before
 
 
+def test_threads_of_others_stay_as_they_are_during_the_training():
+    rng = np.random.default_rng(7)
+    points, weights = some_points(rng, replicas=150), _network.initial(150, rng)
+    before, seen = torch.get_num_threads(), []
+    _network.train(
+        weights, points, n_epochs=8, learning_rate=0.03, monotony=1.0, patience=9, threads=2,
+        progress=lambda _: seen.append(torch.get_num_threads()),
+    )  # fmt: skip
+    assert seen == [before] * 3
+
+
 def test_a_listener_can_stop_the_training(wedge):
     def refuse(share):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), listening(refuse):
+    with pytest.raises(KeyboardInterrupt), observe(refuse):
         ZeroLossModel(n_replicas=150, n_epochs=5).fit(wedge.signal, wedge.labels)
 
 

@@ -8,11 +8,11 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from clustem import eels
+from clustem.core import InputError
 from clustem.eels._network import HIDDEN, OUTPUT, forward, initial
 from clustem.eels._noise import counting_noise
 from clustem.eels._regions import find_regions, per_cluster
 from clustem.eels._spectra import energy_of, label_map
-from clustem.model import InputError
 
 
 def losses(data, *, scale=0.1, offset=-5.0, units="eV"):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from clustem.cluster import FuzzyCMeans, GustafsonKessel, PossibilisticCMeans, _fuzzy
+from clustem.cluster import FuzzyCMeans, GustafsonKessel, PossibilisticCMeans
+from clustem.cluster.fuzzy import _course
 
 every_kind = pytest.mark.parametrize(
     "make", [FuzzyCMeans, GustafsonKessel, PossibilisticCMeans], ids=lambda make: make.__name__
@@ -31,7 +32,7 @@ def tables(draw):
 def fitted(make, X, k, *, n_init=3, **params):
     # The objective falls by itself: that rises are cut off is for rounding alone.
     rose = AssertionError("the objective rose")
-    with warnings.catch_warnings(), patch.object(_fuzzy._log, "warning", side_effect=rose):
+    with warnings.catch_warnings(), patch.object(_course._log, "warning", side_effect=rose):
         # Such data have flat and coincident clusters, which is said; laws hold for them too.
         warnings.simplefilter("ignore", UserWarning)
         return make(k, n_init=n_init, **params).fit(X)
@@ -40,8 +41,8 @@ def fitted(make, X, k, *, n_init=3, **params):
 @every_kind
 @few_examples
 @given(tables(), st.sampled_from([1.1, 1.5, 2.0, 3.5]))
-def test_objective_falls_and_memberships_are_memberships(make, table, m):
-    X, k = table
+def test_objective_falls_and_memberships_are_memberships(make, features, m):
+    X, k = features
     shrinkage = {"shrinkage": 0.1} if make is GustafsonKessel and len(X) % 2 else {}
     found = fitted(make, X, k, m=m, **shrinkage)
     history, u = found.objective_history_, found.memberships_
@@ -61,8 +62,8 @@ def test_objective_falls_and_memberships_are_memberships(make, table, m):
 @every_kind
 @few_examples
 @given(tables(), st.integers(-40, 40))
-def test_power_of_two_units_scale_the_result(make, table, exponent):
-    X, k = table
+def test_power_of_two_units_scale_the_result(make, features, exponent):
+    X, k = features
     unit = 2.0**exponent
     one, other = fitted(make, X, k), fitted(make, X * unit, k)
     assert_allclose(one.memberships_, other.memberships_, atol=1e-7)
@@ -85,8 +86,8 @@ def test_ellipsoids_do_not_depend_on_axes_or_units(seed, turn):
 @every_kind
 @few_examples
 @given(tables(), st.integers(0, 2**32 - 1))
-def test_a_rerun_is_the_same_to_the_bit(make, table, seed):
-    X, k = table
+def test_a_rerun_is_the_same_to_the_bit(make, features, seed):
+    X, k = features
     one, other = fitted(make, X, k, random_state=seed), fitted(make, X, k, random_state=seed)
     assert_array_equal(one.memberships_, other.memberships_)
     assert_array_equal(one.cluster_centers_, other.cluster_centers_)

@@ -11,10 +11,10 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster import KMeans
-from clustem.compute import kmeans_sketch
-from clustem.compute.kmeans_sketch import Sketch
-from clustem.compute.kmeans_solve import solve
-from clustem.compute.transform import RowTransform
+from clustem.cluster.kmeans import _sketch as kmeans_sketch
+from clustem.cluster.kmeans._sketch import Sketch
+from clustem.cluster.kmeans._solve import solve
+from clustem.passes.transform import RowTransform
 
 small = hnp.arrays(
     st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]),

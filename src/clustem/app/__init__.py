@@ -1,6 +1,11 @@
-"""The explorer: the whole journey in a browser.
+"""The explorer: clustering in a browser.
 
-State and logic (``state``, ``runs``, ``jobs``, ``opened``, ``pictures``, ...) know no widgets and
-are tested without a browser; ``page`` and the ``*_view`` modules only bind them. Nothing here is
-imported before ``clustem serve`` asks for it.
+``session`` holds state and logic: it knows no widgets and is tested without a browser. ``plots``
+and ``forms`` bind it to figures and fields, ``web`` serves the page. Nothing here is imported
+before ``clustem serve`` asks for it.
 """
+
+from pathlib import Path
+
+ASSETS = Path(__file__).parent / "assets"
+"""Folder of style sheets, scripts and the page."""

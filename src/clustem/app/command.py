@@ -37,7 +37,7 @@ def serve(
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = False,
 ) -> None:
     """Open the explorer in the browser."""
-    from clustem.app.serve import serve as serve_explorer  # noqa: PLC0415  # --help stays fast
+    from clustem.app.web.serve import serve as serve_explorer
 
     serve_explorer(
         source,

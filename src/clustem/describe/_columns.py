@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.model import InputError
+from clustem.core import InputError
 
 F64 = NDArray[np.float64]
 _REFINEMENTS = 3
@@ -58,9 +58,9 @@ def find_columns(
     the height of each of their four neighbours. Each then moves to the center of mass of what lies
     above the lowest value within 0.4 spacings.
     """
-    from scipy.ndimage import gaussian_filter  # noqa: PLC0415  # 0.1 s
-    from scipy.spatial import KDTree  # noqa: PLC0415
-    from skimage.feature import peak_local_max  # noqa: PLC0415  # 0.3 s
+    from scipy.ndimage import gaussian_filter
+    from scipy.spatial import KDTree
+    from skimage.feature import peak_local_max
 
     flat = image.astype(np.float64) * (1 if contrast == "bright" else -1)
     found = spacing or lattice_spacing(flat)
@@ -91,7 +91,7 @@ def lattice_spacing(image: F64) -> float:
     InputError
         If nothing repeats.
     """
-    from skimage.feature import peak_local_max  # noqa: PLC0415  # 0.3 s
+    from skimage.feature import peak_local_max
 
     for part in _WIDTHS:
         near = _correlation(image, min(image.shape) / part)
@@ -112,8 +112,8 @@ def lattice_spacing(image: F64) -> float:
 
 def _correlation(image: F64, width: float) -> F64:
     """Autocorrelation around zero shift, without what varies over more than a width [px]."""
-    from scipy.fft import irfft2, next_fast_len, rfft2  # noqa: PLC0415  # 0.1 s
-    from scipy.ndimage import gaussian_filter  # noqa: PLC0415
+    from scipy.fft import irfft2, next_fast_len, rfft2
+    from scipy.ndimage import gaussian_filter
 
     x = gaussian_filter(image, 0.7)
     x -= gaussian_filter(x, width)

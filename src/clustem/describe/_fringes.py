@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.model import InputError
+from clustem.core import InputError
 
 F64 = NDArray[np.float64]
 _FIRST = 10  # fringes across the shorter side at least; what is slower is shape, not lattice
@@ -41,8 +41,8 @@ def fringe_wavelengths(image: NDArray[np.float32], *, most: int) -> list[float]:
     many grains fill a whole ring with spots. What rises above it is added up along each ring,
     and the peaks of this profile are the fringes.
     """
-    from scipy.ndimage import gaussian_filter1d  # noqa: PLC0415  # 0.1 s
-    from scipy.signal import find_peaks  # noqa: PLC0415  # 0.1 s
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
 
     size = min(image.shape)
     power, ring = _spectrum(image)
@@ -83,8 +83,8 @@ def fringe_wavelengths(image: NDArray[np.float32], *, most: int) -> list[float]:
 
 def _spectrum(image: NDArray[np.float32]) -> tuple[F64, NDArray[np.intp]]:
     """Smoothed power of each Fourier coefficient and the ring it lies in, 1 / shorter side wide."""
-    from scipy.fft import fft2  # noqa: PLC0415  # 0.1 s
-    from scipy.ndimage import gaussian_filter  # noqa: PLC0415  # 0.1 s
+    from scipy.fft import fft2
+    from scipy.ndimage import gaussian_filter
 
     rows, columns = image.shape
     window = np.hanning(rows + 2)[1:-1, None] * np.hanning(columns + 2)[1:-1]

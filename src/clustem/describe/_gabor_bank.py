@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +10,8 @@ from math import ceil, cos, pi, radians, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute import release
+from clustem.passes.storage import release
+from clustem.passes.threads import cores
 
 F32 = NDArray[np.float32]
 _TAIL = 3.0  # standard deviations after which a Gaussian is over
@@ -52,7 +52,7 @@ class Bank:
     def features(self, image: F32, out: F32, *, threads: int | None = None) -> None:
         """Fill ``out`` (rows, columns, wavelengths, orientations) with the responses."""
         rows, columns = image.shape
-        workers = threads or _cores()
+        workers = threads or cores()
         centered = (image - image.mean(dtype=np.float64)).astype(np.float32)
         per_row = columns * len(self.orientations) * 4
         step = rows if rows * per_row <= _BAND else max(2 * self._over, _BAND // per_row)
@@ -108,7 +108,7 @@ class Bank:
 
     def _energies(self, band: F32, wavelength: float, pool: ThreadPoolExecutor) -> F32:
         """Smoothed energies (rows, columns, orientations) of every ``grain``-th pixel."""
-        from scipy.fft import fft2, next_fast_len  # noqa: PLC0415  # 0.1 s
+        from scipy.fft import fft2, next_fast_len
 
         pad, grain = self._frame(wavelength)
         whole = tuple(grain * next_fast_len(-(-size // grain)) for size in band.shape)
@@ -181,7 +181,7 @@ def relative(
     the surroundings, weighted by itself: at the edge of a thin facet beside a thick one it
     still falls to a quarter where the fringes fall to half.
     """
-    from scipy.ndimage import gaussian_filter, map_coordinates  # noqa: PLC0415  # 0.1 s
+    from scipy.ndimage import gaussian_filter, map_coordinates
 
     height, columns = stack.shape[:2]
     cuts = np.linspace(0, height, min(height, 4 * workers) + 1).astype(int)
@@ -224,14 +224,15 @@ def _energy(
     blur: F32 | None,
 ) -> F32:
     """Squared magnitude of one filter's response, averaged."""
-    from scipy.fft import ifft2, irfft2, rfft2  # noqa: PLC0415  # 0.1 s
+    from scipy.fft import ifft2, irfft2, rfft2
 
     rows, columns = transfer(spectrum.shape, *kernel)
     response = ifft2(spectrum * rows[:, None] * columns, overwrite_x=True)
     energy = response.real**2 + response.imag**2
     if blur is not None:
         energy = irfft2(rfft2(energy) * blur, s=spectrum.shape)
-    return energy
+    found: F32 = energy
+    return found
 
 
 def transfer(
@@ -261,7 +262,3 @@ def _gaussian(shape: tuple[int, ...], sigma: float) -> F32:
 def _starts(size: int) -> list[int]:
     """Where at most three windows along an axis begin."""
     return [0] if size <= _WINDOW else sorted({0, (size - _WINDOW) // 2, size - _WINDOW})
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

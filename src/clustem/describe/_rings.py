@@ -7,18 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.beam import Beam, find_beam, mean_pattern
-from clustem.compute.detector import Units
-from clustem.model import ParameterError
-
-
-def beam_of(rows: Rows, center: tuple[float, float] | None) -> Beam:
-    """Find the direct beam in the mean of some patterns, only its radius if the center is known.
-
-    A mask over the beam is no reason not to see it: all pixels count.
-    """
-    return find_beam(mean_pattern(rows), center=center)
+from clustem.core import ParameterError
+from clustem.physics.detector import Units
 
 
 def outer_radius(

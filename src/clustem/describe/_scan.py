@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.masks import fitting_mask
-from clustem.model import InputError
+from clustem.core import InputError
+from clustem.core.masks import fitting_mask
+from clustem.passes.rows import Rows
 
 
 def pattern_rows(signal: Any, mask: NDArray[np.bool_] | None) -> tuple[Rows, NDArray[np.bool_]]:

@@ -10,21 +10,30 @@ import numpy as np
 from annotated_types import Ge, Gt, MinLen
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.masks import fitting_mask
+from clustem.core import (
+    NO_MASKS,
+    Features,
+    FilterBank,
+    Masks,
+    ParameterError,
+    Signal,
+    descriptor,
+    record,
+)
+from clustem.core.image import PlainImage
+from clustem.core.masks import fitting_mask
 from clustem.describe._fringes import fringe_wavelengths
 from clustem.describe._gabor_bank import Bank
-from clustem.describe._plain_image import PlainImage
-from clustem.model import ParameterError, ScanMask, Table, checked
+from clustem.passes.rows import Rows
 
-_IN_MEMORY = 2**30  # features beyond this lie in a temporary file [bytes]
+_IN_MEMORY = 2**30  # responses beyond this lie in a temporary file [bytes]
 
 
-@checked
+@descriptor
 def gabor(
-    signal: Any,
+    signal: Signal,
     *,
-    mask: ScanMask | None = None,
+    masks: Masks = NO_MASKS,
     orientations: Annotated[int, Ge(2)] = 36,
     wavelengths: Annotated[list[float], MinLen(1)] | None = None,
     n_wavelengths: Annotated[int, Ge(1)] = 3,
@@ -32,15 +41,16 @@ def gabor(
     smooth: Annotated[float, Ge(0)] = 0.7,
     normalize: bool = True,
     threads: Annotated[int, Ge(1)] | None = None,
-) -> Table:
+) -> Features:
     """Take the strength of lattice fringes around each pixel, by direction and spacing.
 
     Parameters
     ----------
     signal
         Image (row, column): grey, or red, green and blue, which are joined to grey.
-    mask
-        Boolean, shape of the image, True = excluded from the table. The image is filtered whole.
+    masks
+        Of the scan: boolean, shape of the image, True = excluded from the features. The image is
+        filtered whole.
     orientations
         Number of directions, evenly spaced over 180°.
     wavelengths
@@ -54,18 +64,17 @@ def gabor(
     normalize
         Whether what all directions share (noise, film) is subtracted, and the rest divided by
         the strength of the surroundings, so that thin and thick parts, dark and bright ones count
-        alike. If not, features are the plain magnitudes.
+        alike. If not, responses are the plain magnitudes.
     threads
         Number of threads; one per usable core if None.
 
     Returns
     -------
     :
-        Table with one row per pixel and one column per filter, spacing by spacing, float32. Its
-        source is the signal of responses (image | wavelength, orientation). Its details hold
-        ``wavelengths`` [px], ``orientations`` [°] of the wave vector, counted from the columns'
-        axis toward the rows', ``pixel_size``, ``normalized`` and ``envelope``, the radius that a
-        filter sees [px].
+        Features with one row per pixel and one column per filter, spacing by spacing, float32. Its
+        source is the signal of responses (image | wavelength, orientation). They know their
+        :class:`FilterBank`; its orientations are those of the wave vector, counted from the
+        columns' axis toward the rows'.
 
     Raises
     ------
@@ -79,7 +88,7 @@ def gabor(
     ``g = exp(-(x² + y²) / (2 s²)) exp(2 pi i x' / wavelength)`` with ``s`` of ``envelope``
     wavelengths, applied as its analytic transform: one Fourier transform of the image, whose
     borders are mirrored, and one back per filter. Features beyond 1 GiB lie in a temporary file
-    that goes with the table, and are made in bands of rows, with the same result.
+    that goes with the features, and are made in bands of rows, with the same result.
 
     The bank of the paper is ``orientations=36, wavelengths=[4, 4.5, 5, 5.5, 6, 6.5, 7],
     smooth=0, normalize=False``.
@@ -92,37 +101,38 @@ def gabor(
     --------
     >>> import hyperspy.api as hs
     >>> image = np.sin(2 * np.pi * np.arange(64) / 5) * np.ones((48, 1))
-    >>> table = gabor(hs.signals.Signal2D(image), orientations=4, wavelengths=[5.0])
-    >>> table.rows.shape, [round(w) for w in table.details["wavelengths"]]
+    >>> features = gabor(hs.signals.Signal2D(image), orientations=4, wavelengths=[5.0])
+    >>> features.rows.shape, [round(w) for w in features.find(FilterBank).wavelengths]
     ((3072, 4), [5])
     """
     plain = PlainImage.of(signal)
     image = np.ascontiguousarray(plain.data, dtype=np.float32)
-    excluded = fitting_mask(mask, image.shape, "scan")
+    excluded = fitting_mask(masks.scan, image.shape, "scan")
     found = wavelengths or fringe_wavelengths(image, most=n_wavelengths)
     _check(found, image.shape)
     angles = np.arange(orientations) * 180 / orientations
     bank = Bank(tuple(found), tuple(angles.tolist()), envelope, smooth, normalize)
-    features = _room((*image.shape, len(found), orientations))
-    bank.features(image, features, threads=threads)
+    responses = _responses_array((*image.shape, len(found), orientations))
+    bank.features(image, responses, threads=threads)
     pixel, units = _pixel(plain)
     spacings = ", ".join(
         f"{w:.2f} px" + (f" = {w * pixel:.4g} {units}" if units else "") for w in found
     )
-    details = {
-        "wavelengths": np.array(found),
-        "orientations": angles,
-        "pixel_size": pixel,
-        "pixel_units": units,
-        "envelope": float(max(found) * np.hypot(envelope, smooth)),
-        "image": image,
-        "normalized": normalize,
-        "note": f"{plain.note}{'; ' if plain.note else ''}fringes of {spacings}",
-    }
-    rows = Rows(features, row_ndim=2, mask=excluded if excluded.any() else None)
+    record(plain.note)
+    record(f"fringes of {spacings}", wavelengths=[float(w) for w in found])
+    about = FilterBank(
+        wavelengths=np.array(found),
+        orientations=angles,
+        pixel_size=pixel,
+        pixel_units=units,
+        envelope=float(max(found) * np.hypot(envelope, smooth)),
+        image=image,
+        normalized=normalize,
+    )
+    rows = Rows(responses, row_ndim=2, mask=excluded if excluded.any() else None)
     names = tuple(f"{w:.2f} px, {a:g}°" for w in found for a in angles)
-    source = _responses(features, signal, plain, found, angles)
-    return Table(rows, source, excluded, features=names, details=details)
+    source = _responses(responses, signal, plain, found, angles)
+    return Features.of_scan(rows, source, excluded, names=names, about=about)
 
 
 def _check(wavelengths: list[float], shape: tuple[int, ...]) -> None:
@@ -135,7 +145,7 @@ def _check(wavelengths: list[float], shape: tuple[int, ...]) -> None:
             )
 
 
-def _room(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _responses_array(shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Make an array, in a nameless temporary file if it is large."""
     if 4 * prod(shape) <= _IN_MEMORY:
         return np.empty(shape, dtype=np.float32)
@@ -153,14 +163,14 @@ def _pixel(image: PlainImage) -> tuple[float, str]:
 
 
 def _responses(
-    features: NDArray[np.float32],
+    responses: NDArray[np.float32],
     signal: Any,
     image: PlainImage,
     wavelengths: list[float],
     angles: NDArray[Any],
 ) -> Any:
-    """Wrap the features as a signal that has the image as its scan."""
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    """Wrap the responses as a signal that has the image as its scan."""
+    import hyperspy.api as hs
 
     sizes = zip(image.axes, image.data.shape, strict=True)
     axes = [{**axis, "size": size, "navigate": True} for axis, size in sizes]
@@ -177,7 +187,7 @@ def _responses(
     second = {"name": "orientation", "size": len(angles), "scale": step, "units": "°"}
     title = signal.metadata.get_item("General.title", "")
     return hs.signals.Signal2D(
-        features,
+        responses,
         axes=[*axes, first, {**second, "navigate": False}],
         metadata={"General": {"title": title}, "Signal": {"quantity": "Fringe strength"}},
     )

@@ -10,13 +10,22 @@ from annotated_types import Ge, Gt
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.masks import fitting_mask
-from clustem.compute.scaled_rows import ScaledRows
-from clustem.compute.transform import RowTransform
+from clustem.core import (
+    NO_MASKS,
+    Features,
+    InputError,
+    Masks,
+    PatchGrid,
+    Signal,
+    descriptor,
+    record,
+)
+from clustem.core.image import PlainImage
+from clustem.core.masks import fitting_mask
 from clustem.describe._columns import find_columns
-from clustem.describe._plain_image import PlainImage
-from clustem.model import InputError, ScanMask, Table, checked
+from clustem.passes.rows import Rows
+from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.transform import RowTransform
 
 F64 = NDArray[np.float64]
 
@@ -28,12 +37,11 @@ class _Cut:
     data: NDArray[Any]
     positions: F64
     axes: list[dict[str, Any]]
-    note: str = ""
 
 
-@checked
+@descriptor
 def patches(
-    signal: Any,
+    signal: Signal,
     *,
     size: Annotated[int, Ge(2)] = 40,
     at: Literal["grid", "columns", "heavy columns"] | NDArray[np.float64] = "grid",
@@ -41,8 +49,8 @@ def patches(
     normalize: Literal["l2", "l1", "max", "zscore"] | None = None,
     spacing: Annotated[float, Gt(2)] | None = None,
     contrast: Literal["bright", "dark"] = "bright",
-    mask: ScanMask | None = None,
-) -> Table:
+    masks: Masks = NO_MASKS,
+) -> Features:
     """Cut an image into square patches: what each place looks like, pixel by pixel.
 
     Parameters
@@ -64,16 +72,16 @@ def patches(
     spacing, contrast
         For columns: distance of neighbours [px], looked for if None, and whether columns
         are brighter or darker than what is between them.
-    mask
-        Boolean, shape of the image, True = excluded: patches that touch such a pixel are left out.
+    masks
+        Of the scan: boolean, shape of the image, True = excluded: patches that touch such a pixel
+        are left out.
 
     Returns
     -------
     :
-        Table of patches that lie wholly inside the image. Its source is a scan of patches: rows
-        and columns of the grid, or a line of positions. Its details hold ``positions`` (n, 2) of
-        all patches [px], ``image`` as it was cut, ``image_scale`` (2,) and ``image_units``, and
-        ``patch_size``.
+        Features with one row per patch that lies wholly inside the image. Their source is a scan of
+        patches: rows and columns of the grid, or a line of positions. They know their
+        :class:`PatchGrid`.
 
     Raises
     ------
@@ -91,24 +99,26 @@ def patches(
     --------
     >>> import hyperspy.api as hs
     >>> image = hs.signals.Signal2D(np.arange(70.0).reshape(7, 10))
-    >>> table = patches(image, size=4, step=2)
-    >>> table.shape, table.rows.shape, table.details["positions"][:2].tolist()
+    >>> features = patches(image, size=4, step=2)
+    >>> features.shape, features.rows.shape, features.find(PatchGrid).positions[:2].tolist()
     ((2, 4), (8, 16), [[1.5, 1.5], [1.5, 3.5]])
     """
     image = PlainImage.of(signal)
+    record(image.note)
     if size > min(image.data.shape):
         raise InputError(
             f"Patches must fit in the image of {' × '.join(map(str, image.data.shape))} pixels",
             got=f"size={size}",
             cure="Use a smaller size.",
         )
-    excluded = fitting_mask(mask, image.data.shape, "image")
+    excluded = fitting_mask(masks.scan, image.data.shape, "image")
     if isinstance(at, str) and at == "grid":
         cut = _on_grid(image, size, step)
-        out = sliding_window_view(excluded, (size, size))[_grid(image, size, step)].any((-2, -1))
+        windows = sliding_window_view(excluded, (size, size))[_grid(image, size, step)]
+        out = np.asarray(windows.any(axis=(-2, -1)))
     else:
-        found, note = _centers(image, at, spacing=spacing, contrast=contrast)
-        cut = _around(image, found, size, note)
+        found = _centers(image, at, spacing=spacing, contrast=contrast)
+        cut = _around(image, found, size)
         out = _touching(excluded, cut.positions, size)
     if out.all():
         raise InputError(
@@ -119,7 +129,8 @@ def patches(
     rows = Rows(cut.data, row_ndim=2, mask=out if out.any() else None)
     if normalize is not None:
         rows = ScaledRows(rows, RowTransform(rows.shape[1], normalize=normalize))
-    return Table(rows, _scan(signal, image, cut, size), out, details=_details(image, cut, size))
+    scan = _scan(signal, image, cut, size)
+    return Features.of_scan(rows, scan, out, about=_grid_info(image, cut, size))
 
 
 def _grid(image: PlainImage, size: int, step: int) -> tuple[slice, slice]:
@@ -141,8 +152,8 @@ def _on_grid(image: PlainImage, size: int, step: int) -> _Cut:
     return _Cut(data, positions, axes)
 
 
-def _around(image: PlainImage, centers: F64, size: int, note: str) -> _Cut:
-    from scipy.ndimage import map_coordinates, spline_filter  # noqa: PLC0415  # 0.1 s
+def _around(image: PlainImage, centers: F64, size: int) -> _Cut:
+    from scipy.ndimage import map_coordinates, spline_filter
 
     half = (size - 1) / 2
     last = np.array(image.data.shape) - 1 - half
@@ -161,17 +172,23 @@ def _around(image: PlainImage, centers: F64, size: int, note: str) -> _Cut:
         place = offsets[0] + row, offsets[1] + column
         data[i] = map_coordinates(smooth, place, prefilter=False, mode="mirror")
     axes = [{"name": "position", "scale": 1.0, "offset": 0.0, "units": "", "size": len(data)}]
-    return _Cut(data, centers, axes, note)
+    return _Cut(data, centers, axes)
 
 
 def _centers(
-    image: PlainImage, at: Any, *, spacing: float | None, contrast: Any
-) -> tuple[F64, str]:
+    image: PlainImage,
+    at: str | NDArray[np.float64],
+    *,
+    spacing: float | None,
+    contrast: Literal["bright", "dark"],
+) -> F64:
     if isinstance(at, str):
         found, distance = find_columns(
             image.data, spacing=spacing, contrast=contrast, heavy=at == "heavy columns"
         )
-        return found, f"{len(found)} columns, {distance:.1f} px apart"
+        note = f"{len(found)} columns, {distance:.1f} px apart"
+        record(note, n_columns=len(found), spacing=float(distance))
+        return found
     found = np.asarray(at, dtype=np.float64)
     if found.ndim != 2 or found.shape[1] != 2 or not len(found) or not np.isfinite(found).all():
         raise InputError(
@@ -179,7 +196,7 @@ def _centers(
             got=f"shape {found.shape}",
             cure="Or say at='grid' or at='columns'.",
         )
-    return found, ""
+    return found
 
 
 def _touching(excluded: NDArray[np.bool_], centers: F64, size: int) -> NDArray[np.bool_]:
@@ -196,7 +213,7 @@ def _touching(excluded: NDArray[np.bool_], centers: F64, size: int) -> NDArray[n
 
 def _scan(signal: Any, image: PlainImage, cut: _Cut, size: int) -> Any:
     """Wrap the patches as a HyperSpy signal (scan | patch) that shares their memory."""
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    import hyperspy.api as hs
 
     inner = [
         {**axis, "offset": -(size - 1) / 2 * axis["scale"], "size": size, "navigate": False}
@@ -207,13 +224,11 @@ def _scan(signal: Any, image: PlainImage, cut: _Cut, size: int) -> Any:
     return hs.signals.Signal2D(cut.data, axes=axes, metadata={"General": {"title": title}})
 
 
-def _details(image: PlainImage, cut: _Cut, size: int) -> dict[str, Any]:
-    note = "; ".join(text for text in (image.note, cut.note) if text)
-    details = {
-        "positions": cut.positions,
-        "image": image.data,
-        "image_scale": np.array([axis["scale"] for axis in image.axes]),
-        "image_units": image.axes[1]["units"],
-        "patch_size": size,
-    }
-    return {**details, "note": note} if note else details
+def _grid_info(image: PlainImage, cut: _Cut, size: int) -> PatchGrid:
+    return PatchGrid(
+        positions=cut.positions,
+        image=image.data,
+        image_scale=np.array([axis["scale"] for axis in image.axes]),
+        image_units=str(image.axes[1]["units"]),
+        patch_size=size,
+    )

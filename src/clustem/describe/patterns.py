@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from clustem.compute.masks import fitting_mask
-from clustem.compute.scaled_rows import ScaledRows
-from clustem.compute.transform import RowTransform
+from clustem.core import NO_MASKS, Features, Masks, PatternInfo, Signal, descriptor
+from clustem.core.masks import fitting_mask
 from clustem.describe._scan import pattern_rows
-from clustem.model import ScanMask, SignalMask, Table, checked
+from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.transform import RowTransform
 
 
-@checked
+@descriptor
 def patterns(
-    signal: Any,
+    signal: Signal,
     *,
-    mask: ScanMask | None = None,
-    signal_mask: SignalMask | None = None,
+    masks: Masks = NO_MASKS,
     normalize: Literal["l2", "l1", "max", "zscore"] | None = None,
-) -> Table:
+) -> Features:
     """Take each diffraction pattern of a 4D-STEM scan as one row.
 
     Parameters
     ----------
     signal
         Scan of patterns (scan | row, column), lazy or not.
-    mask
-        Boolean, shape of the scan, True = excluded.
-    signal_mask
-        Boolean, shape of one pattern, True = excluded: neither part of the row nor of its norm.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded.
+        Of the signal: boolean, shape of one pattern, True = excluded: neither part of the row nor
+        of its norm.
     normalize
         What each pattern is divided by: ``"l2"`` its Euclidean norm, ``"l1"`` the sum and
         ``"max"`` the largest of its magnitudes; ``"zscore"`` subtracts its mean and divides by its
@@ -37,8 +36,8 @@ def patterns(
     Returns
     -------
     :
-        Table with rows of the pixels left in. Nothing is read or copied: patterns are masked and
-        normalised block by block in each pass. Its details hold ``signal_mask`` where there is one.
+        Features with rows of the pixels left in. Nothing is read or copied: patterns are masked and
+        normalised block by block in each pass.
 
     Raises
     ------
@@ -56,15 +55,15 @@ def patterns(
     >>> import numpy as np
     >>> scan = hs.signals.Signal2D(np.ones((2, 3, 4, 5), dtype=np.uint8))
     >>> beam = np.zeros((4, 5), dtype=bool); beam[1:3, 2] = True
-    >>> table = patterns(scan, signal_mask=beam, normalize="l1")
-    >>> table.rows.shape, float(np.asarray(table.rows).sum(axis=1)[0])
+    >>> features = patterns(scan, masks=Masks(signal=beam), normalize="l1")
+    >>> features.rows.shape, float(np.asarray(features.rows).sum(axis=1)[0])
     ((6, 18), 1.0)
     """
-    rows, excluded = pattern_rows(signal, mask)
-    left_out = fitting_mask(signal_mask, rows.row_shape, "pattern")
+    rows, excluded = pattern_rows(signal, masks.scan)
+    left_out = fitting_mask(masks.signal, rows.row_shape, "pattern")
     if normalize is None and not left_out.any():
-        return Table(rows, signal, excluded)
+        return Features.of_scan(rows, signal, excluded)
     some = left_out if left_out.any() else None
     transform = RowTransform(rows.shape[1], normalize=normalize, mask=some)
-    details = {} if some is None else {"signal_mask": some}
-    return Table(ScaledRows(rows, transform), signal, excluded, details=details)
+    about = None if some is None else PatternInfo(signal_mask=some)
+    return Features.of_scan(ScaledRows(rows, transform), signal, excluded, about=about)

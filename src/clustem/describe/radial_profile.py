@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from clustem.compute.binning import group_sums
-from clustem.compute.detector import Units, check_center, distance_map
-from clustem.compute.masks import fitting_mask
-from clustem.describe._rings import beam_of, outer_radius, unit_name
+from clustem.core import NO_MASKS, Features, InputError, Masks, Signal, descriptor, record
+from clustem.core.masks import fitting_mask
+from clustem.describe._rings import outer_radius, unit_name
 from clustem.describe._scan import pattern_rows
-from clustem.model import InputError, ScanMask, SignalMask, Table, checked
+from clustem.passes.group_sums import group_sums
+from clustem.physics.beam import beam_of
+from clustem.physics.detector import Units, check_center, distance_map
 
 
-@checked
+@descriptor
 def radial_profile(
-    signal: Any,
+    signal: Signal,
     *,
-    mask: ScanMask | None = None,
-    signal_mask: SignalMask | None = None,
+    masks: Masks = NO_MASKS,
     center: tuple[float, float] | None = None,
     width: Annotated[float, Gt(0)] = 1.0,
     inner: Annotated[float, Ge(0)] = 0.0,
     outer: Annotated[float, Gt(0)] | None = None,
     units: Units = "px",
-) -> Table:
+) -> Features:
     """Average each diffraction pattern over rings: what is left when orientation does not matter.
 
     Parameters
     ----------
     signal
         Scan of patterns (scan | row, column), lazy or not.
-    mask
-        Boolean, shape of the scan, True = excluded.
-    signal_mask
-        Boolean, shape of one pattern, True = excluded: in no ring.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded.
+        Of the signal: boolean, shape of one pattern, True = excluded: in no ring.
     center
         Row and column of the direct beam [px]; looked for in the mean pattern if None.
     width
@@ -50,7 +49,7 @@ def radial_profile(
     Returns
     -------
     :
-        Table of means per pixel, float32 (n, rings), named by the middle of each ring. Rings
+        Features with means per pixel, float32 (n, rings), named by the middle of each ring. Rings
         without a pixel left in are left out.
 
     Raises
@@ -66,18 +65,19 @@ def radial_profile(
     Examples
     --------
     >>> from clustem.samples import diffraction
-    >>> table = radial_profile(diffraction(shape=(8, 10)).signal, width=0.1, units="1/Å")
-    >>> table.rows.shape, table.features[2]
+    >>> features = radial_profile(diffraction(shape=(8, 10)).signal, width=0.1, units="1/Å")
+    >>> features.rows.shape, features.names[2]
     ((80, 9), '0.25 1/Å')
     """
-    rows, excluded = pattern_rows(signal, mask)
-    left_out = fitting_mask(signal_mask, rows.row_shape, "pattern")
+    rows, excluded = pattern_rows(signal, masks.scan)
+    left_out = fitting_mask(masks.signal, rows.row_shape, "pattern")
     if center is None:
-        center = beam_of(rows, None).center
+        center = beam_of(rows).center
     check_center(center, rows.row_shape)
     distance, _ = distance_map(signal, center, units)
     unit = unit_name(signal, units)
     last = outer_radius(distance, inner, outer, unit)
+    record(center=[float(at) for at in center], outer=last)
     ring = np.floor((distance - inner) / width).astype(np.intp)
     whole = max(1, int((last - inner) / width + 1e-9))  # part of a ring at the end does not count
     ring[left_out | (ring < 0) | (ring >= whole)] = -1
@@ -91,4 +91,4 @@ def radial_profile(
     number = np.where(ring >= 0, np.searchsorted(found, ring), -1)
     means = group_sums(rows, number.ravel(), len(found)) / count
     names = tuple(f"{inner + (i + 0.5) * width:.4g} {unit}" for i in found)
-    return Table(means.astype(np.float32), signal, excluded, features=names)
+    return Features.of_scan(means.astype(np.float32), signal, excluded, names=names)

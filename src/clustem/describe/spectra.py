@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from clustem.compute import Rows
-from clustem.compute.masks import fitting_mask
-from clustem.model import InputError, ScanMask, SignalMask, Table, checked
+from clustem.core import NO_MASKS, Features, InputError, Masks, Signal, descriptor
+from clustem.core.masks import fitting_mask
+from clustem.passes.rows import Rows
 
 
-@checked
+@descriptor
 def spectra(
-    signal: Any,
+    signal: Signal,
     *,
-    mask: ScanMask | None = None,
-    signal_mask: SignalMask | None = None,
-) -> Table:
+    masks: Masks = NO_MASKS,
+) -> Features:
     """Take each spectrum of a spectrum image as one row.
 
     Parameters
     ----------
     signal
         Spectrum image (scan | energy), lazy or not.
-    mask
-        Boolean, shape of the scan, True = excluded.
-    signal_mask
-        Boolean (channels,), True = excluded.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded.
+        Of the signal: boolean (channels,), True = excluded.
 
     Returns
     -------
     :
-        Table with rows in the signal's own dtype; nothing is copied.
+        Features with rows in the signal's own dtype; nothing is copied.
 
     Raises
     ------
@@ -52,7 +48,8 @@ def spectra(
             f"{manager.signal_dimension} signal axes",
             cure="Give a spectrum image; for patterns use describe.patterns.",
         )
-    excluded = fitting_mask(mask, signal.data.shape[:-1], "scan")
-    hidden = fitting_mask(signal_mask, signal.data.shape[-1:], "signal")
+    excluded = fitting_mask(masks.scan, signal.data.shape[:-1], "scan")
+    hidden = fitting_mask(masks.signal, signal.data.shape[-1:], "signal")
     data = signal.data[..., ~hidden] if hidden.any() else signal.data
-    return Table(Rows(data, mask=excluded if excluded.any() else None), signal, excluded)
+    rows = Rows(data, mask=excluded if excluded.any() else None)
+    return Features.of_scan(rows, signal, excluded)

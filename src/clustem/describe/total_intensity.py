@@ -7,24 +7,32 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.energy_loss import electronvolts, find_zero_loss, loss_axis, mean_spectrum
-from clustem.compute.masks import fitting_mask
-from clustem.model import InputError, ScanMask, SignalMask, Table, checked
+from clustem.core import (
+    NO_MASKS,
+    Features,
+    InputError,
+    IntensityInfo,
+    Masks,
+    Signal,
+    descriptor,
+    record,
+)
+from clustem.core.masks import fitting_mask
+from clustem.passes.rows import Rows
+from clustem.physics.energy_loss import electronvolts, find_zero_loss, loss_axis, mean_spectrum
 
 _EDGE = 3.0
 """Where the zero-loss peak ends, in its full widths on either side."""
 
 
-@checked
+@descriptor
 def total_intensity(
-    signal: Any,
+    signal: Signal,
     *,
     window: tuple[float, float] | Literal["zlp", "bulk"] | None = None,
     log: bool = True,
-    mask: ScanMask | None = None,
-    signal_mask: SignalMask | None = None,
-) -> Table:
+    masks: Masks = NO_MASKS,
+) -> Features:
     """Sum each spectrum over energy: thicker places send fewer electrons to the detector.
 
     Parameters
@@ -36,18 +44,17 @@ def total_intensity(
         full widths to both sides; ``"bulk"``: all above it; None: all that was measured.
     log
         Whether to take the natural logarithm: intensities vary by orders of magnitude.
-    mask
-        Boolean, shape of the scan, True = excluded.
-    signal_mask
-        Boolean (channels,), True = excluded: in no sum.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded.
+        Of the signal: boolean (channels,), True = excluded: in no sum.
 
     Returns
     -------
     :
-        Table with one column, float64 (n, 1): ``Σ I ΔE`` [counts eV if the axis has units of
+        Features with one column, float64 (n, 1): ``Σ I ΔE`` [counts eV if the axis has units of
         energy, else counts times its units] or its logarithm. Clusters of it are numbered by
         falling intensity. With the logarithm, positions of no positive total are excluded, too; the
-        note says how many.
+        history says how many.
 
     Raises
     ------
@@ -63,9 +70,9 @@ def total_intensity(
     --------
     >>> import hyperspy.api as hs
     >>> scan = hs.signals.Signal1D(np.array([[1, 2, 4], [0, 0, 0], [2, 1, 1]]))
-    >>> table = total_intensity(scan)
-    >>> table.features, np.exp(table.rows[:, 0]).round(6).tolist(), table.details["note"]
-    (('ln N_tot',), [7.0, 4.0], '1 of 3 positions without positive total excluded')
+    >>> features = total_intensity(scan)
+    >>> features.names, np.exp(features.rows[:, 0]).round(6).tolist()
+    (('ln N_tot',), [7.0, 4.0])
     """
     axis = loss_axis(signal, "The total intensity")
     scan = tuple(int(size) for size in signal.data.shape[:-1])
@@ -75,10 +82,10 @@ def total_intensity(
             got="a single spectrum",
             cure="Give a spectrum image.",
         )
-    excluded = fitting_mask(mask, scan, "scan")
+    excluded = fitting_mask(masks.scan, scan, "scan")
     channels = _channels(signal, axis, window, excluded)
-    if signal_mask is not None:
-        channels &= ~fitting_mask(signal_mask, channels.shape, "pattern")
+    if masks.signal is not None:
+        channels &= ~fitting_mask(masks.signal, channels.shape, "pattern")
     if not channels.any():
         raise InputError(
             "The window must hold at least one channel that is left in",
@@ -89,7 +96,7 @@ def total_intensity(
     totals = step * _sums(signal.data, channels, excluded)
     name = {"zlp": "N_ZLP", "bulk": "N_bulk"}.get(str(window), "N_tot")
     kept = _finite(totals) & (totals > 0) if log else _finite(totals)
-    details: dict[str, Any] = {"numbered_by": f"ln {name}" if log else name}
+    name = f"ln {name}" if log else name
     if not kept.any():
         raise InputError(
             "At least one position must have a positive total to take its logarithm",
@@ -98,14 +105,13 @@ def total_intensity(
         )
     if not kept.all():
         missing = np.count_nonzero(~kept)
-        details["note"] = f"{missing} of {len(kept)} positions without positive total excluded"
+        record(f"{missing} of {len(kept)} positions without positive total excluded")
         excluded = excluded.copy()
         excluded[~excluded] = ~kept
         totals = totals[kept]
     values = np.log(totals) if log else totals
-    return Table(
-        values[:, np.newaxis], signal, excluded, (details["numbered_by"],), details=details
-    )
+    about = IntensityInfo(ranked_by=name)
+    return Features.of_scan(values[:, np.newaxis], signal, excluded, names=(name,), about=about)
 
 
 def _channels(
@@ -121,6 +127,7 @@ def _channels(
         low, high = peak.position - edge, peak.position + edge
         if window == "bulk":
             low, high = high, np.inf
+        record(window=[low, min(high, float(axis.high_value))])
     energy = np.asarray(axis.axis)
     inside: NDArray[np.bool_] = (energy >= low) & (energy <= high)
     return inside

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt
+from numpy.typing import NDArray
 
-from clustem.compute.binning import group_sums
-from clustem.compute.detector import Units, check_center, distance_map, pixel_pitch
-from clustem.compute.masks import fitting_mask
-from clustem.describe._rings import beam_of, outer_radius, unit_name
+from clustem.core import NO_MASKS, Features, InputError, Masks, Signal, descriptor, record
+from clustem.core.masks import fitting_mask
+from clustem.describe._rings import outer_radius, unit_name
 from clustem.describe._scan import pattern_rows
-from clustem.model import InputError, ScanMask, SignalMask, Table, checked
+from clustem.passes.group_sums import group_sums
+from clustem.physics.beam import beam_of
+from clustem.physics.detector import Units, check_center, distance_map, pixel_pitch
 
 
-@checked
+@descriptor
 def virtual_detectors(
-    signal: Any,
+    signal: Signal,
     *,
-    mask: ScanMask | None = None,
-    signal_mask: SignalMask | None = None,
+    masks: Masks = NO_MASKS,
     center: tuple[float, float] | None = None,
     rings: Annotated[int, Ge(1)] = 4,
     segments: Annotated[int, Ge(1)] = 8,
     inner: Annotated[float, Ge(0)] | None = None,
     outer: Annotated[float, Gt(0)] | None = None,
     units: Units = "px",
-) -> Table:
+) -> Features:
     """Sum each diffraction pattern over the segments of rings: a few numbers per position.
 
     Parameters
     ----------
     signal
         Scan of patterns (scan | row, column), lazy or not.
-    mask
-        Boolean, shape of the scan, True = excluded.
-    signal_mask
-        Boolean, shape of one pattern, True = excluded: in no detector.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded.
+        Of the signal: boolean, shape of one pattern, True = excluded: in no detector.
     center
         Row and column of the direct beam [px]; looked for in the mean pattern if None.
     rings, segments
@@ -51,7 +51,7 @@ def virtual_detectors(
     Returns
     -------
     :
-        Table of sums, float32 (n, rings × segments), ring by ring from the inside, each
+        Features with sums, float32 (n, rings × segments), ring by ring from the inside, each
         counterclockwise from the right, named by radii and angles. Detectors without a pixel
         left in are left out.
 
@@ -68,14 +68,14 @@ def virtual_detectors(
     Examples
     --------
     >>> from clustem.samples import diffraction
-    >>> table = virtual_detectors(diffraction(shape=(8, 10)).signal, rings=2, segments=6)
-    >>> table.rows.shape, table.features[1]
+    >>> features = virtual_detectors(diffraction(shape=(8, 10)).signal, rings=2, segments=6)
+    >>> features.rows.shape, features.names[1]
     ((80, 12), '4.5–17.1 px, 60–120°')
     """
-    rows, excluded = pattern_rows(signal, mask)
-    left_out = fitting_mask(signal_mask, rows.row_shape, "pattern")
+    rows, excluded = pattern_rows(signal, masks.scan)
+    left_out = fitting_mask(masks.signal, rows.row_shape, "pattern")
     if center is None or inner is None:
-        beam = beam_of(rows, center)
+        beam = beam_of(rows, center=center)
         center = beam.center
         if inner is None:
             inner = beam.radius * max(pixel_pitch(signal, units))
@@ -83,6 +83,7 @@ def virtual_detectors(
     distance, angle = distance_map(signal, center, units)
     unit = unit_name(signal, units)
     last = outer_radius(distance, inner, outer, unit)
+    record(center=[float(at) for at in center], inner=float(inner), outer=last)
     edges = np.linspace(inner, last, rings + 1)
     ring = np.searchsorted(edges, distance, side="right") - 1
     turn = np.floor(angle % (2 * np.pi) / (2 * np.pi) * segments).astype(np.intp) % segments
@@ -97,10 +98,10 @@ def virtual_detectors(
     number = np.where(number >= 0, np.searchsorted(found, number), -1)
     sums = group_sums(rows, number.ravel(), len(found))
     names = tuple(_name(edges, i, segments, unit) for i in found.tolist())
-    return Table(sums.astype(np.float32), signal, excluded, features=names)
+    return Features.of_scan(sums.astype(np.float32), signal, excluded, names=names)
 
 
-def _name(edges: np.ndarray, number: int, segments: int, unit: str) -> str:
+def _name(edges: NDArray[np.float64], number: int, segments: int, unit: str) -> str:
     ring, turn = divmod(number, segments)
     span = f"{edges[ring]:.3g}–{edges[ring + 1]:.3g} {unit}"
     return f"{span}, {360 * turn / segments:g}–{360 * (turn + 1) / segments:g}°"

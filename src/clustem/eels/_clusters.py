@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.core import Signal
 from clustem.eels._regions import Regions, find_regions, per_cluster
 from clustem.eels._spectra import aligned_width, energy_of, sample
 
 F64 = NDArray[np.float64]
 _CORE = 2.0
-"""Reach of the peak's core in full widths, where no loss begins before."""
+"""The peak's core reaches so many full widths, where no loss begins before."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ClusterSpectra:
 
 
 def read_clusters(
-    signal: Any, spectra: Mapping[int, F64], k: int, params: Mapping[str, Any]
+    signal: Signal, spectra: Mapping[int, F64], k: int, params: Mapping[str, Any]
 ) -> tuple[list[ClusterSpectra], float]:
     """Find the regions of each cluster, and the height of each spectrum's peak.
 
@@ -87,7 +88,7 @@ def read_clusters(
 
 
 def stand_ins(
-    signal: Any,
+    signal: Signal,
     labels: NDArray[np.intp],
     counts: NDArray[np.int64],
     *,
@@ -110,6 +111,6 @@ def stand_ins(
     return source
 
 
-def _log_peak(signal: Any, labels: NDArray[np.intp], rng: np.random.Generator, k: int) -> float:
+def _log_peak(signal: Signal, labels: NDArray[np.intp], rng: np.random.Generator, k: int) -> float:
     mean = sample(signal, labels, rng, cluster=k).mean(axis=0)
     return float(np.log(max(mean.max(), np.finfo(float).tiny)))

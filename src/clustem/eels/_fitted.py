@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.eels._spectra import energy_of, label_map
+from clustem.core import InputError, Signal
+from clustem.eels._spectra import Labels, energy_of, label_map
 from clustem.eels.zero_loss_model import ZeroLossModel
-from clustem.model import InputError
 
 
 def model_and_labels(
-    signal: Any, model: Any, segmentation: Any
+    signal: Signal, model: ZeroLossModel | Labels, segmentation: Labels | None
 ) -> tuple[ZeroLossModel, NDArray[np.intp]]:
     """Return a fitted model and the cluster of each scan position.
 
@@ -46,10 +44,10 @@ def model_and_labels(
     given = model.labels_ if segmentation is None else segmentation
     labels = label_map(given, signal.data.shape[:-1])
     used = np.unique(labels[labels >= 0])
-    known = np.flatnonzero(model.source_ >= 0)
-    if not np.isin(used, known).all():
+    own = np.flatnonzero(model.source_ >= 0)
+    if not np.isin(used, own).all():
         raise InputError(
-            f"The model knows the clusters {', '.join(map(str, known))}",
+            f"The model knows the clusters {', '.join(map(str, own))}",
             got=f"labels {', '.join(map(str, used))}",
             cure="Fit the model with this segmentation.",
         )

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from clustem.compute._threads import cores
-from clustem.compute.pulse import pulse
-from clustem.model import InputError
+from clustem.core import InputError
+from clustem.core.progress import tick
+from clustem.passes.threads import cores
 
 F32 = NDArray[np.float32]
 HIDDEN = (10, 15, 5)
@@ -25,8 +26,6 @@ OUTPUT = 10.0
 
 _BLOCK = 64
 """Replicas in one block: enough that calls cost little, few enough for the cores' caches."""
-
-_BETA = (0.9, 0.999)
 
 
 @dataclass
@@ -93,7 +92,8 @@ def forward(weights: F32, x: F32) -> F32:
         out = layer @ out
         if i < len(HIDDEN):
             out = np.tanh(out)
-    return OUTPUT * out[:, 0]
+    found: F32 = OUTPUT * out[:, 0]
+    return found
 
 
 def train(
@@ -147,37 +147,33 @@ def train(
     epochs = np.empty(len(weights), dtype=np.int64)
     stop = Event()
 
-    def run(block: slice) -> slice:
-        with torch.inference_mode():
-            best[block], loss[block], epochs[block] = _Block(
-                torch, weights[block], points, block
-            ).train(plan, stop)
-        return block
+    def alone() -> None:
+        """Let this thread of ours have no threads of its own; those of others keep theirs."""
+        torch.get_num_threads()  # PyTorch sets its number at the first call in a thread
+        threadpool_limits(1, user_api="openmp")
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # the threads are ours: each has its own block in its core's cache
-    try:
-        with ThreadPoolExecutor(min(threads or cores(), len(blocks))) as pool:
-            waiting = [pool.submit(run, block) for block in blocks]
-            try:
-                for done, future in enumerate(as_completed(waiting), start=1):
-                    future.result()
-                    pulse(done / len(blocks))
-                    if progress is not None:
-                        progress(done / len(blocks))
-            except BaseException:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-    finally:
-        torch.set_num_threads(before)
+    def run(block: slice) -> None:
+        best[block], loss[block], epochs[block] = _trained(weights, points, block, plan, stop)
+
+    with ThreadPoolExecutor(min(threads or cores(), len(blocks)), initializer=alone) as pool:
+        waiting = [pool.submit(run, block) for block in blocks]
+        try:
+            for done, future in enumerate(as_completed(waiting), start=1):
+                future.result()
+                tick(done / len(blocks))
+                if progress is not None:
+                    progress(done / len(blocks))
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     return best, loss, epochs
 
 
 def require_torch() -> Any:
     """Return PyTorch, or say how to get it."""
     try:
-        import torch  # noqa: PLC0415  # an extra, and seconds
+        import torch
     except ImportError as error:
         raise InputError(
             "A zero-loss model is trained with PyTorch, which must be installed",
@@ -205,102 +201,82 @@ class _Plan:
     patience: int
 
 
-class _Block:
-    """Some networks in training, with all the arrays that one step needs."""
-
-    def __init__(self, torch: Any, weights: F32, points: Points, block: slice) -> None:
-        self.torch = torch
-        self.x, self.y, self.fit, self.check = (
-            torch.from_numpy(np.ascontiguousarray(part[block]))
-            for part in (points.x, points.y, points.train, points.valid)
-        )
-        self.theta = torch.from_numpy(weights.copy())
-        self.n_ceilings, self.n_clusters = points.n_ceilings, points.n_clusters
-        self.mean, self.square = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
-        self._allocate()
-
-    def _allocate(self) -> None:
-        torch, r, n = self.torch, len(self.theta), self.x.shape[2]
-        self.layers = [
-            self.theta[:, start : start + rows * columns].view(r, rows, columns)
-            for start, rows, columns in _layout()
-        ]
-        self.states = [torch.empty(r, layer.shape[1], n) for layer in self.layers]
-        self.errors = [torch.empty_like(state) for state in self.states]
-        self.slopes = [torch.empty(layer.shape) for layer in self.layers]
-
-    def train(self, plan: _Plan, stop: Event) -> tuple[F32, F32, NDArray[np.int64]]:
-        torch, r = self.torch, len(self.theta)
-        best, lowest = self.theta.clone(), torch.full((r,), torch.inf)
-        since, epochs = torch.zeros(r), torch.full((r,), plan.n_epochs)
-        active = torch.arange(r)
-        for epoch in range(plan.n_epochs):
-            if stop.is_set():
+def _trained(
+    weights: F32, points: Points, block: slice, plan: _Plan, stop: Event
+) -> tuple[F32, F32, NDArray[np.int64]]:
+    """Train the networks of a block: see :func:`train`."""
+    torch = require_torch()
+    given = [
+        torch.from_numpy(np.ascontiguousarray(part[block]))
+        for part in (points.x, points.y, points.train, points.valid)
+    ]
+    theta = torch.from_numpy(weights[block].copy()).requires_grad_()
+    moments = [torch.zeros_like(theta, requires_grad=False) for _ in range(2)]
+    steps = torch.zeros(())
+    r = len(theta)
+    best, lowest = theta.detach().clone(), torch.full((r,), torch.inf)
+    since, epochs = torch.zeros(r), torch.full((r,), plan.n_epochs)
+    active = torch.arange(r)
+    for epoch in range(plan.n_epochs):
+        if stop.is_set():
+            break
+        fit, check = _losses(theta, given, points, plan.monotony)
+        better = check < lowest[active]
+        lowest[active[better]], best[active[better]] = check[better], theta.detach()[better]
+        since = torch.where(better, 0, since + 1)
+        if epoch % 50 == 49:  # leave out those that have stopped
+            going = since < plan.patience
+            epochs[active[~going]] = epoch + 1
+            if not going.any():
                 break
-            loss = self._loss(plan.monotony)
-            better = loss < lowest[active]
-            lowest[active[better]], best[active[better]] = loss[better], self.theta[better]
-            since = torch.where(better, 0, since + 1)
-            if epoch % 50 == 49:  # leave out those that have stopped
-                going = since < plan.patience
-                epochs[active[~going]] = epoch + 1
-                if not going.any():
-                    break
-                if not going.all():
-                    active, since = active[going], since[going]
-                    self._keep(going)
-                    self._loss(plan.monotony)
-            self._descend()
-            self._step(plan, epoch)
-        return best.numpy(), lowest.numpy(), epochs.numpy()
-
-    def _loss(self, monotony: float) -> Any:
-        """Run the networks; leave the error of the outputs, return the validation loss (r,)."""
-        torch, n = self.torch, self.y.shape[1]
-        below = self.x
-        for i, (layer, state) in enumerate(zip(self.layers, self.states, strict=True)):
-            torch.bmm(layer, below, out=state)
-            if i < len(HIDDEN):
-                state.tanh_()
-            below = state
-        out = below[:, 0] * OUTPUT
-        residual = out[:, :n] - self.y
-        residual[:, n - self.n_ceilings :].clamp_(min=0)
-        grid = out[:, n:].view(len(out), self.n_clusters, -1)
-        rise = grid[:, :, 1:] - grid[:, :, :-1]
-        rise.clamp_(min=0)
-        error = self.errors[-1][:, 0]
-        torch.mul(residual, self.fit, out=error[:, :n]).mul_(2 * OUTPUT)
-        uphill = (rise > 0).to(out.dtype).mul_(monotony * OUTPUT)
-        spread = error[:, n:].view(grid.shape).zero_()
-        spread[:, :, 1:] += uphill
-        spread[:, :, :-1] -= uphill
-        return (residual.square_().mul_(self.check)).sum(1) + monotony * rise.sum((1, 2))
-
-    def _descend(self) -> None:
-        """Carry the error back through the layers."""
-        torch = self.torch
-        for i in range(len(self.layers) - 1, -1, -1):
-            below = self.states[i - 1] if i else self.x
-            torch.bmm(self.errors[i], below.transpose(1, 2), out=self.slopes[i])
-            if i:
-                torch.bmm(self.layers[i].transpose(1, 2), self.errors[i], out=self.errors[i - 1])
-                torch.ops.aten.tanh_backward.grad_input(
-                    self.errors[i - 1], self.states[i - 1], grad_input=self.errors[i - 1]
-                )
-
-    def _step(self, plan: _Plan, epoch: int) -> None:
-        """One step of Adam."""
-        torch, (first, second) = self.torch, _BETA
-        slope = torch.cat([part.view(len(part), -1) for part in self.slopes], dim=1)
-        self.mean.lerp_(slope, 1 - first)
-        self.square.mul_(second).addcmul_(slope, slope, value=1 - second)
-        root = self.square.sqrt().mul_((1 - second ** (epoch + 1)) ** -0.5).add_(1e-8)
+            if not going.all():
+                active, since = active[going], since[going]
+                given, moments = ([part[going] for part in parts] for parts in (given, moments))
+                theta = theta.detach()[going].requires_grad_()
+                fit, _ = _losses(theta, given, points, plan.monotony)
+        theta.grad = None
+        fit.sum().backward()
         rate = plan.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / plan.n_epochs))
-        self.theta.addcdiv_(self.mean, root, value=-rate / (1 - first ** (epoch + 1)))
+        with torch.no_grad():
+            _adam(theta, moments, steps, rate)
+    return best.numpy(), lowest.numpy(), epochs.numpy()
 
-    def _keep(self, going: Any) -> None:
-        """Go on with some of the networks only."""
-        for name in ("x", "y", "fit", "check", "theta", "mean", "square"):
-            setattr(self, name, getattr(self, name)[going].contiguous())
-        self._allocate()
+
+def _adam(theta: Any, moments: list[Any], steps: Any, rate: float) -> None:
+    """One step of Adam; the class would load PyTorch's compiler, which takes a second."""
+    from torch.optim.adam import adam
+
+    adam(
+        [theta],
+        [theta.grad],
+        [moments[0]],
+        [moments[1]],
+        [],
+        [steps],
+        fused=True,
+        amsgrad=False,
+        beta1=0.9,
+        beta2=0.999,
+        lr=rate,
+        weight_decay=0.0,
+        eps=1e-8,
+        maximize=False,
+    )
+
+
+def _losses(theta: Any, given: list[Any], points: Points, monotony: float) -> tuple[Any, Any]:
+    """Loss of each network over the points that it learns from, and over the others, (r,)."""
+    torch, (out, y, train, valid) = require_torch(), given
+    sizes = [rows * columns for _, rows, columns in _layout()]
+    layers = zip(_layout(), theta.split(sizes, dim=1), strict=True)
+    for i, ((_, rows, columns), layer) in enumerate(layers):
+        out = torch.bmm(layer.view(-1, rows, columns), out)
+        if i < len(HIDDEN):
+            out = out.tanh_()
+    out = OUTPUT * out[:, 0]
+    n = y.shape[1]
+    targets, ceilings = (out[:, :n] - y).split([n - points.n_ceilings, points.n_ceilings], dim=1)
+    square = torch.cat([targets, ceilings.relu()], dim=1).square()
+    grid = out[:, n:].view(len(out), points.n_clusters, -1)
+    rise = monotony * grid.diff(dim=2).relu().sum((1, 2))
+    return (square * train).sum(1) + rise, (square.detach() * valid).sum(1) + rise.detach()

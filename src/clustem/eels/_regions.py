@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 
-from clustem.model import InputError
+from clustem.core import InputError
 
 F64 = NDArray[np.float64]
 

@@ -55,7 +55,8 @@ class Scale:
         middle, half = (self.peaks.max() + self.peaks.min()) / 2, np.ptp(self.peaks) / 2
         height = _SHARE * (self.peaks[cluster] - middle) / half if half > 0 else 0.0
         rows = [2 * (bent - low) / (high - low) - 1, np.full(len(energy), height)]
-        return np.stack([*rows, np.ones(len(energy))]).astype(np.float32)
+        out: F32 = np.stack([*rows, np.ones(len(energy))]).astype(np.float32)
+        return out
 
 
 def scale_of(energy: F64, clusters: list[ClusterSpectra]) -> Scale:
@@ -138,7 +139,8 @@ def draw(
 
     def weights(chosen: NDArray[np.bool_]) -> F32:
         n = np.maximum(chosen.sum(axis=1, keepdims=True), 1)
-        return (chosen / sigma**2 / n).astype(np.float32)
+        shares: F32 = (chosen / sigma**2 / n).astype(np.float32)
+        return shares
 
     return Points(
         x.astype(np.float32),

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.energy_loss import electronvolts, find_zero_loss, loss_axis
-from clustem.model import InputError
+from clustem.core import InputError, Segmentation, Signal
+from clustem.physics.energy_loss import electronvolts, find_zero_loss, loss_axis
 
 F64 = NDArray[np.float64]
+Labels = Segmentation | Signal | NDArray[np.integer[Any]]
+"""A segmentation, or a map of labels."""
+
 _SAMPLE = 2000
-"""Spectra of a cluster that are looked at, at most."""
+"""At most so many spectra of a cluster are read."""
 
 
-def energy_of(signal: Any) -> F64:
+def energy_of(signal: Signal) -> F64:
     """Return the energy losses of a signal's channels (D,) [eV].
 
     Parameters
@@ -32,7 +35,7 @@ def energy_of(signal: Any) -> F64:
     return _in_ev(axis) * np.asarray(axis.axis, dtype=np.float64)
 
 
-def aligned_width(signal: Any, spectrum: F64, name: str) -> float:
+def aligned_width(signal: Signal, spectrum: F64, name: str) -> float:
     """Return the full width of the zero-loss peak at half of its maximum [eV].
 
     Parameters
@@ -72,13 +75,13 @@ def _in_ev(axis: Any) -> float:
     return factor
 
 
-def label_map(segmentation: Any, shape: tuple[int, ...]) -> NDArray[np.intp]:
+def label_map(segmentation: Labels, shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the cluster of each scan position.
 
     Parameters
     ----------
     segmentation
-        Segmentation, projection, signal or array of labels; negative ones belong to no cluster.
+        Segmentation, signal or array of labels; negative ones belong to no cluster.
     shape
         Shape of the scan in array order.
 
@@ -106,7 +109,9 @@ def label_map(segmentation: Any, shape: tuple[int, ...]) -> NDArray[np.intp]:
     return found.astype(np.intp)
 
 
-def sample(signal: Any, labels: NDArray[np.intp], rng: np.random.Generator, *, cluster: int) -> F64:
+def sample(
+    signal: Signal, labels: NDArray[np.intp], rng: np.random.Generator, *, cluster: int
+) -> F64:
     """Read the spectra of a cluster: all of them, or a random sample of 2000.
 
     Returns
@@ -128,7 +133,7 @@ def sample(signal: Any, labels: NDArray[np.intp], rng: np.random.Generator, *, c
     if not known.all():
         raise InputError(
             "All intensities must be finite numbers",
-            got=f"NaN or inf in {int((~known).sum())} of {len(known)} spectra",
+            got=f"NaN or inf in {np.count_nonzero(~known)} of {len(found)} spectra",
             cure="Label such positions -1, or fill them in.",
         )
     return found

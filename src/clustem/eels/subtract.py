@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.special import expit
 
+from clustem.core import Signal, checked, like
 from clustem.eels._fitted import model_and_labels
-from clustem.eels._spectra import energy_of
+from clustem.eels._spectra import Labels, energy_of
 from clustem.eels.zero_loss_model import ZeroLossModel
-from clustem.model import checked
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 _PARTS = 6
 _SMOOTH = 5
-"""Channels over which an intensity is averaged to tell its own noise."""
+"""The noise of an intensity is that of its mean over so many channels."""
 
 _AT_ONCE = 2**25
-"""Bytes of spectra that are worked on at a time."""
+"""Spectra are split in blocks of this size [bytes]."""
 
 
 class Subtraction(NamedTuple):
@@ -37,19 +37,19 @@ class Subtraction(NamedTuple):
         What is left of the spectrum, and its 68 % band.
     """
 
-    zero_loss: Any
-    zero_loss_low: Any
-    zero_loss_high: Any
-    inelastic: Any
-    inelastic_low: Any
-    inelastic_high: Any
+    zero_loss: Signal
+    zero_loss_low: Signal
+    zero_loss_high: Signal
+    inelastic: Signal
+    inelastic_low: Signal
+    inelastic_high: Signal
 
 
 @checked
 def subtract(
-    signal: Any,
-    model: Any,
-    segmentation: Any = None,
+    signal: Signal,
+    model: ZeroLossModel | Labels,
+    segmentation: Labels | None = None,
     *,
     counting_noise: bool = True,
     memory: Annotated[float, Gt(0)] = 2.0,
@@ -115,7 +115,7 @@ def subtract(
         if lazy or size > memory
         else _at_once(signal.data, labels, tables)
     )
-    return Subtraction(*(_like(signal, part) for part in parts))
+    return Subtraction(*(like(signal, part) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _at_once(data: Any, labels: NDArray[np.intp], tables: _Tables) -> F32:
 
 
 def _lazily(data: Any, labels: NDArray[np.intp], tables: _Tables) -> Any:
-    import dask.array as da  # noqa: PLC0415  # lazy signals only
+    import dask.array as da
 
     def one(block: NDArray[Any], labels: NDArray[np.intp]) -> F32:
         return _at_once(block, labels[..., 0], tables)
@@ -205,11 +205,3 @@ def _lazily(data: Any, labels: NDArray[np.intp], tables: _Tables) -> Any:
         dtype=np.float32,
         meta=np.empty((0,) * (spectra.ndim + 1), np.float32),
     )
-
-
-def _like(signal: Any, data: Any) -> Any:
-    """Return a copy of a signal, axes and metadata included, with other values."""
-    out = signal._deepcopy_with_new_data(data)  # HyperSpy's own way; copies no data
-    if hasattr(data, "dask") and not out._lazy:
-        out = out.as_lazy()
-    return out

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
+from clustem.core import InputError, Signal, checked, instrument, like, quiet, warn
 from clustem.eels._fitted import model_and_labels
+from clustem.eels._spectra import Labels
 from clustem.eels.subtract import subtract
-from clustem.model import InputError, checked
+from clustem.eels.zero_loss_model import ZeroLossModel
 
 F64 = NDArray[np.float64]
 _ITEMS = {
-    "beam_energy": "Acquisition_instrument.TEM.beam_energy",
-    "convergence_angle": "Acquisition_instrument.TEM.convergence_angle",
-    "collection_angle": "Acquisition_instrument.TEM.Detector.EELS.collection_angle",
+    "beam_energy": "beam_energy",
+    "convergence_angle": "convergence_angle",
+    "collection_angle": "Detector.EELS.collection_angle",
 }
+"""Where the metadata of the microscope hold them."""
 
 
 class ThicknessMaps(NamedTuple):
@@ -33,17 +34,17 @@ class ThicknessMaps(NamedTuple):
         t and half of its 68 % band [nm]; None where the mean free path is not known.
     """
 
-    relative: Any
-    relative_error: Any
-    absolute: Any | None
-    absolute_error: Any | None
+    relative: Signal
+    relative_error: Signal
+    absolute: Signal | None
+    absolute_error: Signal | None
 
 
 @checked
 def thickness(
-    signal: Any,
-    model: Any,
-    segmentation: Any = None,
+    signal: Signal,
+    model: ZeroLossModel | Labels,
+    segmentation: Labels | None = None,
     *,
     density: Annotated[float, Gt(0)] | None = None,
     mean_free_path: Annotated[float, Gt(0)] | None = None,
@@ -102,7 +103,7 @@ def thickness(
     >>> wedge = eels(shape=(8, 30), jitter=0.0)
     >>> model = ZeroLossModel(n_replicas=8, n_epochs=50).fit(wedge.signal, wedge.labels)
     >>> found = thickness(wedge.signal, model, density=4.0)
-    >>> bool(abs(found.relative.data / wedge.details["thickness"] - 1).max() < 0.05)
+    >>> bool(abs(found.relative.data / wedge.thickness - 1).max() < 0.05)
     True
     """
     if density is None:
@@ -120,9 +121,7 @@ def thickness(
     sums[:, bad] = np.nan
     lost = int((bad & (labels >= 0)).sum())
     if lost:
-        warnings.warn(
-            f"{lost} spectra hold no zero-loss intensity: their thickness is NaN.", stacklevel=3
-        )
+        warn(f"{lost} spectra hold no zero-loss intensity: their thickness is NaN.")
     total, *zero = (_as_spectra(signal, part, known) for part in sums)
     relative, thick, thin = (_estimate(total, part) for part in zero)
     counting = model.gain_ * (1 / sums[1] - 1 / sums[0])  # variance of ln(N_tot/N_ZLP)
@@ -140,7 +139,7 @@ def _instrument(
 ) -> dict[str, float | None]:
     """Beam energy and angles, from the arguments or else from the metadata."""
     known = {
-        name: signal.metadata.get_item(_ITEMS[name], default=None) if value is None else value
+        name: instrument(signal, _ITEMS[name]) if value is None else value
         for name, value in given.items()
     }
     missing = [name for name, value in known.items() if value is None]
@@ -157,15 +156,15 @@ def _sums(*spectra: Any) -> F64:
     """Sum along the energy: total, zero-loss peak, its lower and upper bound, (4, scan)."""
     sums = [part.sum(axis=-1, dtype=np.float64) for part in spectra]
     if any(hasattr(part, "dask") for part in sums):
-        import dask  # noqa: PLC0415  # lazy signals only
+        from dask.base import compute
 
-        sums = list(dask.compute(*sums))  # together: each chunk is read once
+        sums = list(compute(*sums))  # together: each chunk is read once
     return np.stack(sums)
 
 
 def _as_spectra(signal: Any, sums: F64, known: dict[str, float | None]) -> Any:
     """Return spectra of two channels that hold the sums, with what eXSpy needs to know."""
-    import hyperspy.api as hs  # noqa: PLC0415  # seconds
+    import hyperspy.api as hs
 
     axes = [axis.get_axis_dictionary() for axis in signal.axes_manager._axes[:-1]]
     axes.append({"size": 2, "navigate": False})
@@ -174,22 +173,17 @@ def _as_spectra(signal: Any, sums: F64, known: dict[str, float | None]) -> Any:
     out.set_signal_type("EELS")
     for name, value in known.items():
         if value is not None:
-            out.metadata.set_item(_ITEMS[name], value)
+            out.metadata.set_item(f"Acquisition_instrument.TEM.{_ITEMS[name]}", value)
     return out
 
 
 def _estimate(total: Any, zero: Any, **by: float | None) -> Any:
     """Have eXSpy take the log-ratio; the result's axes are those of an image."""
-    log = logging.getLogger("exspy.signals.eels")
-    level = log.level
-    log.setLevel(logging.ERROR)  # that there is no density is known, and said in our own words
-    try:
+    with quiet():  # that there is no density is known, and said in our own words
         return total.estimate_thickness(zlp=zero, **by).transpose(navigation_axes=[])
-    finally:
-        log.setLevel(level)
 
 
 def _like(signal: Any, data: F64) -> Any:
-    out = signal._deepcopy_with_new_data(data)  # HyperSpy's own way
+    out = like(signal, data)
     out.metadata.General.title += " (error)"
     return out

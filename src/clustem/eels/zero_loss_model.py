@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from clustem.core import InputError, Signal, check_parameters, warn
 from clustem.eels._clusters import ClusterSpectra, read_clusters, stand_ins
 from clustem.eels._network import forward, initial, require_torch, train
 from clustem.eels._noise import counting_noise
 from clustem.eels._replicas import Scale, draw, scale_of
-from clustem.eels._spectra import energy_of, label_map, sample
-from clustem.model import InputError, check_parameters
+from clustem.eels._spectra import Labels, energy_of, label_map, sample
 
 F64 = NDArray[np.float64]
 _QUANTILES = (0.5, 0.16, 0.84)
@@ -170,7 +169,7 @@ class ZeroLossModel(BaseEstimator):
         self.threads = threads
         self.progress = progress
 
-    def fit(self, signal: Any, segmentation: Any) -> Self:
+    def fit(self, signal: Signal, segmentation: Labels) -> Self:
         """Find the regions of each cluster and train the ensemble.
 
         Parameters
@@ -203,7 +202,7 @@ class ZeroLossModel(BaseEstimator):
         clusters, reach = read_clusters(signal, spectra, len(counts), params)
         self.energy_, self.labels_, self.counts_, self.reach_ = energy, labels, counts, reach
         self.source_ = stand_ins(signal, labels, counts, large=large, rng=rng)
-        self._tell_small()
+        self._warn_of_small()
         self._describe(clusters)
         first = int(np.searchsorted(energy, max(found.regions.onset for found in clusters)))
         self.noise_ = np.array(counting_noise(list(spectra.values()), first))
@@ -302,17 +301,16 @@ class ZeroLossModel(BaseEstimator):
             ) from error
         return model
 
-    def _tell_small(self) -> None:
+    def _warn_of_small(self) -> None:
         small = np.flatnonzero((self.source_ >= 0) & (self.source_ != np.arange(len(self.source_))))
         if small.size:
-            told = ", ".join(
+            names = ", ".join(
                 f"cluster {k} ({self.counts_[k]} spectra) by cluster {self.source_[k]}"
                 for k in small
             )
-            warnings.warn(
+            warn(
                 f"Clusters of fewer than {self.min_members} spectra are too small to draw from "
-                f"and are represented by the one with the most similar peak: {told}.",
-                stacklevel=3,
+                f"and are represented by the one with the most similar peak: {names}."
             )
 
     def _describe(self, clusters: list[ClusterSpectra]) -> None:

@@ -1,4 +1,4 @@
-"""How two labellings of the same rows agree, from their table of overlaps."""
+"""How two labellings of the same rows agree."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.label_maps import matched, overlaps
-from clustem.judge.compare import _variation_of_information
+from clustem.labelmaps.label_maps import matched, overlaps
 
 F64 = NDArray[np.float64]
 
@@ -37,9 +36,12 @@ class Agreement(NamedTuple):
 
 def agreement(reference: NDArray[Any], other: NDArray[Any]) -> Agreement:
     """Compare labels (n,) with those of a reference (n,); negative ones are not compared."""
+    from sklearn.metrics import adjusted_rand_score
+
     both = (reference >= 0) & (other >= 0)
     shape = int(reference.max()) + 1, max(int(other.max()), 0) + 1
-    counts = overlaps(reference[both], other[both], shape)[:-1, :-1]
+    first, second = reference[both], other[both]
+    counts = overlaps(first, second, shape)[:-1, :-1]
     rows, columns = counts.sum(axis=1, keepdims=True), counts.sum(axis=0, keepdims=True)
     either = rows + columns - counts
     jaccard = (counts / np.maximum(either, 1)).max(axis=1)
@@ -47,17 +49,12 @@ def agreement(reference: NDArray[Any], other: NDArray[Any]) -> Agreement:
     for row, column in matched(counts).items():
         partner[row] = column
     kept = both & (partner[np.where(both, reference, -1)] == other)
-    return Agreement(_rand(counts), _variation_of_information(counts), jaccard, kept)
+    ari = float(adjusted_rand_score(first, second))
+    return Agreement(ari, information_between(first, second), jaccard, kept)
 
 
-def _rand(counts: NDArray[np.int64]) -> float:
-    """Compute the adjusted Rand index of a table of overlaps."""
+def information_between(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return the variation of information of two labellings (n,) [bit]."""
+    from skimage.metrics import variation_of_information
 
-    def pairs(number: Any) -> float:
-        number = np.asarray(number, dtype=np.float64)
-        return float((number * (number - 1) / 2).sum())
-
-    same, total = pairs(counts), pairs(counts.sum())
-    first, second = pairs(counts.sum(axis=1)), pairs(counts.sum(axis=0))
-    expected, most = first * second / max(total, 1.0), (first + second) / 2
-    return 1.0 if most == expected else (same - expected) / (most - expected)
+    return float(sum(variation_of_information(first, second)))

@@ -7,26 +7,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.model import Table
+from clustem.core import Features
+from clustem.core.about import PatchGrid
 
 F64 = NDArray[np.float64]
 Labels = NDArray[np.intp]
-_MIXED, _THINNER, _TOUCH = 0.6, 0.75, 0.1
-"""How far off a mixture may lie, how much thinner it is, what share of neighbours is touch."""
-_LINE, _SPREAD = 1.5, 1.5
-"""Thickness of a line in units of the rows' spacing, and spread that many shares make."""
+_MIXED = 0.6
+"""Largest distance of a mixture from the line or plane of its sources [distance to the nearest]."""
+_THINNER = 0.75
+"""Largest depth of a border [depth of the groups that it lies between]."""
+_TOUCH = 0.1
+"""Least share of the neighbours by which two groups count as touching."""
+_LINE = 1.5
+"""Largest depth of a line on the scan [spacing of the rows]."""
+_SPREAD = 1.5
+"""Least spread of a border between two groups [their mean spread]."""
 _NEIGHBOURS = 8
+"""Number of neighbours that are looked at."""
 _DEEP = 0.9
+"""Share of a group's rows that lie less deep than its depth."""
 
 
-def places_of(table: Table, numbers: NDArray[np.intp]) -> F64:
+def places_of(features: Features, numbers: NDArray[np.intp]) -> F64:
     """Return where rows lie on the scan or in the image (m, axes)."""
-    given = table.details.get("positions")
-    if given is not None:
-        return np.asarray(given, dtype=np.float64).reshape(table.mask.size, -1)[
-            table.positions[numbers]
-        ]
-    found = np.unravel_index(table.positions[numbers], table.shape)
+    grid = features.find(PatchGrid)
+    if grid is not None:
+        return grid.positions[features.positions[numbers]]
+    found = np.unravel_index(features.positions[numbers], features.shape)
     return np.stack(found, axis=1).astype(np.float64)
 
 
@@ -45,17 +52,17 @@ def borders(points: F64, labels: Labels, places: F64) -> list[int]:
     Returns
     -------
     :
-        Groups whose mean is a mixture of the means of groups that they touch, but for 0.6
+        Groups whose mean is a mixture of the means of groups that they touch, up to 0.6
         of its distance to the nearest of these; that are thinner on the scan than these; and whose
-        rows are mixtures of many shares (spread along the line between the two that they are
-        mixed of, 1.5 times as far as those), or that are no more than a line on the scan.
+        rows are mixtures with many different shares (they spread along the line between the two
+        groups 1.5 times as far as those do), or that are no more than a line on the scan.
 
     Notes
     -----
-    A group's thickness is how deep its rows lie inside it: the distance to the nearest row of
-    another group, which a tenth of them exceed. Where rows are in no order, all groups are alike
-    thin, and none is a border. A phase of its own that happens to be a mixture of its
-    neighbours, and one pixel thin, cannot be told from a border.
+    A group's depth is the distance to the nearest row of another group that a tenth of its rows
+    exceed. Where rows are in no order, all groups are equally thin, and none is a border. A phase
+    of its own that happens to be a mixture of its neighbours, and one pixel thin, cannot be
+    distinguished from a border.
     """
     size = int(labels.max()) + 1
     if size < 3:
@@ -76,14 +83,14 @@ def borders(points: F64, labels: Labels, places: F64) -> list[int]:
 
 def _spacing(places: F64) -> float:
     """Distance to the nearest row, on the median."""
-    from scipy.spatial import cKDTree  # noqa: PLC0415  # 0.1 s
+    from scipy.spatial import cKDTree
 
     return float(np.median(cKDTree(places).query(places, 2)[0][:, 1]))
 
 
 def _depths(labels: Labels, places: F64, size: int) -> F64:
     """How deep rows lie inside their group (g,)."""
-    from scipy.spatial import cKDTree  # noqa: PLC0415  # 0.1 s
+    from scipy.spatial import cKDTree
 
     out = np.empty(size)
     for i in range(size):
@@ -94,7 +101,7 @@ def _depths(labels: Labels, places: F64, size: int) -> F64:
 
 def _contacts(labels: Labels, places: F64, size: int) -> F64:
     """Share of each other group among the neighbours that are not of a group's own (g, g)."""
-    from scipy.spatial import cKDTree  # noqa: PLC0415  # 0.1 s
+    from scipy.spatial import cKDTree
 
     count = min(_NEIGHBOURS + 1, len(labels))
     near: NDArray[Any] = cKDTree(places).query(places, count)[1][:, 1:]
@@ -106,7 +113,7 @@ def _contacts(labels: Labels, places: F64, size: int) -> F64:
 
 def _mixed_of(means: F64, group: int, sources: list[int]) -> tuple[int, int] | None:
     """Return the two groups that a mean is mixed of most; None if it is no mixture."""
-    from scipy.optimize import nnls  # noqa: PLC0415  # 0.1 s
+    from scipy.optimize import nnls
 
     if len(sources) < 2:
         return None

@@ -7,10 +7,15 @@ from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 _LAG = 3.0
-"""Distance [px] from which on neither a beam nor a light smoothing makes noise alike."""
+"""Distance from which on neither the beam nor weak smoothing correlates noise [px]."""
 _LEAST = 0.3
-"""Autocorrelation from which on a direction tells something."""
-_NEIGHBOURS, _DEGREE, _FEWEST = 40, 3, 100
+"""Least autocorrelation of a direction that counts."""
+_NEIGHBOURS = 40
+"""Number of nearest rows among which one at that distance is looked for."""
+_DEGREE = 3
+"""Degree of the surface that is subtracted."""
+_FEWEST = 100
+"""Least number of rows."""
 
 
 def coherent(points: F64, places: F64, known: F64 | None = None) -> int:
@@ -28,23 +33,23 @@ def coherent(points: F64, places: F64, known: F64 | None = None) -> int:
     Returns
     -------
     :
-        Number of directions whose autocorrelation exceeds 0.3, and what chance gives.
+        Number of directions whose autocorrelation exceeds 0.3 and the largest one of pure noise.
 
     Notes
     -----
-    A cubic surface over the scan is taken from every coordinate: thickness, tilt and charge vary
-    smoothly and make no phases. What is left is compared with the nearest row that is 3 pixels or
-    more away, a second measurement whose noise is another: the eigenvalues of their covariance, in
-    units of the rows' own, are autocorrelations along directions. Phases that mix span a simplex,
-    so r directions take r + 1 of them or more, whether or not a gap lies between them.
+    A cubic surface over the scan is subtracted from every coordinate: thickness, tilt and charge
+    vary smoothly and make no phases. What is left is compared with the nearest row that is 3
+    pixels or more away, a second measurement with other noise: the eigenvalues of their covariance,
+    in units of the rows' own, are autocorrelations along directions. Phases that mix span a
+    simplex, so r directions take r + 1 of them or more, whether or not a gap lies between them.
 
     References
     ----------
     P. Switzer and A. Green, Tech. Rep. 6, Dept. of Statistics, Stanford (1984) (factors of largest
     autocorrelation).
     """
-    from scipy.linalg import eigh  # noqa: PLC0415  # 0.1 s
-    from scipy.spatial import cKDTree  # noqa: PLC0415  # 0.1 s
+    from scipy.linalg import eigh
+    from scipy.spatial import cKDTree
 
     if len(points) < _FEWEST or places.shape[1] != 2:
         return 0
@@ -67,8 +72,8 @@ def _trend(points: F64, places: F64, known: F64 | None) -> F64:
     """Fit a cubic surface, and what is known, to each coordinate."""
     low, high = places.min(axis=0), places.max(axis=0)
     row, column = (2 * (places - low) / np.maximum(high - low, 1) - 1).T
-    terms = [row**i * column**j for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
+    powers = [row**i * column**j for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
     if known is not None:
-        terms.append(known / max(float(np.abs(known).max()), 1e-300))
-    terms = np.stack(terms, axis=1)
+        powers.append(known / max(float(np.abs(known).max()), 1e-300))
+    terms = np.stack(powers, axis=1)
     return np.asarray(terms @ np.linalg.lstsq(terms, points, rcond=None)[0])

@@ -15,9 +15,13 @@ from clustem.judge._structure import Structure
 
 F64 = NDArray[np.float64]
 _VARIES = 0.05
+"""Relative spread of the intensity that is worth a word."""
 _SAME = 0.9
-_NEARLY, _FIRM = 2.3, 5.0
-"""Strength up to which nobody would see a gap, and from which on everybody would."""
+"""Adjusted Rand index from which on two clusterings count as the same."""
+_NEARLY = 2.3
+"""Strength from which on a gap is nearly one."""
+_FIRM = 5.0
+"""Strength from which on a gap is beyond doubt."""
 
 
 def nearest(ks: tuple[int, ...], groups: int) -> int:
@@ -38,8 +42,8 @@ class Finding:
     borders
         Groups that are only mixed pixels along the borders of others.
     directions
-        Where there is but one group: along how many directions it varies over the scan, that of
-        the intensity left out, and with it.
+        Where there is only one group: along how many directions it varies over the scan, without
+        that of the intensity, and with it.
     spread
         Relative spread of the source's intensity.
     leveled
@@ -66,7 +70,7 @@ class Finding:
 
     @property
     def blended(self) -> bool:
-        """Whether there is but one group, which is no mere noise."""
+        """Whether there is only one group, which is more than noise."""
         return self.groups == 1 and self.directions[1] > 0
 
     @property

@@ -1,39 +1,34 @@
-"""Fits of the same estimator to parts of the rows, quietly, with other seeds."""
+"""Fits of the same estimator to parts of the rows, without warnings, with other seeds."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
+
+from clustem.core import quiet
 
 _STARTS = 3
-
-
-def copy_of(estimator: Any) -> Any:
-    """Return an estimator with the same parameters that is not fitted."""
-    from sklearn.base import clone  # noqa: PLC0415  # 1 s
-
-    return clone(estimator)
+"""Largest number of starts of a fit that is repeated."""
 
 
 def refitted(estimator: Any, rows: Any, seed: int | None = None) -> Any:
     """Fit a copy of an estimator, with another seed if one is given and it takes one.
 
-    What it warns of is not heard: parts and copies are fitted to learn how they come out.
+    Its warnings are dropped: parts and copies are fitted to see how much they differ.
     """
-    copy = copy_of(estimator)
+    copy = clone(estimator)
     if seed is not None and "random_state" in copy.get_params():
         copy.set_params(random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         return copy.fit(rows)
 
 
 def with_few_starts(estimator: Any) -> Any:
     """Return a copy with at most 3 starts, where it counts them."""
-    copy = copy_of(estimator)
+    copy = clone(estimator)
     given = copy.get_params().get("n_init")
     if isinstance(given, int) and given > _STARTS:
         copy.set_params(n_init=_STARTS)

@@ -9,13 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.core.clustering import numbered
+
 F64 = NDArray[np.float64]
 Labels = NDArray[np.intp]
 _CUTS = 12
+"""Number of quantiles of each part between which gaps are looked for."""
 SURE = 3.0
-"""Strength of a gap that counts as one."""
+"""Least strength of a gap [standard deviations]."""
 SHALLOW = 0.4
-"""Depth from which on a gap must be surer."""
+"""Depth from which on a gap must be more significant."""
 
 
 class Gap(NamedTuple):
@@ -35,7 +38,7 @@ class Gap(NamedTuple):
 
     @property
     def strength(self) -> float:
-        """The score; a shallow gap must be surer in proportion."""
+        """The score, in proportion smaller for a shallow gap."""
         return self.score * min(1.0, SHALLOW / max(self.depth, 1e-9))
 
 
@@ -84,20 +87,17 @@ def _sparser(count: F64, width: F64, others: F64, widths: F64) -> tuple[F64, F64
 
     By the signed root of the likelihood ratio.
     """
+    from scipy.special import rel_entr
+
     valid = widths > 0
     widths, others = np.where(valid, widths, 1.0), np.where(valid, others, 0.0)
     count, width = count[:, None], width[:, None]
     expected = (count + others) * width / (width + widths)
-    ratio = _entropic(count, expected) + _entropic(others, count + others - expected)
+    ratio = rel_entr(count, expected) + rel_entr(others, count + others - expected)
     score = np.sqrt(np.maximum(2 * ratio, 0.0)) * np.sign(expected - count)
     score = np.where(valid, score, -np.inf)
     pick = np.arange(len(score)), score.argmax(axis=1)
     return score[pick], (others / widths)[pick]
-
-
-def _entropic(count: F64, expected: F64) -> F64:
-    safe = np.where(count > 0, count, 1.0)
-    return np.asarray(count * np.log(safe / np.where(expected > 0, expected, 1.0)))
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def joined(rows: F64, labels: Labels, within: F64, *, few: int) -> Groups:
             final = groups.labels.copy(), groups.scores.copy()
         groups.join(*weakest)
     labels, gaps = final or (groups.labels, groups.scores)
-    order = np.argsort(-np.bincount(labels), kind="stable")
+    order = numbered(labels, len(gaps))
     return Groups(np.argsort(order)[labels], gaps[np.ix_(order, order)], course)
 
 

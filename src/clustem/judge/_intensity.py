@@ -1,4 +1,4 @@
-"""The total intensity of the source at the rows of a table."""
+"""The total intensity of the source at the rows of features."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.rows import Rows
-from clustem.model import Table
+from clustem.core import Features
+from clustem.passes.rows import Rows
 
 F64 = NDArray[np.float64]
 _BLOCK = 2**22
@@ -49,14 +49,14 @@ class Intensity:
         return float(np.sqrt(max(self.totals.var() / mean**2 - noise, 0.0)))
 
 
-def intensity(table: Table, numbers: NDArray[np.intp]) -> Intensity | None:
+def intensity(features: Features, numbers: NDArray[np.intp]) -> Intensity | None:
     """Sum the source's signal over its channels at some rows; None where rows are no scan's."""
-    source = table.source
+    source = features.source
     manager = getattr(source, "axes_manager", None)
-    if manager is None or not table.shape or manager.navigation_shape[::-1] != table.shape:
+    if manager is None or not features.shape or manager.navigation_shape[::-1] != features.shape:
         return None
     raw = Rows(source.data, row_ndim=manager.signal_dimension)
-    positions = table.positions[numbers]
+    positions = features.positions[numbers]
     step = max(1, _BLOCK // max(raw.shape[1], 1))
     parts = [
         raw.take(positions[i : i + step]).sum(axis=1, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""k-means for many k of the same small matrix: each k goes on from where the last one ended."""
+"""k-means of small matrices: many k of one matrix, and starts of mixtures."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.kmeans_starts import lloyd, plus_plus
+from clustem.cluster.kmeans.lloyd import lloyd, plus_plus
 
 F64 = NDArray[np.float64]
 _STARTS, _ITERATIONS = 3, 100
+_ROUGH_STARTS, _ROUGH_ITERATIONS = 4, 50
+
+
+def rough_labels(rows: NDArray[Any], k: int, random: np.random.Generator) -> NDArray[np.int32]:
+    """Cluster of each row (n,) of the best of a few k-means."""
+    rows, weights = np.ascontiguousarray(rows), np.ones(len(rows))
+    centers = _plus_plus(rows, k, _ROUGH_STARTS, random)
+    ends = [lloyd(rows, weights, start, max_iter=_ROUGH_ITERATIONS) for start in centers]
+    return min(ends, key=lambda end: end.inertia).labels
 
 
 def within_sums(rows: NDArray[Any], ks: Sequence[int], random: np.random.Generator) -> F64:
@@ -24,7 +33,7 @@ def within_sums(rows: NDArray[Any], ks: Sequence[int], random: np.random.Generat
     ks
         Numbers of clusters, rising.
     random
-        Source of the starts.
+        Random number generator of the starts.
 
     Notes
     -----
@@ -32,10 +41,8 @@ def within_sums(rows: NDArray[Any], ks: Sequence[int], random: np.random.Generat
     Beside those chains, the means found for the k before start the next, with the row farthest
     from its mean as one more.
     """
-    rows = np.ascontiguousarray(rows)
-    weights, most = np.ones(len(rows)), ks[-1]
-    draws = (random.random((most, 2 + int(np.log(most)))) for _ in range(_STARTS))
-    chains = [plus_plus(rows, weights, most, draw) for draw in draws]
+    rows, weights = np.ascontiguousarray(rows), np.ones(len(rows))
+    chains = _plus_plus(rows, ks[-1], _STARTS, random)
     found, last = [], None
     for k in ks:
         starts = [chain[:k] for chain in chains]
@@ -46,3 +53,9 @@ def within_sums(rows: NDArray[Any], ks: Sequence[int], random: np.random.Generat
         last = min(ends, key=lambda end: end.inertia)
         found.append(last.inertia)
     return np.array(found)
+
+
+def _plus_plus(rows: NDArray[Any], k: int, n_starts: int, random: np.random.Generator) -> list[F64]:
+    """Choose the centers (k, d) of several starts by greedy k-means++."""
+    draws = [random.random((k, 2 + int(np.log(k)))) for _ in range(n_starts)]
+    return [plus_plus(rows, np.ones(len(rows)), k, draw) for draw in draws]

@@ -1,4 +1,4 @@
-"""Some of a table's rows, and checks that there is something to judge."""
+"""Some rows of features, and checks that there is something to judge."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.rows import Rows
-from clustem.model import InputError, ParameterError, Table
+from clustem.core import Features, InputError, ParameterError
+from clustem.passes.rows import Rows
 
 Where = NDArray[np.intp]
 
@@ -21,7 +21,7 @@ def drawn(n: int, count: int, random_state: int) -> Where:
     return np.sort(np.random.default_rng(random_state).choice(n, count, replace=False))
 
 
-def sampled(table: Table, count: int, random_state: int) -> tuple[Where, NDArray[Any]]:
+def sampled(features: Features, count: int, random_state: int) -> tuple[Where, NDArray[Any]]:
     """Read some rows (m, D), in their own type; return their numbers, too.
 
     Raises
@@ -29,7 +29,7 @@ def sampled(table: Table, count: int, random_state: int) -> tuple[Where, NDArray
     InputError
         If fewer than 2 rows are distinct, or values are NaN or infinite.
     """
-    rows = Rows.of(table.rows)
+    rows = Rows.of(features.rows)
     numbers = drawn(len(rows), count, random_state)
     found = rows.take(numbers)
     if found.dtype.kind == "f" and not np.isfinite(found).all():

@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.model import InputError, Table
+from clustem.core import Features, InputError, Signal, like
 
 
 def thinned(
-    table: Table,
-    describe: Callable[[Any], Table] | None,
+    features: Features,
+    describe: Callable[[Signal], Features] | None,
     share: float,
     random: np.random.Generator,
-) -> tuple[Table, Table]:
-    """Make two tables of thinned counts.
+) -> tuple[Features, Features]:
+    """Make two copies of features with thinned counts.
 
     Parameters
     ----------
-    table
-        The table of all counts.
+    features
+        Those of all counts.
     describe
-        Makes a table of a signal. If None, the rows are the counts.
+        Makes features of a signal. If None, the rows are the counts.
     share
         Share of the counts in each copy; a half splits them: no count is in both.
     random
-        Source of chance.
+        Random number generator.
 
     Raises
     ------
@@ -36,23 +36,20 @@ def thinned(
         If there are no counts: whole numbers of at least 0, in memory.
     """
     if describe is None:
-        return tuple(
-            table.with_rows(part, features=table.features)
-            for part in _parts(_counts(table.rows, "rows"), share, random)
-        )  # type: ignore[return-value]
-    source = table.source
-    copies = []
-    for part in _parts(_counts(getattr(source, "data", None), "source"), share, random):
-        signal = source._deepcopy_with_new_data(part)
-        copies.append(describe(signal))
+        one, two = _parts(_counts(features.rows, "rows"), share, random)
+        names = features.names
+        return features.with_rows(one, names=names), features.with_rows(two, names=names)
+    source: Any = features.source if features.scans else None
+    one, two = _parts(_counts(getattr(source, "data", None), "a source"), share, random)
+    copies = describe(like(source, one)), describe(like(source, two))
     for copy in copies:
-        if copy.shape != table.shape:
+        if copy.shape != features.shape:
             raise InputError(
-                f"describe must return a table of the scan's shape {table.shape}",
+                f"describe must return features of the scan's shape {features.shape}",
                 got=f"{copy.shape}",
-                cure="Describe the signal as for the table itself, crop and binning left out.",
+                cure="Describe the signal as for the features, crop and binning left out.",
             )
-    return copies[0], copies[1]
+    return copies
 
 
 def _counts(data: Any, what: str) -> NDArray[Any]:
@@ -63,10 +60,10 @@ def _counts(data: Any, what: str) -> NDArray[Any]:
     )
     if not whole:
         raise InputError(
-            f"Thinning needs counts: a {what} of whole numbers of at least 0, in memory",
+            f"Thinning needs counts: {what} of whole numbers of at least 0, in memory",
             got="no array in memory" if not in_memory else f"other values ({data.dtype})",
             cure="Use the raw counts (signal.compute() if it is lazy), and pass describe, which "
-            "makes the table of a signal.",
+            "makes the features of a signal.",
         )
     return np.asarray(data)
 

@@ -4,38 +4,120 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from clustem.compute.kmeans_sketch import Sketch
-from clustem.compute.pulse import pulse
+from clustem.cluster.kmeans.k_means import KMeans
+from clustem.core import Clustering, Features, checked
+from clustem.core.progress import tick
 from clustem.judge._borders import borders, places_of
 from clustem.judge._coherence import coherent
 from clustem.judge._finding import Finding
-from clustem.judge._fits import copy_of, refitted, with_few_starts
+from clustem.judge._fits import refitted, with_few_starts
+from clustem.judge._gaps import SURE
 from clustem.judge._intensity import intensity
-from clustem.judge._k_choice import KChoice
 from clustem.judge._sample import checked_ks, sampled
 from clustem.judge._structure import Structure, structure
 from clustem.judge.gap import gap
 from clustem.judge.scores import scores
 from clustem.judge.stability import Again, By
-from clustem.model import Partition, Table, checked
+
+if TYPE_CHECKING:
+    from clustem.cluster.kmeans._sketch import Sketch
 
 F64 = NDArray[np.float64]
 Make = Callable[[int], Any]
 _BEYOND = 6
 """Components that are tried beyond the largest k, so that odd shapes can be put together."""
 _REFERENCE_ROWS = 2048
+_REFERENCES: dict[Literal["pca", "uniform"], str] = {
+    "pca": "gap",
+    "uniform": "gap, along features",
+}
 _STABLE: dict[By, str] = {"half": "stability of halves", "reseed": "stability of starts"}
+
+
+@dataclass(frozen=True, eq=False)
+class KChoice:
+    """How many clusters there are, how sure that is, and all scores over k.
+
+    Attributes
+    ----------
+    k
+        The recommended number of clusters; 1 is no structure.
+    confidence
+        How sure that is.
+    reason
+        Why, in one sentence.
+    alternatives
+        Other numbers worth a look, the most likely first.
+    ks
+        The numbers of clusters that were tried.
+    scores
+        Values (len(ks),) by name; NaN where a score is not defined.
+    gaps
+        Strength of the weakest gap, by the number of groups it would leave when no more were
+        joined: from ``gap_threshold`` on a gap is one.
+    n_rows, n_used
+        Number of rows, and of those that the evidence is from.
+    gap_threshold
+        Strength from which on a gap is one, 3.
+    """
+
+    gap_threshold: ClassVar[float] = SURE
+
+    k: int
+    confidence: Literal["low", "medium", "high"]
+    reason: str
+    alternatives: tuple[int, ...]
+    ks: tuple[int, ...]
+    scores: Mapping[str, F64]
+    gaps: Mapping[int, float]
+    n_rows: int
+    n_used: int
+
+    @property
+    def structure(self) -> bool:
+        """Whether there is more than one cluster."""
+        return self.k > 1
+
+    @property
+    def summary(self) -> str:
+        """The choice in one line."""
+        others = f"; or {', '.join(map(str, self.alternatives))}" if self.alternatives else ""
+        tried = f"{self.ks[0]} ... {self.ks[-1]}" if len(self.ks) > 1 else f"{self.ks[0]}"
+        return f"k = {self.k} of {tried} ({self.confidence} confidence{others}): {self.reason}"
+
+    def __str__(self) -> str:
+        """Return the choice and the table of scores."""
+        names = list(self.scores)
+        rows = [["k", *names]]
+        for i, k in enumerate(self.ks):
+            mark = "*" if k == self.k else ""
+            rows.append([f"{k}{mark}", *(_shown(self.scores[name][i]) for name in names)])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        ]
+        return "\n".join([self.summary, *lines])
+
+    def to_csv(self) -> str:
+        """Return the table of scores as comma-separated values, one line per k."""
+        lines = [",".join(["k", "recommended", *self.scores])]
+        for i, k in enumerate(self.ks):
+            values = (f"{column[i]:.8g}" for column in self.scores.values())
+            lines.append(",".join([str(k), str(int(k == self.k)), *values]))
+        return "\n".join(lines) + "\n"
 
 
 @checked
 def choose_k(
-    table: Table,
+    features: Features | NDArray[Any],
     make: Make,
     ks: Iterable[int] = range(1, 11),
     *,
@@ -50,8 +132,8 @@ def choose_k(
 
     Parameters
     ----------
-    table
-        Rows (n, D), possibly not in memory.
+    features
+        Rows (n, D), possibly not in memory; of an array, nothing is known about the scan.
     make
         Makes an unfitted estimator for k clusters: ``lambda k: KMeans(k)``. Its clusters are
         scored; the recommendation does not depend on it.
@@ -66,7 +148,7 @@ def choose_k(
     repeats
         Repeats of each test of stability.
     n_references
-        Reference tables of the gap statistic.
+        Number of tables of random rows for the gap statistic.
     random_state
         Seed.
     progress
@@ -92,8 +174,8 @@ def choose_k(
     Recommended is the number of groups that gaps separate. Rows are described by normal
     distributions, as many as the Bayesian criterion asks for, with one covariance for all
     or each its own. Two groups between which no gap lies are joined, weakest gap first, until
-    there is one between any two: an interval, across the line that tells them apart best,
-    that holds surely fewer rows than the intervals on both of its sides: by 3 standard
+    there is one between any two: an interval, along the line that separates them best,
+    that holds significantly fewer rows than the intervals on both of its sides: by 3 standard
     deviations, or more in proportion where it has more than 40 % of their density. So neither
     the shape nor the size of clusters matters, and a cloud however long, skewed or heavy-tailed
     is one cluster.
@@ -122,19 +204,20 @@ def choose_k(
     >>> from clustem.cluster import KMeans
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.normal(size=(400, 2)) + 8 * np.eye(3)[np.arange(400) % 3, :2]
-    >>> found = choose_k(Table(rows, None, np.zeros(400, bool)), KMeans, range(1, 6))
+    >>> found = choose_k(rows, KMeans, range(1, 6))
     >>> found.k, found.confidence, found.structure
     (3, 'high', True)
     """
 
     def report(share: float) -> None:
-        pulse(share)
+        tick(share)
         if progress is not None:
             progress(share)
 
-    n = int(table.rows.shape[0])
+    features = Features.of(features)
+    n = int(features.rows.shape[0])
     ks = checked_ks(ks, n)
-    numbers, rows = sampled(table, sample, random_state)
+    numbers, rows = sampled(features, sample, random_state)
     ks = checked_ks(ks, len(rows))
     space = _Space.of(rows, make, ks)
     groups = structure(
@@ -143,7 +226,7 @@ def choose_k(
         random_state=random_state,
         report=lambda share: report(0.4 * share),
     )
-    found = _found(table, numbers, space.points, groups, ks)
+    found = _found(features, numbers, space.points, groups, ks)
     k = found.k
     columns, labels = _scored(
         space,
@@ -173,10 +256,16 @@ def choose_k(
 
 
 def _found(
-    table: Table, numbers: NDArray[np.intp], points: F64, groups: Structure, ks: tuple[int, ...]
+    features: Features,
+    numbers: NDArray[np.intp],
+    points: F64,
+    groups: Structure,
+    ks: tuple[int, ...],
 ) -> Finding:
-    """Look at the groups on the scan."""
-    places, light = places_of(table, numbers), intensity(table, numbers)
+    """Look at the groups on the scan, where there is one."""
+    if not features.scans:
+        return Finding(groups, ks)
+    places, light = places_of(features, numbers), intensity(features, numbers)
     mixed = borders(points, groups.groups.labels, places)
     if light is None:
         return Finding(groups, ks, mixed)
@@ -187,30 +276,28 @@ def _found(
     return Finding(groups, ks, mixed, both, light.spread, light.leveled)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Space:
-    """Rows to fit, their few coordinates (m, d) that distances are measured in, and the maker."""
+    """Rows to fit, the few coordinates (m, d) in which distances are measured, and the maker."""
 
-    table: Table
+    rows: NDArray[Any]
     points: F64
     make: Make
 
     @classmethod
     def of(cls, rows: NDArray[Any], make: Make, ks: tuple[int, ...]) -> _Space:
         largest = make(ks[-1])
-        mask = np.zeros(len(rows), dtype=bool)
         if not hasattr(largest, "sketch"):
-            points = _coordinates(Sketch(rows, n_clusters=ks[-1]))
-            return cls(Table(rows, None, mask), points, make)
+            return cls(rows, _coordinates(KMeans(ks[-1]).sketch(rows)), make)
         points = _coordinates(largest.sketch(rows))  # masked and normalised
 
         def plain(k: int) -> Any:
-            estimator = copy_of(make(k))
+            estimator = clone(make(k))
             given = estimator.get_params()
             done = {name: None for name in ("normalize", "mask") if name in given}
             return estimator.set_params(**done)
 
-        return cls(Table(points, None, mask), points, plain)
+        return cls(points, points, plain)
 
 
 def _coordinates(sketch: Sketch) -> F64:
@@ -226,23 +313,23 @@ def _scored(
     repeats: int,
     random_state: int,
     report: Callable[[float], None],
-) -> tuple[dict[str, F64], dict[int, NDArray[Any]]]:
+) -> tuple[dict[str, F64], dict[int, NDArray[np.intp]]]:
     """Score the estimator's clusters at each wanted k; return their labels (m,), too."""
     found: dict[str, F64] = {}
-    labels = {}
-    points = Table(space.points, None, space.table.mask)
+    labels: dict[int, NDArray[np.intp]] = {}
+    points = Features(space.points)
     everything = np.arange(len(space.points))
     for i, k in enumerate(ks):
         if k not in wanted:
             continue
-        fitted = refitted(space.make(k), space.table.rows)
-        partition = Partition.from_estimator(fitted, points)
-        labels[k] = partition.labels
-        values = dict(scores(points, partition, random_state=random_state))
+        fitted = refitted(space.make(k), space.rows)
+        clustering = Clustering.from_estimator(fitted, points)
+        labels[k] = clustering.labels.astype(np.intp)
+        values = dict(scores(points, clustering, random_state=random_state))
         few = with_few_starts(space.make(k))
-        again = Again(space.table, few, everything, random_state=random_state)
+        again = Again(Features(space.rows), few, everything, random_state=random_state)
         for by, name in _STABLE.items():
-            ari = again.judge(partition.labels, by, repeats).ari if k > 1 else np.array(np.nan)
+            ari = again.judge(labels[k], by, repeats).ari if k > 1 else np.array(np.nan)
             values[name] = float(ari.mean())
         for name, value in values.items():
             found.setdefault(name, np.full(len(ks), np.nan))[i] = value
@@ -253,11 +340,10 @@ def _scored(
 def _gap_columns(
     space: _Space, ks: tuple[int, ...], n_references: int, random_state: int
 ) -> dict[str, F64]:
-    points = Table(space.points, None, space.table.mask)
-    out = {}
-    for reference, name in (("pca", "gap"), ("uniform", "gap, along features")):
+    out: dict[str, F64] = {}
+    for reference, name in _REFERENCES.items():
         found = gap(
-            points,
+            space.points,
             None,
             ks,
             reference=reference,
@@ -271,3 +357,7 @@ def _gap_columns(
 
 def _column(values: Mapping[int, float], ks: tuple[int, ...]) -> F64:
     return np.array([values.get(k, np.nan) for k in ks])
+
+
+def _shown(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.4g}"

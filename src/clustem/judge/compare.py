@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.label_maps import as_labels, binned, binning_between, matched, overlaps
-from clustem.model import InputError, checked
+from clustem.core import InputError, checked
+from clustem.judge._agreement import information_between
+from clustem.labelmaps.label_maps import (
+    LabelMap,
+    as_labels,
+    binned,
+    binning_between,
+    matched,
+    overlaps,
+)
+
+F64 = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """How two label maps of the same scan agree, after the best matching of their numbers.
 
@@ -33,7 +44,7 @@ class Comparison:
     ami
         Adjusted mutual information.
     vi
-        Variation of information [bit]; 0 for the same partition.
+        Variation of information [bit]; 0 for the same clustering.
     labels, truth
         Both maps as they were compared, int64, of one shape.
     disagreement
@@ -57,42 +68,33 @@ class Comparison:
     note: str = ""
 
     @property
-    def confusion(self) -> NDArray[np.float64]:
+    def confusion(self) -> F64:
         """Counts as a share of each column's total [%], (p, q): columns are the truth."""
         totals = self.counts.sum(axis=0, keepdims=True)
-        return 100 * self.counts / np.maximum(totals, 1)
+        return np.asarray(100 * self.counts / np.maximum(totals, 1))
 
     @property
     def accuracy(self) -> float:
         """Share of compared positions whose labels are matched."""
-        return float(sum(self._overlap().values()) / self.counts.sum())
+        from sklearn.metrics import accuracy_score
+
+        truth, found = self._matched
+        return float(accuracy_score(truth, found, sample_weight=self.counts.ravel()))
 
     @property
     def precision(self) -> dict[int, float]:
         """Per label of the second map: share of its matched label's positions that are right."""
-        totals = dict(zip(self.rows.tolist(), self.counts.sum(axis=1).tolist(), strict=True))
-        back = {second: first for first, second in self.matching.items()}
-        overlap = self._overlap()
-        return {
-            label: overlap[label] / totals[back[label]] if label in back else 0.0
-            for label in self.columns.tolist()
-        }
+        return self._per_label[0]
 
     @property
     def recall(self) -> dict[int, float]:
         """Per label of the second map: share of its positions that were found."""
-        totals = dict(zip(self.columns.tolist(), self.counts.sum(axis=0).tolist(), strict=True))
-        overlap = self._overlap()
-        return {label: overlap.get(label, 0) / totals[label] for label in totals}
+        return self._per_label[1]
 
     @property
     def f1(self) -> dict[int, float]:
         """Per label of the second map: harmonic mean of precision and recall."""
-        precision, recall = self.precision, self.recall
-        return {
-            label: 2 * precision[label] * recall[label] / (precision[label] + recall[label] or 1)
-            for label in precision
-        }
+        return self._per_label[2]
 
     @property
     def macro_f1(self) -> float:
@@ -108,24 +110,43 @@ class Comparison:
             f"{'; ' if self.note else ''}{self.note})"
         )
 
-    def _overlap(self) -> dict[int, int]:
-        """Count the matched positions per label of the second map."""
-        first, second = self.rows.tolist(), self.columns.tolist()
-        return {
-            b: int(self.counts[first.index(a), second.index(b)]) for a, b in self.matching.items()
-        }
+    @property
+    def _matched(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Labels of the second map, and those matched with the first one's (-1: none), by count."""
+        found = np.array([self.matching.get(label, -1) for label in self.rows.tolist()])
+        return np.tile(self.columns, len(self.rows)), np.repeat(found, len(self.columns))
+
+    @cached_property
+    def _per_label(self) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
+        """Precision, recall and F1 per label of the second map."""
+        from sklearn.metrics import precision_recall_fscore_support
+
+        truth, found = self._matched
+        figures = precision_recall_fscore_support(
+            truth,
+            found,
+            labels=self.columns,
+            sample_weight=self.counts.ravel(),
+            zero_division=0.0,
+        )
+        labels = self.columns.tolist()
+        precision, recall, f1 = (
+            dict(zip(labels, figure.tolist(), strict=True)) for figure in figures[:3]
+        )
+        return precision, recall, f1
 
 
 @checked
 def compare(
-    labels: Any, truth: Any, *, binning: Literal["majority", "nearest"] = "majority"
+    labels: LabelMap, truth: LabelMap, *, binning: Literal["majority", "nearest"] = "majority"
 ) -> Comparison:
     """Compare two label maps of the same scan, also at different k and binning.
 
     Parameters
     ----------
     labels
-        Integers, any shape; negative = unassigned.
+        Integers, any shape; negative = unassigned: an array, a signal, a segmentation, or the path
+        of a file.
     truth
         Integers of the same shape, or of one that is binned by whole factors; negative = not
         labelled.
@@ -164,10 +185,7 @@ def compare(
     array([[ 0,  0,  0],
            [ 0,  1, -1]], dtype=int8)
     """
-    from sklearn.metrics import (  # noqa: PLC0415  # 0.5 s
-        adjusted_mutual_info_score,
-        adjusted_rand_score,
-    )
+    from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
     first, second, note = _together(
         as_labels(labels, what="Label maps"), as_labels(truth, what="Label maps"), binning
@@ -195,7 +213,7 @@ def compare(
         compared=float(both.mean()),
         ari=float(adjusted_rand_score(b, a)),
         ami=float(adjusted_mutual_info_score(b, a)),
-        vi=_variation_of_information(counts),
+        vi=information_between(a, b),
         labels=first,
         truth=second,
         disagreement=disagreement,
@@ -210,10 +228,10 @@ def _together(
     if first.shape == second.shape:
         return first, second, ""
     if (factors := binning_between(first.shape, second.shape)) is not None:
-        return *_at_one_shape(first, second, factors, how), _told("first", factors, how)
+        return *_at_one_shape(first, second, factors, how), _note("first", factors, how)
     if (factors := binning_between(second.shape, first.shape)) is not None:
         finer, coarser = _at_one_shape(second, first, factors, how)
-        return coarser, finer, _told("second", factors, how)
+        return coarser, finer, _note("second", factors, how)
     raise InputError(
         "Both label maps must have the same shape, or one binned by whole factors",
         got=f"{first.shape} and {second.shape}",
@@ -231,16 +249,8 @@ def _at_one_shape(
     return fine[tuple(map(slice, coarse.shape))], coarse
 
 
-def _told(finer: str, factors: tuple[int, ...], how: str) -> str:
+def _note(finer: str, factors: tuple[int, ...], how: str) -> str:
     blocks = " × ".join(map(str, factors))
     if how == "majority":
         return f"{finer} map binned {blocks} by majority vote"
     return f"the other map repeated {blocks} on the {finer} one"
-
-
-def _variation_of_information(counts: NDArray[np.int64]) -> float:
-    share = counts / counts.sum()
-    rows, columns = share.sum(axis=1, keepdims=True), share.sum(axis=0, keepdims=True)
-    there = share > 0
-    terms = np.log2((share**2)[there] / (rows * columns)[there])
-    return abs(float((share[there] * terms).sum()))  # a sum of terms that are all 0 or less

@@ -1,4 +1,4 @@
-"""Which channels tell a cluster from the others."""
+"""Which channels distinguish a cluster from the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from clustem.model import Projection, checked
+from clustem.core import Segmentation, checked
 
 F64 = NDArray[np.float64]
 _HALF = 0.5
@@ -43,9 +43,9 @@ class Mark:
     significance: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distinction:
-    """What tells each cluster from the others.
+    """What distinguishes each cluster from the others.
 
     Attributes
     ----------
@@ -64,17 +64,17 @@ class Distinction:
 
 @checked
 def distinguishing(
-    projection: Projection,
+    segmentation: Segmentation,
     *,
     n: Annotated[int, Ge(1)] = 3,
     least: Annotated[float, Gt(0)] = 5.0,
 ) -> Distinction:
-    """Find the energies, detector pixels or filters that tell each cluster from the others.
+    """Find the energies, detector pixels or filters that distinguish each cluster from the others.
 
     Parameters
     ----------
-    projection
-        Clusters with their centers, spread and counts; ``signal_mask`` in the details hides
+    segmentation
+        Clusters with their centers, standard errors and counts; its ``signal_mask`` hides
         channels from the marks.
     n
         Number of marks per cluster at most.
@@ -104,26 +104,26 @@ def distinguishing(
     >>> import hyperspy.api as hs
     >>> from sklearn.cluster import KMeans
     >>> from clustem.describe import spectra
-    >>> from clustem.model import Partition
-    >>> from clustem.reproject import project
+    >>> from clustem.core import Clustering
+    >>> from clustem.mapping import clusters
     >>> data = np.random.default_rng(0).normal(5, 1, (6, 8, 12)); data[:, :3, 7] += 9
-    >>> table = spectra(hs.signals.Signal1D(data))
-    >>> found = KMeans(2, random_state=0).fit(np.asarray(table.rows))
-    >>> marks = distinguishing(project(Partition.from_estimator(found, table))).marks
+    >>> features = spectra(hs.signals.Signal1D(data))
+    >>> found = KMeans(2, random_state=0).fit(np.asarray(features.rows))
+    >>> marks = distinguishing(clusters(Clustering.from_estimator(found, features))).marks
     >>> [mark.index for mark in marks[1]], round(marks[1][0].difference)
     ([(7,)], 9)
     """
-    mean = np.nan_to_num(np.asarray(projection.centers.data, dtype=np.float64))
-    error = np.nan_to_num(np.asarray(projection.spread.data, dtype=np.float64))
-    counts = projection.counts.reshape(-1, *[1] * (mean.ndim - 1)).astype(np.float64)
+    mean = np.nan_to_num(np.asarray(segmentation.centers.data, dtype=np.float64))
+    error = np.nan_to_num(np.asarray(segmentation.standard_error.data, dtype=np.float64))
+    counts = segmentation.counts.reshape(-1, *[1] * (mean.ndim - 1)).astype(np.float64)
     difference, significance = _differences(mean, error, counts)
-    hidden = projection.details.get("signal_mask")
+    hidden = segmentation.signal_mask
     if hidden is not None and np.shape(hidden) == mean.shape[1:]:  # took no part
         significance[:, np.asarray(hidden, dtype=bool)] = 0
-    manager = projection.centers.axes_manager
+    manager = segmentation.centers.axes_manager
     axes = [np.asarray(axis.axis) for axis in manager.signal_axes[::-1]]
     marks = []
-    for i, count in enumerate(projection.counts):
+    for i, count in enumerate(segmentation.counts):
         places = _places(difference[i], significance[i], n, least) if count else []
         marks.append(
             tuple(
@@ -158,7 +158,7 @@ def _differences(mean: F64, error: F64, counts: F64) -> tuple[F64, F64]:
 
 def _places(difference: F64, significance: F64, n: int, least: float) -> list[tuple[int, ...]]:
     """Places of the largest differences, each with a stretch of its own."""
-    from scipy.ndimage import find_objects, label  # noqa: PLC0415  # 0.1 s
+    from scipy.ndimage import find_objects, label
 
     left = np.where(np.abs(significance) >= least, difference, 0.0)
     reach = [max(2, round(_APART * size)) for size in difference.shape]

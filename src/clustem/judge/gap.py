@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -11,16 +10,16 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
+from clustem.core import Features, checked, quiet
 from clustem.judge._kmeans import within_sums
 from clustem.judge._sample import checked_ks, sampled
-from clustem.model import Table, checked
 
 F64 = NDArray[np.float64]
 _TINY = np.finfo(np.float64).tiny
 Make = Callable[[int], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GapStatistic:
     """How much tighter k clusters of the data are than k clusters of rows without structure.
 
@@ -55,7 +54,7 @@ class GapStatistic:
 
 @checked
 def gap(
-    table: Table,
+    features: Features | NDArray[Any],
     make: Make | None = None,
     ks: Iterable[int] = range(1, 11),
     *,
@@ -69,8 +68,8 @@ def gap(
 
     Parameters
     ----------
-    table
-        Rows (n, D).
+    features
+        Rows (n, D); an array will do.
     make
         Makes an unfitted estimator for k clusters: ``lambda k: KMeans(k)``. If None, k-means whose
         starts are shared by all k.
@@ -80,7 +79,7 @@ def gap(
         Where reference rows are drawn from: the box of the data along its principal axes
         (``"pca"``), or along the features (``"uniform"``).
     n_references
-        Number of reference tables B.
+        Number B of tables of random rows.
     sample
         Number of rows to use at most.
     random_state
@@ -115,12 +114,13 @@ def gap(
     --------
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.normal(size=(300, 2)) + 9 * np.eye(2)[rng.integers(0, 2, 300)]
-    >>> gap(Table(rows, None, np.zeros(300, bool)), ks=range(1, 5)).k
+    >>> gap(rows, ks=range(1, 5)).k
     2
     """
-    _, rows = sampled(table, sample, random_state)
+    features = Features.of(features)
+    _, rows = sampled(features, sample, random_state)
     rows = rows.astype(np.float64)
-    chosen = checked_ks(ks, len(table.rows))
+    chosen = checked_ks(ks, len(features.rows))
     chosen = checked_ks(chosen, len(rows))
     random = np.random.default_rng(random_state)
     draw = _box(rows, turned=reference == "pca")
@@ -155,8 +155,7 @@ def _within(rows: F64, make: Make | None, ks: tuple[int, ...], random: np.random
         return within_sums(rows, ks, random)
     out = []
     for k in ks:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a reference has no clusters to converge to
+        with quiet():  # a reference has no clusters to converge to
             labels = np.asarray(make(k).fit(rows).labels_)
         means = (rows[labels == i].mean(axis=0) for i in np.unique(labels))
         parts = zip(np.unique(labels), means, strict=True)

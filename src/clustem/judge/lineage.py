@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.label_maps import as_labels, inherited, matched, overlaps
-from clustem.model import InputError, checked
+from clustem.core import InputError, checked
+from clustem.labelmaps.inheritance import inherited
+from clustem.labelmaps.label_maps import LabelMap, as_labels, matched, overlaps
 
 _PURE = 0.9
 """Share of a cluster that comes from its parent, from which on it counts as a part of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lineage:
     """How the clusters of several k lie in each other.
 
@@ -88,22 +88,22 @@ class Lineage:
         """Return one line per step."""
         lines = []
         for before, k in pairwise(self.ks):
-            told = [f"{p} splits into {_listed(c)}" for p, c in self.splits[k].items()]
-            told += [f"{c} is drawn from several" for c in self.mixed[k]]
+            changes = [f"{p} splits into {_listed(c)}" for p, c in self.splits[k].items()]
+            changes += [f"{c} is drawn from several" for c in self.mixed[k]]
             nesting = f"{100 * self.nesting[k]:.1f} % stay within"
-            lines.append(f"k = {before} to {k}: {'; '.join(told) or 'none splits'} ({nesting})")
+            lines.append(f"k = {before} to {k}: {'; '.join(changes) or 'none splits'} ({nesting})")
         return "\n".join(lines)
 
 
 @checked
-def lineage(results: Mapping[int, Any]) -> Lineage:
+def lineage(results: Mapping[int, LabelMap]) -> Lineage:
     """Follow clusters over their number: which splits into which, and what color it keeps.
 
     Parameters
     ----------
     results
         By number of clusters: label maps of one shape (integers, negative = unassigned),
-        partitions, projections or segmentations. The first (smallest) one's colors are
+        clusterings or segmentations. The first (smallest) one's colors are
         kept if it has any.
 
     Returns
@@ -145,7 +145,7 @@ def lineage(results: Mapping[int, Any]) -> Lineage:
         k: np.bincount(labels[labels >= 0], minlength=count[k]).astype(np.int64)
         for k, labels in maps.items()
     }
-    colors = {ks[0]: _hues_of(results[ks[0]], count[ks[0]])}
+    colors = {ks[0]: _colors_of(results[ks[0]], count[ks[0]])}
     flows = {}
     for before, k in pairwise(ks):
         flows[k] = overlaps(maps[before], maps[k], (count[before], count[k]))
@@ -153,14 +153,14 @@ def lineage(results: Mapping[int, Any]) -> Lineage:
     return Lineage(ks, sizes, flows, colors)
 
 
-def _number_of(result: Any, labels: NDArray[np.int64]) -> int:
+def _number_of(result: LabelMap, labels: NDArray[np.int64]) -> int:
     found = getattr(result, "n_clusters", None)
     return int(labels.max(initial=-1)) + 1 if found is None else int(found)
 
 
-def _hues_of(result: Any, k: int) -> tuple[int, ...]:
-    hues: tuple[int, ...] = getattr(result, "hues", tuple(range(k)))
-    return hues
+def _colors_of(result: LabelMap, k: int) -> tuple[int, ...]:
+    color_index: tuple[int, ...] = getattr(result, "color_index", tuple(range(k)))
+    return color_index
 
 
 def _listed(clusters: tuple[int, ...]) -> str:

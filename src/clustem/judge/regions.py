@@ -10,9 +10,9 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from clustem.compute.label_maps import as_labels
-from clustem.compute.regions import connected, interfaces
-from clustem.model import InputError, checked
+from clustem.core import InputError, checked
+from clustem.labelmaps.label_maps import LabelMap, as_labels
+from clustem.labelmaps.regions import connected, interfaces
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Region:
     axes: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegionStatistics:
     """Regions and borders of a label map.
 
@@ -73,15 +73,15 @@ class RegionStatistics:
 
 
 @checked
-def regions(result: Any, *, smallest: Annotated[int, Ge(1)] = 1) -> RegionStatistics:
+def regions(result: LabelMap, *, min_size: Annotated[int, Ge(1)] = 1) -> RegionStatistics:
     """Measure the connected regions of each cluster and the borders between clusters.
 
     Parameters
     ----------
     result
-        Segmentation or projection on a scan of two axes, or an integer array (rows, columns),
+        Segmentation on a scan of two axes, or an integer array (rows, columns),
         negative = unassigned.
-    smallest
+    min_size
         Regions with fewer positions are not listed; borders count all.
 
     Returns
@@ -97,8 +97,8 @@ def regions(result: Any, *, smallest: Annotated[int, Ge(1)] = 1) -> RegionStatis
     Notes
     -----
     Positions that touch by a corner only are not connected. Lengths of borders are by
-    Crofton's formula: right to some 5 % in any direction (``compute.regions.interfaces``); borders
-    with unassigned and excluded positions do not count.
+    Crofton's formula: right to some 5 % in any direction (``labelmaps.regions.interfaces``);
+    borders with unassigned and excluded positions do not count.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def regions(result: Any, *, smallest: Annotated[int, Ge(1)] = 1) -> RegionStatis
     areas = sizes * pixel[0] * pixel[1]
     diameters = 2 * np.sqrt(areas / np.pi)
     order = np.argsort(-sizes, kind="stable")
-    order = order[sizes[order] >= smallest]
+    order = order[sizes[order] >= min_size]
     columns = (cluster, sizes, areas, centers, diameters, axes)
     listed = tuple(
         Region(k, n, area, tuple(center), diameter, tuple(both))
@@ -140,7 +140,7 @@ def regions(result: Any, *, smallest: Annotated[int, Ge(1)] = 1) -> RegionStatis
 
 
 def _ellipses(
-    number: NDArray[np.int32],
+    number: NDArray[np.int64],
     places: NDArray[np.intp],
     sizes: NDArray[np.intp],
     pixel: tuple[float, float],
@@ -158,7 +158,7 @@ def _ellipses(
     return centers, 4 * np.sqrt(squares)
 
 
-def _pixel(result: Any) -> tuple[tuple[float, float], str]:
+def _pixel(result: LabelMap) -> tuple[tuple[float, float], str]:
     """Size of a scan position and its units."""
     signal = getattr(result, "labels", result)
     if not hasattr(signal, "axes_manager"):

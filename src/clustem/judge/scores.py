@@ -1,4 +1,4 @@
-"""How good one partition is."""
+"""How good one clustering is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from clustem.compute.rows import Rows
+from clustem.core import Clustering, Features, InputError, checked
 from clustem.judge._sample import drawn
-from clustem.model import InputError, Partition, Table, checked
+from clustem.labelmaps.label_maps import as_labels
+from clustem.passes.rows import Rows
 
 F64 = NDArray[np.float64]
 _LOWER = {
@@ -20,7 +21,7 @@ _LOWER = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores(Mapping[str, float]):
     """Figures of merit by name; NaN where one cluster has none.
 
@@ -59,22 +60,22 @@ class Scores(Mapping[str, float]):
 
 @checked
 def scores(
-    table: Table,
-    partition: Partition,
+    features: Features | NDArray[Any],
+    clustering: Clustering | NDArray[Any],
     *,
     sample: Annotated[int, Ge(2)] = 2048,
     random_state: Annotated[int, Ge(0)] = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Scores:
-    """Compute the usual figures of merit of a partition.
+    """Compute the usual figures of merit of a clustering.
 
     Parameters
     ----------
-    table
+    features
         Rows (n, D), possibly not in memory; those that were clustered, or others of the same
-        scan positions.
-    partition
-        Their clusters.
+        scan positions. An array will do.
+    clustering
+        Their clusters; or the number of each row's cluster, (n,), from 0 on.
     sample
         Number of rows from which the silhouette is computed; exact if there are no more.
     random_state
@@ -92,9 +93,14 @@ def scores(
         ``partition coefficient``, ``partition entropy`` and ``Xie-Beni`` where there are
         memberships; ``BIC``, ``AIC`` and ``ICL`` of mixtures.
 
+    Raises
+    ------
+    InputError
+        If the clusters are not those of the rows.
+
     Notes
     -----
-    Distances are Euclidean, in the table's space. Two passes over the rows; the silhouette
+    Distances are Euclidean, in the space of the features. Two passes over the rows; the silhouette
     takes ``sample²`` distances, whatever n is. For k = 1 only the inertia and what the
     estimator itself knows are defined.
 
@@ -110,31 +116,46 @@ def scores(
     --------
     >>> from clustem.cluster import KMeans
     >>> rows = np.array([[0.0], [1.0], [9.0], [10.0]])
-    >>> table = Table(rows, None, np.zeros(4, bool))
-    >>> found = scores(table, Partition.from_estimator(KMeans(2).fit(rows), table))
+    >>> found = scores(rows, KMeans(2).fit(rows).labels_)
     >>> found["inertia"], round(found["silhouette"], 3), round(found["Calinski-Harabasz"])
     (1.0, 0.889, 162)
     """
     report = progress or (lambda _: None)
-    rows = Rows.of(table.rows)
-    if len(partition.labels) != len(rows):
+    features = Features.of(features)
+    if not isinstance(clustering, Clustering):
+        clustering = _clustering_of(clustering, features)
+    rows = Rows.of(features.rows)
+    if len(clustering.labels) != len(rows):
         raise InputError(
-            "Table and partition must be of the same rows",
-            got=f"{len(rows)} rows and {len(partition.labels)} labels",
-            cure="Give the partition of this table.",
+            "Features and clustering must be of the same rows",
+            got=f"{len(rows)} rows and {len(clustering.labels)} labels",
+            cure="Give the clustering of these features.",
         )
-    sums = _Sums.of(rows, partition, lambda share: report(0.5 * share))
-    values = _crisp(rows, partition, sums, lambda share: report(0.5 + 0.4 * share))
-    errors, each = _silhouette(rows, partition, values, sample, random_state)
-    values |= _of_memberships(partition, sums, values.pop("fuzzy scatter"))
-    values |= _of_mixture(partition)
+    sums = _Sums.of(rows, clustering, lambda share: report(0.5 * share))
+    values = _crisp(rows, clustering, sums, lambda share: report(0.5 + 0.4 * share))
+    errors, each = _silhouette(rows, clustering, values, sample, random_state)
+    values |= _of_memberships(clustering, sums, values.pop("fuzzy scatter"))
+    values |= _of_mixture(clustering)
     report(1.0)
     order = ("inertia", "objective", "silhouette")
     named = {name: values[name] for name in order if name in values}
     return Scores({**named, **values}, errors, each)
 
 
-@dataclass(frozen=True)
+def _clustering_of(labels: NDArray[Any], features: Features) -> Clustering:
+    """Make a clustering of labels (n,), which keep their numbers."""
+    given = as_labels(labels, what="Labels").ravel()
+    if given.min() < 0:
+        raise InputError(
+            "Each row must belong to a cluster",
+            got=f"negative labels of {int((given < 0).sum())} rows",
+            cure="Leave these rows out of both, features and labels.",
+        )
+    order = np.arange(int(given.max()) + 1)
+    return Clustering(given.astype(np.int16), None, features, None, order)
+
+
+@dataclass(frozen=True, eq=False)
 class _Sums:
     """Means of the clusters (k, D), by label and by squared membership, about a pilot mean."""
 
@@ -144,10 +165,10 @@ class _Sums:
     fuzzy: F64
 
     @classmethod
-    def of(cls, rows: Rows, partition: Partition, report: Callable[[float], None]) -> _Sums:
-        k, D = partition.n_clusters, rows.shape[1]
-        pilot, labels = rows.pilot_mean(), partition.labels
-        memberships = partition.memberships
+    def of(cls, rows: Rows, clustering: Clustering, report: Callable[[float], None]) -> _Sums:
+        k, D = clustering.n_clusters, rows.shape[1]
+        pilot, labels = rows.pilot_mean(), clustering.labels
+        memberships = clustering.memberships
 
         def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[F64, F64]:
             centered = block - pilot
@@ -169,11 +190,11 @@ class _Sums:
 
 
 def _crisp(
-    rows: Rows, partition: Partition, sums: _Sums, report: Callable[[float], None]
+    rows: Rows, clustering: Clustering, sums: _Sums, report: Callable[[float], None]
 ) -> dict[str, float]:
     """Figures that need distances to the means only."""
-    k, labels = partition.n_clusters, partition.labels
-    memberships = partition.memberships
+    k, labels = clustering.n_clusters, clustering.labels
+    memberships = clustering.memberships
     used = np.flatnonzero(sums.counts)
 
     def one(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[F64, F64, float, float]:
@@ -198,8 +219,8 @@ def _crisp(
         widths += distances
         simple, fuzzy = simple + silhouettes, fuzzy + scatter
     out = {"inertia": float(within.sum())}
-    if hasattr(partition.estimator, "objective_"):
-        out["objective"] = float(partition.estimator.objective_)
+    if hasattr(clustering.estimator, "objective_"):
+        out["objective"] = float(clustering.estimator.objective_)
     widths = (widths / np.maximum(sums.counts, 1))[used]
     out |= {"simplified silhouette": simple / len(rows)} | _between(
         sums, used, widths, within, len(rows)
@@ -230,13 +251,13 @@ def _between(
 
 
 def _silhouette(
-    rows: Rows, partition: Partition, values: dict[str, float], sample: int, random_state: int
+    rows: Rows, clustering: Clustering, values: dict[str, float], sample: int, random_state: int
 ) -> tuple[dict[str, float], F64]:
-    from sklearn.metrics import silhouette_samples  # noqa: PLC0415  # 0.5 s
+    from sklearn.metrics import silhouette_samples
 
     numbers = drawn(len(rows), sample, random_state)
-    labels = partition.labels[numbers]
-    each = np.full(partition.n_clusters, np.nan)
+    labels = clustering.labels[numbers]
+    each = np.full(clustering.n_clusters, np.nan)
     values["silhouette"] = np.nan
     if not 1 < len(np.unique(labels)) < len(labels):
         return {}, each
@@ -248,10 +269,10 @@ def _silhouette(
     return ({"silhouette": error} if len(numbers) < len(rows) else {}), each
 
 
-def _of_memberships(partition: Partition, sums: _Sums, scatter: float) -> dict[str, float]:
-    if partition.memberships is None:
+def _of_memberships(clustering: Clustering, sums: _Sums, scatter: float) -> dict[str, float]:
+    if clustering.memberships is None:
         return {}
-    u = partition.memberships.astype(np.float64)
+    u = clustering.memberships.astype(np.float64)
     apart = _squares(sums.fuzzy, sums.fuzzy)[np.triu_indices(len(sums.fuzzy), 1)]
     least = float(apart.min()) if len(apart) else np.nan
     return {
@@ -261,19 +282,21 @@ def _of_memberships(partition: Partition, sums: _Sums, scatter: float) -> dict[s
     }
 
 
-def _of_mixture(partition: Partition) -> dict[str, float]:
-    bic = getattr(partition.estimator, "bic_", None)
-    if bic is None or partition.memberships is None:
+def _of_mixture(clustering: Clustering) -> dict[str, float]:
+    bic = getattr(clustering.estimator, "bic_", None)
+    if bic is None or clustering.memberships is None:
         return {}
-    unsure = 2 * _entropy(partition.memberships.astype(np.float64))
-    aic = float(partition.estimator.aic_)
+    unsure = 2 * _entropy(clustering.memberships.astype(np.float64))
+    aic = float(clustering.estimator.aic_)
     return {"BIC": float(bic), "AIC": aic, "ICL": float(bic) + unsure}
 
 
 def _entropy(u: F64) -> float:
-    return float(-(u * np.log(np.where(u > 0, u, 1.0))).sum())
+    from scipy.special import entr
+
+    return float(entr(u).sum())
 
 
 def _squares(rows: F64, means: F64) -> F64:
     squares = (rows**2).sum(axis=1)[:, None] - 2 * rows @ means.T + (means**2).sum(axis=1)
-    return np.maximum(squares, 0.0)
+    return np.asarray(np.maximum(squares, 0.0))

@@ -1,4 +1,4 @@
-"""Whether clusters come out again: from other starts, other rows, fewer counts."""
+"""Whether the same clusters are found again: from other starts, other rows, fewer counts."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
-from clustem.compute.rows import Rows
+from clustem.core import Features, Signal, checked
+from clustem.core.clustering import numbered
 from clustem.judge._agreement import agreement
 from clustem.judge._fits import labels_of, refitted
 from clustem.judge._sample import drawn, sampled
 from clustem.judge._thinning import thinned
-from clustem.model import Table, checked
+from clustem.passes.rows import Rows
 
 F64 = NDArray[np.float64]
 Labels = NDArray[np.intp]
 By = Literal["reseed", "half", "bootstrap", "thinning"]
 _REAL, _PATTERN = 0.75, 0.6
+"""Mean Jaccard index from which on a cluster is stable, or at least a pattern."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stability:
-    """How clusters come out again.
+    """How well clusters are found again.
 
     Attributes
     ----------
     by
-        What was changed from time to time.
-    table
+        What was changed between repeats.
+    features
         The rows.
     labels
-        The clusters that are judged, int16 (n,), numbered as in a partition.
+        The clusters that are judged, int16 (n,), numbered as in a clustering.
     ari, vi
         Adjusted Rand index and variation of information [bit] of each repeat (r,): of the two
         halves where the rows or counts were halved, else of the repeat and ``labels``.
@@ -47,7 +49,7 @@ class Stability:
     """
 
     by: By
-    table: Table
+    features: Features
     labels: NDArray[np.int16]
     ari: F64
     vi: F64
@@ -57,7 +59,7 @@ class Stability:
     @property
     def clusters(self) -> F64:
         """Mean Jaccard index of each cluster (k,): 0.75 and more is stable, below 0.6 is not."""
-        return self.jaccard.mean(axis=0)
+        return np.asarray(self.jaccard.mean(axis=0))
 
     @property
     def real(self) -> NDArray[np.bool_]:
@@ -65,8 +67,16 @@ class Stability:
         return self.clusters >= _REAL
 
     def map(self) -> F64:
-        """Lay ``changes`` out on the scan; NaN where excluded."""
-        return self.table.on_scan(self.changes, fill=np.nan)
+        """Lay ``changes`` out on the scan; NaN where excluded.
+
+        Raises
+        ------
+        InputError
+            If the rows are not those of one scan.
+        """
+        out = np.full(self.features.shape, np.nan)
+        out.flat[self.features.positions] = self.changes
+        return out
 
     def __str__(self) -> str:
         """Return one line per cluster."""
@@ -85,9 +95,9 @@ class Stability:
 
 @checked
 def stability(
-    table: Table,
+    features: Features | NDArray[Any],
     estimator: Any,
-    describe: Callable[[Any], Table] | None = None,
+    describe: Callable[[Signal], Features] | None = None,
     *,
     by: By = "half",
     repeats: Annotated[int, Ge(1)] = 10,
@@ -100,23 +110,23 @@ def stability(
 
     Parameters
     ----------
-    table
-        Rows (n, D).
+    features
+        Rows (n, D); an array will do, except to thin the counts of a scan.
     estimator
         Unfitted estimator: ``KMeans(4)``.
     describe
-        Makes the table of a signal, for ``"thinning"``: ``lambda s: pca(spectra(s))``. May be left
-        out if the rows are the counts themselves.
+        Makes the features of a signal, for ``"thinning"``: ``lambda s: pca(spectra(s))``. May be
+        left out if the rows are the counts themselves.
     by
         ``"reseed"``: the same rows, other seeds. ``"half"``: two halves of the rows, drawn anew
         each time, each of which labels all rows. ``"bootstrap"``: as many rows, drawn with
         repeats. ``"thinning"``: two scans of half the dose from the one there is: every count goes
-        to one or the other by the toss of a coin, which gives independent Poisson counts again.
+        to either with probability 1/2, which gives independent Poisson counts again.
     repeats
         How often.
     share
         Share of the counts that thinned copies keep. For less than a half, both copies are drawn
-        alike and share some counts: it foretells what a scan of such a dose would show.
+        alike and share some counts: this predicts what a scan of such a dose would show.
     sample
         Rows to fit at most; all rows are labelled.
     random_state
@@ -153,40 +163,41 @@ def stability(
     >>> from clustem.cluster import KMeans
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.normal(size=(90, 2)) + 9 * np.eye(3)[np.arange(90) % 3, :2]
-    >>> found = stability(Table(rows, None, np.zeros(90, bool)), KMeans(3), repeats=3)
-    >>> found.real.tolist(), found.map().shape
+    >>> found = stability(rows, KMeans(3), repeats=3)
+    >>> found.real.tolist(), found.changes.shape
     ([True, True, True], (90,))
     """
-    rows = Rows.of(table.rows)
-    sampled(table, sample, random_state)  # refuses what cannot be judged
+    features = Features.of(features)
+    rows = Rows.of(features.rows)
+    sampled(features, sample, random_state)  # refuses what cannot be judged
     numbers = drawn(len(rows), sample, random_state)
-    reference = refitted(estimator, _taken(table, numbers))
-    labels = _numbered(labels_of(reference, table.rows, numbers))
+    reference = refitted(estimator, _taken(features, numbers))
+    labels = _numbered(labels_of(reference, features.rows, numbers))
     again = Again(
-        table, estimator, numbers, describe=describe, share=share, random_state=random_state
+        features, estimator, numbers, describe=describe, share=share, random_state=random_state
     )
     return again.judge(labels, by, repeats, progress)
 
 
-def _taken(table: Table, numbers: Labels) -> Any:
+def _taken(features: Features, numbers: Labels) -> Any:
     """Read some rows; where they are all, return what holds them."""
-    rows = table.rows
+    rows = features.rows
     return rows if len(numbers) == rows.shape[0] else Rows.of(rows).take(numbers)
 
 
 def _numbered(labels: Labels) -> Labels:
     """Give clusters numbers by falling size, empty ones left out."""
     inverse = np.unique(labels, return_inverse=True)[1]
-    order = np.argsort(-np.bincount(inverse), kind="stable")
+    order = numbered(inverse, int(inverse.max()) + 1)
     return np.argsort(order)[inverse]
 
 
 class Again:
-    """What clusters the same table again, by one way or another.
+    """Repeated fits to the same features.
 
     Parameters
     ----------
-    table, estimator, describe, share, random_state
+    features, estimator, describe, share, random_state
         As in :func:`stability`.
     numbers
         Rows that may be fitted.
@@ -194,22 +205,22 @@ class Again:
 
     def __init__(
         self,
-        table: Table,
+        features: Features,
         estimator: Any,
         numbers: Labels,
         *,
-        describe: Callable[[Any], Table] | None = None,
+        describe: Callable[[Signal], Features] | None = None,
         share: float = 0.5,
         random_state: int = 0,
     ) -> None:
-        self.table, self.estimator, self.describe = table, estimator, describe
+        self.features, self.estimator, self.describe = features, estimator, describe
         self.numbers, self.share = numbers, share
         self._random = np.random.default_rng([random_state, 1])
 
     def judge(
         self, labels: Labels, by: By, repeats: int, report: Callable[[float], None] | None = None
     ) -> Stability:
-        """Compare what comes out with labels (n,)."""
+        """Compare the clusters of repeated fits with labels (n,)."""
         found: list[tuple[float, float, F64]] = []
         changed, seen = np.zeros(len(labels)), np.zeros(len(labels))
         for repeat in range(repeats):
@@ -224,22 +235,22 @@ class Again:
                 report((repeat + 1) / repeats)
         ari, vi, jaccard = (np.array(column) for column in zip(*found, strict=True))
         changes = np.where(seen > 0, changed / np.maximum(seen, 1), np.nan)
-        return Stability(by, self.table, labels.astype(np.int16), ari, vi, jaccard, changes)
+        return Stability(by, self.features, labels.astype(np.int16), ari, vi, jaccard, changes)
 
     def _fit(self, rows: Any) -> Any:
         return refitted(self.estimator, rows, int(self._random.integers(2**31 - 1)))
 
     def _labelled(self, some: Labels) -> Labels:
         """Label all rows by a fit to some."""
-        return labels_of(self._fit(_taken(self.table, some)), self.table.rows, some)
+        return labels_of(self._fit(_taken(self.features, some)), self.features.rows, some)
 
     def _by_reseed(self) -> list[Labels]:
         return [self._labelled(self.numbers)]
 
     def _by_bootstrap(self) -> list[Labels]:
         some = np.sort(self._random.choice(self.numbers, len(self.numbers)))
-        fitted = self._fit(Rows.of(self.table.rows).take(some))
-        return [labels_of(fitted, self.table.rows, some)]
+        fitted = self._fit(Rows.of(self.features.rows).take(some))
+        return [labels_of(fitted, self.features.rows, some)]
 
     def _by_half(self) -> list[Labels]:
         mixed = self._random.permutation(self.numbers)
@@ -247,8 +258,10 @@ class Again:
 
     def _by_thinning(self) -> list[Labels]:
         copies = []
-        for copy in thinned(self.table, self.describe, self.share, self._random):
+        for copy in thinned(self.features, self.describe, self.share, self._random):
             used = drawn(copy.rows.shape[0], len(self.numbers), 0)
             found = labels_of(self._fit(_taken(copy, used)), copy.rows, used)
-            copies.append(copy.on_scan(found, fill=-1).ravel()[self.table.positions])
+            if copy.scans:  # another mask may leave other rows in
+                found = copy.on_scan(found, fill=-1).ravel()[self.features.positions]
+            copies.append(found)
         return copies

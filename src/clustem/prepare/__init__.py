@@ -1,16 +1,8 @@
-"""Signal -> Signal (or a mask): crop, calibrate, mask, pool.
+"""Signal -> Signal or mask: crop, calibrate, mask, pool.
 
-Every public file of this folder is an entry of the room's catalogue.
+Every public file of this folder is a step: see ``clustem.core.registry``.
 """
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from clustem.model.catalogue import Catalogue
-
-catalogue = Catalogue(__name__, __path__)
-globals().update(catalogue.own)
-__all__ = ["catalogue", *catalogue.own]  # noqa: PLE0604  # names are those of the files
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.core import Signal
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -53,7 +55,7 @@ class EnergyCalibration:
         Largest standard error of the axis between the lowest and the highest pair used [keV].
     """
 
-    signal: Any
+    signal: Signal
     pairing: tuple[Pair, ...]
     scale: float
     offset: float

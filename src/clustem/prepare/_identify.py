@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.xray import lines_of
+from clustem.physics.xray_lines import lines_of
 from clustem.prepare._line_model import LineModel
 from clustem.prepare._vote import Axis
 
@@ -91,8 +91,8 @@ def _worth(element: str, explained: float) -> float:
 
 def _best_heights(gram: F64, match: F64, active: list[int]) -> tuple[F64, float]:
     """Non-negative heights of some columns, and the sum of squares that they explain."""
-    from scipy.linalg import solve_triangular  # noqa: PLC0415  # 0.1 s
-    from scipy.optimize import nnls  # noqa: PLC0415
+    from scipy.linalg import solve_triangular
+    from scipy.optimize import nnls
 
     inner = gram[np.ix_(active, active)]
     lower = np.linalg.cholesky(inner + 1e-9 * np.diag(inner.diagonal()))

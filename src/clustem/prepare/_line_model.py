@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.xray import Line, fwhm
+from clustem.physics.xray_lines import Line, fwhm
 from clustem.prepare._peaks import odd_widths, top_hat, top_hat_variance
 from clustem.prepare._vote import Axis
 
@@ -208,7 +208,7 @@ class LineModel:
         return flat.astype(np.float64, copy=False).reshape(len(groups), n)
 
     def _solve(self, columns: F64) -> tuple[F64, float]:
-        from scipy.optimize import nnls  # noqa: PLC0415  # 0.1 s
+        from scipy.optimize import nnls
 
         norm = np.sqrt(np.einsum("ij,ij->i", columns, columns)) + 1e-12
         found, rest = nnls((columns / norm[:, None]).T, self.target)

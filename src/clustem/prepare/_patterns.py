@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from clustem.compute import Rows
-from clustem.compute.beam import Beam, find_beam, mean_pattern
-from clustem.compute.detector import check_center
-from clustem.compute.masks import fitting_mask
-from clustem.model import InputError
-from clustem.prepare._signal import require_numbers, scan_shape
+from clustem.core import InputError, scan_shape
+from clustem.prepare._signal import require_numbers
 
 
 def require_patterns(signal: Any, what: str) -> tuple[int, ...]:
@@ -33,24 +26,3 @@ def require_patterns(signal: Any, what: str) -> tuple[int, ...]:
         )
     require_numbers(signal, what)
     return scan
-
-
-def beam_of(
-    signal: Any, center: tuple[float, float] | None, signal_mask: NDArray[np.bool_] | None
-) -> Beam:
-    """Find the direct beam in the mean of some patterns of a scan.
-
-    Parameters
-    ----------
-    signal
-        Scan of patterns.
-    center
-        Row and column [px] where they are known.
-    signal_mask
-        Boolean, shape of a pattern, True = pixels not to be trusted.
-    """
-    rows = Rows(signal.data, row_ndim=2)
-    if center is not None:
-        check_center(center, rows.row_shape)
-    excluded = fitting_mask(signal_mask, rows.row_shape, "signal")
-    return find_beam(mean_pattern(rows), excluded=excluded, center=center)

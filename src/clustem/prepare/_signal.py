@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from clustem.model import InputError
+from clustem.core import InputError, scan_shape
 
 NET = "Signal.background_removed"
 """Where the metadata of a signal say that it is net of a background."""
-
-
-def scan_shape(signal: Any) -> tuple[int, ...]:
-    """Shape of the scan in array order: (rows, columns), (positions,) or ()."""
-    return tuple(int(axis.size) for axis in signal.axes_manager.navigation_axes[::-1])
 
 
 def require_scan(signal: Any, what: str, *, cure: str) -> tuple[int, ...]:
@@ -50,11 +45,3 @@ def require_numbers(signal: Any, what: str) -> None:
             got=f"dtype {signal.data.dtype}",
             cure="Take the real part or the magnitude first.",
         )
-
-
-def with_data(signal: Any, data: Any) -> Any:
-    """Return a copy of the signal, axes and metadata included, with other values.
-
-    The variance that the metadata may hold belongs to the old values and is left behind.
-    """
-    return signal._deepcopy_with_new_data(data)  # HyperSpy's own way; copies no data

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.xray import fwhm
-from clustem.model import InputError
+from clustem.core import InputError, instrument
+from clustem.physics.xray_lines import fwhm
 from clustem.prepare._vote import Axis
 
 F64 = NDArray[np.float64]
@@ -63,8 +63,8 @@ class SumSpectrum:
                 got="negative or missing values" if counts.any() else "an empty spectrum",
                 cure="Calibrate the raw map, before other preparations.",
             )
-        found = resolution or _instrument(signal, "Detector.EDS.energy_resolution_MnKa")
-        beam = _instrument(signal, "beam_energy") or np.inf
+        found = resolution or _positive(signal, "Detector.EDS.energy_resolution_MnKa")
+        beam = _positive(signal, "beam_energy") or np.inf
         return cls(counts, axis, unit, found or _RESOLUTION, beam)
 
     @property
@@ -77,11 +77,6 @@ class SumSpectrum:
         """Highest energy that a line in the spectrum may have [keV]."""
         end = float(self.axis.energy(len(self.counts) - 1))
         return min(end * (1 + scale_error) + offset_error, self.beam_energy / _EXCESS)
-
-
-def listed_elements(signal: Any) -> list[str]:
-    """Elements in the metadata, none if there are none."""
-    return [str(e) for e in signal.metadata.get_item("Sample.elements", [])]
 
 
 def _energy_axis_of(axis: Any) -> tuple[Axis, float]:
@@ -98,9 +93,6 @@ def _energy_axis_of(axis: Any) -> tuple[Axis, float]:
     return Axis(scale, axis.offset * unit), unit
 
 
-def _instrument(signal: Any, name: str) -> float | None:
-    for microscope in ("SEM", "TEM"):
-        found = signal.metadata.get_item(f"Acquisition_instrument.{microscope}.{name}")
-        if found is not None and np.isfinite(float(found)) and float(found) > 0:
-            return float(found)
-    return None
+def _positive(signal: Any, name: str) -> float | None:
+    found = instrument(signal, name)
+    return float(found) if found is not None and 0 < float(found) < np.inf else None

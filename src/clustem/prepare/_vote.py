@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clustem.compute.xray import Line
+from clustem.physics.xray_lines import Line
 from clustem.prepare._peaks import Peaks
 
 F64 = NDArray[np.float64]

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.energy_loss import ZeroLoss, find_zero_loss, loss_axis, mean_spectrum
-from clustem.compute.masks import fitting_mask
-from clustem.compute.shifting import Interpolation, common_channels, shift_rows
-from clustem.model import Geometry, InputError, ScanMask, checked
-from clustem.prepare._signal import require_numbers, scan_shape, with_data
+from clustem.core import (
+    NO_MASKS,
+    InputError,
+    Masks,
+    Signal,
+    like,
+    preparation,
+    record,
+    scan_shape,
+    warn,
+)
+from clustem.core.masks import fitting_mask
+from clustem.physics.energy_loss import ZeroLoss, find_zero_loss, loss_axis, mean_spectrum
+from clustem.prepare._shifting import Interpolation, common_channels, shift_rows
+from clustem.prepare._signal import require_numbers
 
 F64 = NDArray[np.float64]
 _REACH = 12
-"""How far from the mean peak that of a position may lie, in full widths of the former."""
+"""The peak of a position lies within so many full widths from the mean peak."""
 
-_ROOM = 20
-"""Channels to both sides of the mean peak that are looked at, at least."""
+_LEAST_REACH = 20
+"""At least so many channels to both sides of the mean peak are searched."""
 
 _FAINT = 0.01
-"""Height of a peak, as a share of the median one, below which it counts as missing."""
+"""A peak below this share of the median height counts as missing."""
 
 
-@checked
+@preparation(kind="geometry")
 def align_zero_loss(
-    signal: Any,
+    signal: Signal,
     *,
     window: tuple[float, float] | None = None,
     interpolation: Interpolation = "cubic",
     core_losses: Literal["refuse", "leave"] = "refuse",
-    mask: ScanMask | None = None,
-) -> Geometry:
+    masks: Masks = NO_MASKS,
+) -> Signal:
     """Shift spectra so that their zero-loss peaks coincide, and call that energy zero.
 
     Parameters
@@ -50,8 +59,9 @@ def align_zero_loss(
     core_losses
         Whether spectra on an axis that does not reach zero, as core losses, are refused or left
         as they are.
-    mask
-        Boolean, shape of the scan, True = excluded: such positions keep their mean shift.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded: such positions keep their mean
+        shift.
 
     Returns
     -------
@@ -82,15 +92,15 @@ def align_zero_loss(
     >>> from clustem.samples import eels
     >>> sample = eels(shape=(5, 8))
     >>> aligned = align_zero_loss(sample.signal)
-    >>> bool(sample.details["shift"].std() > 0.1), abs(float(aligned.valuemax(-1).data.max())) < 0.1
+    >>> bool(sample.shift.std() > 0.1), abs(float(aligned.valuemax(-1).data.max())) < 0.1
     (True, True)
     """
     axis = loss_axis(signal, "Alignment of the zero-loss peak")
     require_numbers(signal, "Alignment of the zero-loss peak")
     scan = scan_shape(signal)
-    left_out = fitting_mask(mask, scan, "scan")
+    left_out = fitting_mask(masks.scan, scan, "scan")
     if core_losses == "leave" and not axis.low_value <= 0 <= axis.high_value:
-        return with_data(signal, signal.data)
+        return like(signal, signal.data)
     mean = mean_spectrum(signal, left_out if left_out.any() else None)
     peak = find_zero_loss(axis, mean, window=window)
     channels = np.zeros(left_out.size)
@@ -98,17 +108,23 @@ def align_zero_loss(
     if channels.size > 1:
         channels = _channels(cut.data, left_out, subpixel=interpolation != "none")
     out = _shifted(signal, channels, interpolation)
-    out.axes_manager.signal_axes[0].offset -= _center(cut, channels, left_out)
+    center = _center(cut, channels, left_out)
+    out.axes_manager.signal_axes[0].offset -= center
+    record(
+        zero_loss_at=center,
+        zero_loss_fwhm=peak.fwhm,
+        largest_shift=float(np.abs(channels).max()) * float(axis.scale),
+    )
     return out
 
 
 def _around(signal: Any, peak: ZeroLoss, window: tuple[float, float] | None) -> Any:
     """Return what lies around the mean peak as a list of spectra in memory."""
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    import hyperspy.api as hs
 
     axis = signal.axes_manager.signal_axes[0]
-    room = max(_ROOM, int(_REACH * peak.fwhm / axis.scale))
-    low, high = max(0, peak.channel - room), min(axis.size, peak.channel + room + 1)
+    reach = max(_LEAST_REACH, int(_REACH * peak.fwhm / axis.scale))
+    low, high = max(0, peak.channel - reach), min(axis.size, peak.channel + reach + 1)
     if window is not None:
         inside = np.flatnonzero((axis.axis >= window[0]) & (axis.axis <= window[1]))
         low, high = max(low, int(inside[0])), min(high, int(inside[-1]) + 1)
@@ -143,16 +159,15 @@ def _check_present(present: NDArray[np.bool_]) -> None:
             cure="Give the low-loss spectra, or the window that the peaks lie in.",
         )
     if missing:
-        warnings.warn(
+        warn(
             f"{missing} of {len(present)} positions have no zero-loss peak: they are not shifted. "
-            "Exclude them with a mask if they hold no spectra.",
-            stacklevel=5,
+            "Exclude them with a mask if they hold no spectra."
         )
 
 
 def _fine(data: F64) -> F64:
     """Channels (n,) that are left after whole ones, by cross-correlation with the mean."""
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    import hyperspy.api as hs
 
     stack = hs.signals.Signal1D(np.concatenate([data.mean(axis=0, keepdims=True), data]))
     found: F64 = stack.estimate_shift1D(
@@ -161,7 +176,7 @@ def _fine(data: F64) -> F64:
     return found
 
 
-def _shifted(signal: Any, channels: F64, interpolation: Interpolation) -> Any:
+def _shifted(signal: Signal, channels: F64, interpolation: Interpolation) -> Signal:
     """Return a shifted copy, without the channels that some position lacks."""
     data = signal.data
     keep = common_channels(channels, data.shape[-1])
@@ -170,11 +185,12 @@ def _shifted(signal: Any, channels: F64, interpolation: Interpolation) -> Any:
         moved = _lazily(data, shifts, interpolation)
     else:
         moved = _moved(data, shifts[..., np.newaxis], interpolation)
-    return with_data(signal, moved).isig[keep.start : keep.stop]
+    out: Signal = like(signal, moved).isig[keep.start : keep.stop]
+    return out
 
 
 def _lazily(data: Any, shifts: F64, interpolation: Interpolation) -> Any:
-    import dask.array as da  # noqa: PLC0415  # lazy signals only
+    import dask.array as da
 
     whole = data.rechunk({data.ndim - 1: -1})
     beside = da.from_array(shifts[..., np.newaxis], (*whole.chunks[:-1], 1))

@@ -8,21 +8,21 @@ import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.beam import sample_positions
-from clustem.model import SignalMask, checked
+from clustem.core import Signal, preparation
+from clustem.passes.rows import Rows
+from clustem.physics.beam import sample_positions
 from clustem.prepare._patterns import require_patterns
 
 F64 = NDArray[np.float64]
 _RUNS, _RUN = 64, 32
 _EXPECTED = 25.0
-"""Counts from which on silence is no chance: it has a probability of exp(-25)."""
+"""A pixel without counts where this many are expected is dead: chance has exp(-25)."""
 _STANDARD_ERRORS = 10.0
 
 
-@checked
-def bad_pixels(signal: Any, *, ratio: Annotated[float, Gt(1)] = 5.0) -> SignalMask:
-    """Mask detector pixels that stay silent, or shine, whatever falls on their neighbours.
+@preparation(kind="signal mask")
+def bad_pixels(signal: Signal, *, ratio: Annotated[float, Gt(1)] = 5.0) -> NDArray[np.bool_]:
+    """Mask dead and hot detector pixels.
 
     Parameters
     ----------
@@ -80,15 +80,15 @@ def _statistics(rows: Rows) -> list[F64]:
     some = sample_positions(rows, runs=_RUNS, length=_RUN)
     with np.errstate(invalid="ignore", over="ignore"):
         parts = [part for _, part in rows.map(one, subset=some)]
-    joins = (np.sum, np.sum, np.min, np.max)
-    return [
-        join(values, axis=0) for join, values in zip(joins, zip(*parts, strict=True), strict=True)
-    ]
+    total, squares, lowest, highest = (np.stack(values) for values in zip(*parts, strict=True))
+    return [total.sum(axis=0), squares.sum(axis=0), lowest.min(axis=0), highest.max(axis=0)]
 
 
 def _dead(total: F64, lowest: F64, highest: F64, ratio: float) -> NDArray[np.bool_]:
     third = _of_ring(total, 2)
-    return (lowest == highest) & (total * ratio < third) & (third >= _EXPECTED)
+    dead: NDArray[np.bool_]
+    dead = (lowest == highest) & (total * ratio < third) & (third >= _EXPECTED)
+    return dead
 
 
 def _hot(total: F64, squares: F64, count: int, ratio: float) -> NDArray[np.bool_]:
@@ -101,7 +101,7 @@ def _hot(total: F64, squares: F64, count: int, ratio: float) -> NDArray[np.bool_
 
 def _of_ring(total: F64, rank: int) -> F64:
     """Pick one of each pixel's 8 neighbours by its rank."""
-    from scipy.ndimage import rank_filter  # noqa: PLC0415  # 0.1 s
+    from scipy.ndimage import rank_filter
 
     ring = np.ones((3, 3), dtype=bool)
     ring[1, 1] = False

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Gt
+from numpy.typing import NDArray
 
-from clustem.compute.detector import Units, check_center, distance_map, pixel_pitch
-from clustem.model import InputError, ParameterError, SignalMask, checked
-from clustem.prepare._patterns import beam_of, require_patterns
+from clustem.core import NO_MASKS, InputError, Masks, ParameterError, Signal, preparation, record
+from clustem.passes.rows import Rows
+from clustem.physics.beam import beam_of
+from clustem.physics.detector import Units, check_center, distance_map, pixel_pitch
+from clustem.prepare._patterns import require_patterns
 
 
-@checked
+@preparation(kind="signal mask")
 def beam_mask(
-    signal: Any,
+    signal: Signal,
     *,
     center: tuple[float, float] | None = None,
     radius: Annotated[float, Gt(0)] | None = None,
     outer: Annotated[float, Gt(0)] | None = None,
     keep: Literal["outside", "inside", "annulus"] = "outside",
     units: Units = "px",
-    signal_mask: SignalMask | None = None,
-) -> SignalMask:
+    masks: Masks = NO_MASKS,
+) -> NDArray[np.bool_]:
     """Mask the direct beam of a 4D-STEM scan, or all but the beam or a ring around it.
 
     Parameters
@@ -40,8 +43,9 @@ def beam_mask(
         ``"annulus"`` what lies between the two radii.
     units
         Of ``radius`` and ``outer``: pixels, scattering vector, angle, or the units of the axes.
-    signal_mask
-        Boolean, shape of a pattern, True = pixels not to be trusted when the beam is looked for.
+    masks
+        Of the signal: boolean, shape of a pattern, True = pixels not to be trusted when the beam is
+        looked for.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def beam_mask(
         )
     shape = signal.data.shape[-2:]
     if center is None or radius is None:
-        beam = beam_of(signal, center, signal_mask)
+        beam = beam_of(Rows(signal.data, row_ndim=2), center=center, mask=masks.signal)
         center = beam.center
         if radius is None:
             radius = beam.radius * max(pixel_pitch(signal, units))
@@ -88,6 +92,7 @@ def beam_mask(
             got=f"{outer:g}",
             cure="Give a wider ring.",
         )
+    record(beam_radius=float(radius), units=units, center=[float(at) for at in center])
     distance, _ = distance_map(signal, center, units)
     inside = distance <= radius
     mask = inside if keep == "outside" else ~inside
@@ -96,7 +101,7 @@ def beam_mask(
     return _useful(mask, f"{keep} {radius:g} [{units}]")
 
 
-def _useful(mask: SignalMask, what: str) -> SignalMask:
+def _useful(mask: NDArray[np.bool_], what: str) -> NDArray[np.bool_]:
     if mask.all() or not mask.any():
         raise InputError(
             "A beam mask must leave some detector pixels in and some out",

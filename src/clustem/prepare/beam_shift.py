@@ -10,28 +10,28 @@ import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from clustem.compute.beam import Beam
-from clustem.compute.chunks import OnDisk
-from clustem.compute.masks import fitting_mask
-from clustem.compute.rows import Rows, release
-from clustem.model import Geometry, InputError, SignalMask, checked
-from clustem.prepare._patterns import beam_of, require_patterns
-from clustem.prepare._signal import with_data
+from clustem.core import NO_MASKS, InputError, Masks, Signal, like, preparation, record
+from clustem.core.masks import fitting_mask
+from clustem.passes.chunks import OnDisk
+from clustem.passes.rows import Rows
+from clustem.passes.storage import release
+from clustem.physics.beam import Beam, beam_of
+from clustem.prepare._patterns import require_patterns
 
 F64 = NDArray[np.float64]
 _ROUNDS = 4
 _OUTLIER = 4.0
 
 
-@checked
+@preparation(kind="geometry")
 def beam_shift(
-    signal: Any,
+    signal: Signal,
     *,
     window: Annotated[float, Gt(0)] | None = None,
     fit: Literal["none", "plane"] = "none",
     order: Literal[0, 1] = 0,
-    signal_mask: SignalMask | None = None,
-) -> Geometry:
+    masks: Masks = NO_MASKS,
+) -> Signal:
     """Shift every pattern so that its direct beam falls on the same pixel.
 
     Parameters
@@ -46,8 +46,9 @@ def beam_shift(
         errors mostly are; ``"none"`` takes them as they are.
     order
         0 shifts by whole pixels and keeps counts and dtype; 1 interpolates linearly, float32.
-    signal_mask
-        Boolean, shape of a pattern, True = pixels not to be trusted when the beam is looked for.
+    masks
+        Of the signal: boolean, shape of a pattern, True = pixels not to be trusted when the beam is
+        looked for.
 
     Returns
     -------
@@ -83,8 +84,8 @@ def beam_shift(
             cure="Use fit='none'.",
         )
     shape = signal.data.shape[-2:]
-    beam = beam_of(signal, None, signal_mask)
-    ignored = fitting_mask(signal_mask, shape, "signal")
+    beam = beam_of(Rows(signal.data, row_ndim=2), mask=masks.signal)
+    ignored = fitting_mask(masks.signal, shape, "signal")
     found = _positions(signal, beam, window, ignored).reshape(*scan, 2)
     if fit == "plane":
         found = _plane(found)
@@ -92,10 +93,8 @@ def beam_shift(
     moves = target - found
     if order == 0:
         moves = np.rint(moves)
-    out = with_data(signal, _shifted(signal.data, moves, whole=order == 0))
-    if hasattr(out.data, "dask") and not out._lazy:
-        out._lazy = True
-        out._assign_subclass()
+    out = like(signal, _shifted(signal.data, moves, whole=order == 0))
+    record(beam_radius=float(beam.radius), largest_move=float(np.abs(moves).max()))
     for axis, at in zip(out.axes_manager.signal_axes[::-1], target, strict=True):
         axis.offset = -at * axis.scale
     return out
@@ -171,7 +170,7 @@ def _shifted(data: Any, moves: F64, *, whole: bool) -> Any:
 
 
 def _lazily(data: Any, moves: F64, dtype: np.dtype[Any]) -> Any:
-    import dask.array as da  # noqa: PLC0415  # lazy scans only
+    import dask.array as da
 
     if isinstance(data, np.ndarray):  # as it is, dask would copy it and name it by its content
         mapped = data

@@ -5,22 +5,22 @@ from __future__ import annotations
 from math import floor
 from typing import Any, Literal
 
-from clustem.model import Geometry, InputError, ParameterError, checked
+from clustem.core import InputError, ParameterError, Signal, preparation
 
 Span = tuple[float, float] | str
 """Start and stop, or both in a text: ``"20:176"``, where either may be left out."""
 _ROUNDING = 1e-9  # of positions in axis units, relative
 
 
-@checked
+@preparation(kind="geometry")
 def crop(
-    signal: Any,
+    signal: Signal,
     *,
     rows: Span | None = None,
     columns: Span | None = None,
     channels: Span | None = None,
     units: Literal["px", "axis"] = "px",
-) -> Geometry:
+) -> Signal:
     """Cut a region of interest out of a scan, an image or the channels of its spectra.
 
     Parameters
@@ -66,10 +66,14 @@ def crop(
         if span is not None
     }
     over_plane = tuple(slices.get(name, slice(None)) for name in list(known)[: len(plane)])
+    cut: Signal = signal
     if _is_image(signal):
-        return signal.isig[over_plane]
-    cut = signal.inav[over_plane] if plane else signal
-    return cut.isig[slices["channels"]] if "channels" in slices else cut
+        cut = signal.isig[over_plane]
+    elif plane:
+        cut = signal.inav[over_plane]
+    if "channels" in slices:
+        cut = cut.isig[slices["channels"]]
+    return cut
 
 
 def _is_image(signal: Any) -> bool:
@@ -120,7 +124,7 @@ def _edges(axis: Any) -> tuple[float, float]:
 def _index(axis: Any, value: float) -> int:
     """Pixel in which the value lies; the outer edge of the last one lies in the next."""
     rounded: int = floor((value - axis.offset) / axis.scale + 0.5 + _ROUNDING)
-    return min(max(rounded, 0), axis.size)
+    return min(max(rounded, 0), int(axis.size))
 
 
 def _ends(name: str, span: Span, low: float, high: float) -> tuple[float, float]:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
-from clustem.compute.xray import fwhm, lines_of
-from clustem.model import InputError, UnknownNameError, checked
+from clustem.core import (
+    InputError,
+    Signal,
+    UnknownNameError,
+    elements_of,
+    like,
+    preparation,
+    record,
+)
+from clustem.physics.xray_lines import fwhm, lines_of
 from clustem.prepare._energy_calibration import EnergyCalibration, Pair
 from clustem.prepare._identify import COMMON, OTHERS, identify, trust
 from clustem.prepare._line_model import Feature, LineModel, is_soft
 from clustem.prepare._peaks import Peaks, find_peaks
-from clustem.prepare._sum_spectrum import SumSpectrum, listed_elements
+from clustem.prepare._sum_spectrum import SumSpectrum
 from clustem.prepare._vote import Axis, Ballot, Reach, vote
 from clustem.prepare.fit_energy_axis import fit_energy_axis
 
 F64 = NDArray[np.float64]
-CalibratedSignal = Annotated[EnergyCalibration, "geometry"]
-"""A signal with another calibration, and the evidence for it."""
 
 _LOWEST = 0.2  # lines below are lost in noise and in the window [keV]
 _WORTH_A_LOOK = 0.75  # share of the best axis' votes
@@ -38,21 +44,20 @@ _SAME = 0.6  # a peak nearer to a line than this share of the width is that line
 _FEWEST = (3, 5)  # pairs of named elements, and of those that had to be found
 _SPAN = 0.8  # least distance between the lowest and the highest pair [keV]
 _UNSURE = 0.025  # largest standard error of the axis [keV]
-_HARDEST = (
-    10.0  # up to here the axis must be that good, if the spectrum and the beam reach it [keV]
-)
+_HARDEST = 10.0
+"""Up to here the axis must be that good, if the spectrum and the beam reach it [keV]."""
 
 
-@checked
+@preparation(kind="geometry")
 def energy_axis(
-    signal: Any,
+    signal: Signal,
     *,
     elements: Sequence[str] | None = None,
     exclude_lines: Sequence[str] = (),
     scale_error: Annotated[float, Gt(0), Le(0.1)] = 0.06,
     offset_error: Annotated[float, Gt(0), Le(0.5)] = 0.2,
     resolution: Annotated[float, Ge(50), Le(400)] | None = None,
-) -> CalibratedSignal:
+) -> EnergyCalibration:
     """Calibrate the energy axis of an EDS map from the X-ray lines in its sum spectrum.
 
     Parameters
@@ -102,7 +107,7 @@ def energy_axis(
     True
     """
     spectrum = SumSpectrum.of(signal, resolution)
-    given = list(elements) if elements is not None else listed_elements(signal)
+    given = list(elements) if elements is not None else elements_of(signal)
     excluded = _known_lines(exclude_lines)
     peaks = find_peaks(spectrum.counts, spectrum.width)
     fewest = _FEWEST[not given]
@@ -120,7 +125,9 @@ def energy_axis(
     calibrated = _calibrated(signal, line.axis, spectrum.unit)
     pairing = _pairing(features, line, peaks, model)
     error = max(line.error(f.line.energy) for f in line.used)
-    return EnergyCalibration(calibrated, pairing, line.axis.scale, line.axis.offset, error)
+    found = EnergyCalibration(calibrated, pairing, line.axis.scale, line.axis.offset, error)
+    record(found.note, scale=found.scale, offset=found.offset, error=error)
+    return found
 
 
 @dataclass(frozen=True)
@@ -319,8 +326,8 @@ def _pairing(
     return tuple(sorted(pairs, key=lambda pair: pair.position))
 
 
-def _calibrated(signal: Any, axis: Axis, unit: float) -> Any:
-    out = signal._deepcopy_with_new_data(signal.data, copy_variance=True)  # copies no data
+def _calibrated(signal: Signal, axis: Axis, unit: float) -> Signal:
+    out = like(signal, signal.data, copy_variance=True)
     energy = out.axes_manager.signal_axes[0]
     energy.scale, energy.offset = axis.scale / unit, axis.offset / unit
     if "undefined" in str(energy.units):

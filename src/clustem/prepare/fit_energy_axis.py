@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from clustem.model import InputError, checked
+from clustem.core import InputError, checked
 
 
 @checked

@@ -1,4 +1,4 @@
-"""Take the negative values away that a detector's own noise makes."""
+"""Set the negative values to zero that a detector's own noise makes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.masks import fitting_mask
-from clustem.model import InputError, ScanMask, Values, checked
-from clustem.prepare._signal import NET, require_numbers, scan_shape, with_data
+from clustem.core import NO_MASKS, InputError, Masks, Signal, like, preparation, record, scan_shape
+from clustem.core.masks import fitting_mask
+from clustem.passes.rows import Rows
+from clustem.prepare._signal import NET, require_numbers
 
 _CURE = "Leave this step out (prepare.nonnegative=false), and take reduce.weights='none'."
 
 
-@checked
+@preparation(kind="values")
 def nonnegative(
-    signal: Any,
+    signal: Signal,
     *,
     most: Annotated[float, Ge(0), Le(1)] = 0.02,
-    mask: ScanMask | None = None,
-) -> Values:
+    masks: Masks = NO_MASKS,
+) -> Signal:
     """Set negative values to zero, where they are but the noise of dark channels.
 
     Parameters
@@ -31,8 +31,8 @@ def nonnegative(
         Scan of spectra or patterns, lazy or not, from which a dark reference was subtracted.
     most
         Largest sum of negative values, as a share of that of positive ones, that may be noise.
-    mask
-        Boolean, shape of the scan, True = excluded: does not count in that share.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded: does not count in that share.
 
     Returns
     -------
@@ -58,17 +58,18 @@ def nonnegative(
     """
     require_numbers(signal, "The removal of negative values")
     if signal.data.dtype.kind in "bu":
-        return with_data(signal, signal.data)
+        return like(signal, signal.data)
     _refuse_net(signal)
     scan = scan_shape(signal)
-    below, above = _sums(signal.data, len(scan), fitting_mask(mask, scan, "scan"))
+    below, above = _sums(signal.data, len(scan), fitting_mask(masks.scan, scan, "scan"))
+    record(negative_share=below / above if above > 0 else 0.0)
     if below > most * above:
         raise InputError(
             f"Negative values must be noise: their sum at most {100 * most:g} % of the others'",
             got=f"{100 * below / above:.3g} %" if above > 0 else "nothing positive",
             cure=_CURE,
         )
-    return with_data(signal, signal.data.clip(min=0))
+    return like(signal, signal.data.clip(min=0))
 
 
 def _refuse_net(signal: Any) -> None:

@@ -7,23 +7,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.masks import fitting_mask
-from clustem.model import ScanMask, SignalMask, Values, checked
-from clustem.prepare._signal import require_numbers, scan_shape, with_data
+from clustem.core import NO_MASKS, Masks, Signal, like, preparation, record, scan_shape
+from clustem.core.masks import fitting_mask
+from clustem.passes.rows import Rows
+from clustem.prepare._signal import require_numbers
 
 Scale = Literal["sum", "max", "l2", "zscore"]
 
 
-@checked
+@preparation(kind="values")
 def normalize(
-    signal: Any,
+    signal: Signal,
     *,
     by: Scale = "sum",
     level: Literal["one", "mean"] = "one",
-    mask: ScanMask | None = None,
-    signal_mask: SignalMask | None = None,
-) -> Values:
+    masks: Masks = NO_MASKS,
+) -> Signal:
     """Divide each spectrum or pattern by its sum, maximum or norm, or standardise it.
 
     Parameters
@@ -37,11 +36,10 @@ def normalize(
         What sum, maximum or norm becomes: ``"one"``, or the ``"mean"`` of all of them, so that
         values stay as large as the counts they come from, and their noise nearly that of counts.
         Does not apply to ``"zscore"``.
-    mask
-        Boolean, shape of the scan, True = excluded: does not count in that mean.
-    signal_mask
-        Boolean, shape of one spectrum or pattern, True = excluded: does not count in the sum,
-        maximum or norm. With the transmitted beam excluded, faint spots set the scale.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded: does not count in that mean.
+        Of the signal: boolean, shape of one spectrum or pattern, True = excluded: does not count in
+        the sum, maximum or norm. With the transmitted beam excluded, faint spots set the scale.
 
     Returns
     -------
@@ -69,14 +67,16 @@ def normalize(
     require_numbers(signal, "Normalisation")
     scan = scan_shape(signal)
     inner = signal.data.shape[len(scan) :]
-    excluded = fitting_mask(signal_mask, inner, "signal")
+    excluded = fitting_mask(masks.signal, inner, "signal")
     keep = np.flatnonzero(~excluded) if excluded.any() else None
     lazy = hasattr(signal.data, "dask")
     found = (_lazily if lazy else _at_once)(signal.data, len(inner), keep, by)
     if level == "mean" and by != "zscore":
-        left_out = fitting_mask(mask, scan, "scan")
-        found = found * np.float32(_mean_size(signal.data, len(inner), keep, by, left_out))
-    return with_data(signal, found)
+        left_out = fitting_mask(masks.scan, scan, "scan")
+        mean = _mean_size(signal.data, len(inner), keep, by, left_out)
+        record(mean=mean)
+        found = found * np.float32(mean)
+    return like(signal, found)
 
 
 def _at_once(data: NDArray[Any], inner: int, keep: NDArray[np.intp] | None, by: str) -> Any:
@@ -130,11 +130,14 @@ def _counted(block: NDArray[Any], keep: NDArray[np.intp] | None) -> NDArray[np.f
 
 
 def _sizes(counted: NDArray[np.float64], by: str) -> NDArray[np.float64]:
+    size: NDArray[np.float64]
     if by == "sum":
-        return np.abs(counted).sum(axis=1)
-    if by == "max":
-        return np.abs(counted).max(axis=1)
-    return np.sqrt(np.einsum("ij,ij->i", counted, counted))
+        size = np.abs(counted).sum(axis=1)
+    elif by == "max":
+        size = np.abs(counted).max(axis=1)
+    else:
+        size = np.sqrt(np.einsum("ij,ij->i", counted, counted))
+    return size
 
 
 def _scaled(block: NDArray[Any], keep: NDArray[np.intp] | None, by: str) -> NDArray[np.float32]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clustem.model import InputError, ScanMask, checked
+from clustem.core import InputError, Signal, preparation
 
 Outline = tuple[tuple[float, float], ...]
 """Corners: position along the row axis and along the column axis, in the units of the axes."""
 
 
-@checked
+@preparation(kind="scan mask")
 def outlines(
-    signal: Any,
+    signal: Signal,
     *,
     polygons: tuple[Outline, ...] = (),
     keep: Literal["outside", "inside"] = "outside",
-) -> ScanMask:
+) -> NDArray[np.bool_]:
     """Exclude the positions inside outlines, or all others.
 
     Parameters
@@ -76,7 +77,7 @@ def outlines(
     return mask
 
 
-def _corners(polygon: Outline) -> np.ndarray:
+def _corners(polygon: Outline) -> NDArray[np.float64]:
     corners = np.asarray(polygon, dtype=float)
     if len(corners) < 3 or not np.isfinite(corners).all():
         raise InputError(
@@ -89,8 +90,14 @@ def _corners(polygon: Outline) -> np.ndarray:
     return corners
 
 
-def in_polygon(rows: np.ndarray, columns: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Count how often a ray from each point crosses the outline: odd is inside."""
+def in_polygon(
+    rows: NDArray[np.float64], columns: NDArray[np.float64], corners: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Count how often a ray from each point crosses the outline: odd is inside.
+
+    A point on an edge that two outlines share is inside one of them, which scikit-image and
+    matplotlib do not promise.
+    """
     inside = np.zeros(rows.shape, dtype=bool)
     for (y0, x0), (y1, x1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         between = (y0 > rows) != (y1 > rows)

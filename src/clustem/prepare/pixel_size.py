@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 from math import cos, radians
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
-from clustem.model import Geometry, InputError, ParameterError, checked
+from clustem.core import InputError, ParameterError, Signal, like, preparation, record
 
 _POWER = {"pm": -12, "Å": -10, "nm": -9, "µm": -6, "mm": -3, "cm": -2, "m": 0}
 
 
-@checked
+@preparation(kind="geometry")
 def pixel_size(
-    signal: Any,
+    signal: Signal,
     *,
     width: Annotated[float, Gt(0)] | str,
     pixels: Annotated[int, Ge(1)] | None = None,
     tilt: Annotated[float, Gt(0), Le(90)] | None = None,
     units: str = "nm",
-) -> Geometry:
+) -> Signal:
     """Calibrate the scan axes from the width of the field of view.
 
     Parameters
@@ -79,13 +79,14 @@ def pixel_size(
     unit = _unit(units)
     size = _length(width, unit) / (pixels or axes[0].size)
     stretch = 1.0 if tilt is None else 1 / cos(radians(90 - tilt))
-    out = signal._deepcopy_with_new_data(signal.data, copy_variance=True)  # copies no data
+    out = like(signal, signal.data, copy_variance=True)
     manager = out.axes_manager
     for axis, scale in zip(
         (manager.navigation_axes or manager.signal_axes)[:2], (size, size * stretch), strict=False
     ):
         axis.offset = axis.offset / axis.scale * scale
         axis.scale, axis.units = scale, unit
+    record(width=size, height=size * stretch, units=unit)
     return out
 
 

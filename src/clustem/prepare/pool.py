@@ -8,34 +8,34 @@ import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from clustem.compute.masks import fitting_mask
-from clustem.compute.pooling import Weights, window_mean, window_norm, window_weights
-from clustem.model import ScanMask, Values, checked
-from clustem.prepare._signal import require_numbers, require_scan, with_data
+from clustem.core import NO_MASKS, Masks, Signal, like, preparation
+from clustem.core.masks import fitting_mask
+from clustem.prepare._pooling import Weights, window_mean, window_norm, window_weights
+from clustem.prepare._signal import require_numbers, require_scan
 
 
-@checked
+@preparation(kind="values")
 def pool(
-    signal: Any,
+    signal: Signal,
     *,
-    d: Annotated[float, Gt(0)] = 1.5,
+    radius: Annotated[float, Gt(0)] = 1.5,
     weights: Weights = "uniform",
-    mask: ScanMask | None = None,
-) -> Values:
+    masks: Masks = NO_MASKS,
+) -> Signal:
     """Replace each spectrum or pattern by the weighted mean of its neighbourhood.
 
     Parameters
     ----------
     signal
         Scan with one or two axes, of spectra, patterns or anything else, lazy or not.
-    d
-        Reach of the window [pixels]: offsets up to d count, so 1.5 is the 3 × 3 window
+    radius
+        Radius of the window [pixels]: offsets up to it count, so 1.5 is the 3 × 3 window
         and 3 the 7 × 7 one.
     weights
-        ``"uniform"``, or ``"gaussian"``: ``exp(-(Δi² + Δj²) / (2 d²))``.
-    mask
-        Boolean, shape of the scan, True = excluded: counts in no mean. Such a pixel itself still
-        gets the mean of its neighbours, or 0 where the window holds no other.
+        ``"uniform"``, or ``"gaussian"``: ``exp(-(Δi² + Δj²) / (2 radius²))``.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded: counts in no mean. Such a pixel
+        itself still gets the mean of its neighbours, or 0 where the window holds no other.
 
     Returns
     -------
@@ -51,24 +51,25 @@ def pool(
     -----
     ``I'(i, j) = Σ ω(Δi, Δj) I(i+Δi, j+Δj) / Σ ω(Δi, Δj)``, both sums over what lies on the scan
     and is not excluded. Sums are in float64, or exact for integers. The cost does not depend on
-    d for uniform weights and is proportional to it for Gaussian ones. A pooled pixel shares
-    counts with its neighbours: compare results for several d before trusting fine detail.
+    the radius for uniform weights and is proportional to it for Gaussian ones. A pooled pixel
+    shares counts with its neighbours: compare results for several radii before trusting fine
+    detail.
 
     Examples
     --------
     >>> import hyperspy.api as hs
     >>> scan = hs.signals.Signal1D(np.arange(20.0).reshape(4, 5, 1))
-    >>> float(pool(scan, d=1.5).data[0, 0, 0])  # mean of 0, 1, 5 and 6
+    >>> float(pool(scan, radius=1.5).data[0, 0, 0])  # mean of 0, 1, 5 and 6
     3.0
     """
     shape = require_scan(signal, "Pooling", cure="Give a spectrum image or a scan of patterns.")
     require_numbers(signal, "Pooling")
-    keep = ~np.atleast_2d(fitting_mask(mask, shape, "scan"))
-    across = window_weights(d, weights)
+    keep = ~np.atleast_2d(fitting_mask(masks.scan, shape, "scan"))
+    across = window_weights(radius, weights)
     window = (across if len(shape) == 2 else np.ones(1), across)
     norm = window_norm(keep, *window)
     pooled = _lazily if hasattr(signal.data, "dask") else _at_once
-    return with_data(signal, pooled(signal.data, len(shape), keep, norm, window))
+    return like(signal, pooled(signal.data, len(shape), keep, norm, window))
 
 
 def _at_once(
@@ -90,7 +91,7 @@ def _lazily(
     window: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> Any:
     """Pool chunk by chunk, each with as many rows and columns of its neighbours as needed."""
-    import dask.array as da  # noqa: PLC0415  # lazy signals only
+    import dask.array as da
 
     def one(block: NDArray[Any], keep: NDArray[Any], norm: NDArray[Any]) -> NDArray[Any]:
         lead = (keep.shape[0], keep.shape[1])

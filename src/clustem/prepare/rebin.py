@@ -7,19 +7,19 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from clustem.model import Geometry, InputError, checked
-from clustem.prepare._signal import require_numbers, scan_shape
+from clustem.core import InputError, Signal, is_lazy, preparation, scan_shape
+from clustem.prepare._signal import require_numbers
 
 Factor = Annotated[int, Ge(1)]
 
 
-@checked
+@preparation(kind="geometry")
 def rebin(
-    signal: Any,
+    signal: Signal,
     *,
     scan: Factor | tuple[Factor, Factor] = 1,
     channels: Factor | tuple[Factor, Factor] = 1,
-) -> Geometry:
+) -> Signal:
     """Sum blocks of scan positions, channels or pattern pixels; counts stay counts.
 
     Parameters
@@ -67,7 +67,8 @@ def rebin(
         return signal.deepcopy()
     whole = _in_whole_blocks(signal, factors)
     dtype = _wide_enough(signal.data.dtype, int(np.prod(factors)))
-    return whole.rebin(scale=_as_hyperspy(signal, factors), dtype=dtype)
+    found: Signal = whole.rebin(scale=_as_hyperspy(signal, factors), dtype=dtype)
+    return found
 
 
 def _factors(name: str, given: int | tuple[int, int], ndim: int) -> tuple[int, ...]:
@@ -91,7 +92,7 @@ def _in_whole_blocks(signal: Any, factors: tuple[int, ...]) -> Any:
     scan, inner = (tuple(slice(size) for size in part[::-1]) for part in (keep[:ndim], keep[ndim:]))
     cut = signal.inav[scan] if scan else signal.isig[inner]
     cut = cut.isig[inner] if scan and inner else cut
-    if cut._lazy:  # HyperSpy's only flag
+    if is_lazy(cut):
         chunks = {
             axis: tuple(np.diff([0, *_rounded(np.cumsum(sizes), factor, sum(sizes))]).tolist())
             for axis, (sizes, factor) in enumerate(zip(cut.data.chunks, factors, strict=True))

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.compute.energy_loss import loss_axis, mean_spectrum
-from clustem.compute.masks import fitting_mask
-from clustem.model import InputError, ScanMask, Values, checked
-from clustem.prepare._signal import NET, require_numbers, scan_shape, with_data
+from clustem.core import (
+    NO_MASKS,
+    InputError,
+    Masks,
+    Signal,
+    like,
+    preparation,
+    quiet,
+    record,
+    scan_shape,
+    warn,
+)
+from clustem.core.masks import fitting_mask
+from clustem.passes.rows import Rows
+from clustem.physics.energy_loss import loss_axis, mean_spectrum
+from clustem.prepare._signal import NET, require_numbers
+
+_CHATTY = "hyperspy._components.expression"
+"""This logger misses an optional package."""
 
 _FEWEST = 4
-"""Channels that a background is fitted to, at least."""
+"""A background is fitted to at least so many channels."""
 
 _MANY = 0.05
-"""Share of positions with nothing left above the window from which on the user is warned."""
+"""The user is warned where nothing is left above the window at more than this share."""
 
 
-@checked
+@preparation(kind="values")
 def remove_background(
-    signal: Any,
+    signal: Signal,
     *,
     window: tuple[float, float] | None = None,
     model: Literal["PowerLaw", "Exponential"] = "PowerLaw",
-    mask: ScanMask | None = None,
-) -> Values:
+    masks: Masks = NO_MASKS,
+) -> Signal:
     """Subtract a background that is fitted below an edge, at each position.
 
     Parameters
@@ -41,8 +54,9 @@ def remove_background(
         of interest. None leaves the background in.
     model
         Function of the energy that is fitted.
-    mask
-        Boolean, shape of the scan, True = excluded: not fitted, set to 0. Vacuum belongs there.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded: not fitted, set to 0. Vacuum
+        belongs there.
 
     Returns
     -------
@@ -70,15 +84,16 @@ def remove_background(
     --------
     >>> from clustem.samples import eels
     >>> film = eels(kind="core", shape=(6, 9))
-    >>> net = remove_background(film.signal, window=(405, 450), mask=film.labels == 2)
+    >>> hole = Masks(scan=film.labels == 2)
+    >>> net = remove_background(film.signal, window=(405, 450), masks=hole)
     >>> titanium = (film.labels == 0)[..., None] & (abs(net.axes_manager[-1].axis - 465) < 10)
-    >>> round(float(net.data[titanium].sum() / film.details["edges"][titanium].sum()), 1)
+    >>> round(float(net.data[titanium].sum() / film.edges[titanium].sum()), 1)
     1.0
     """
     axis = loss_axis(signal, "Background removal")
     require_numbers(signal, "Background removal")
     if window is None:
-        return with_data(signal, signal.data)
+        return like(signal, signal.data)
     energy = np.asarray(axis.axis)
     inside = np.flatnonzero((energy >= window[0]) & (energy <= window[1]))
     if len(inside) < _FEWEST or inside[-1] + 1 >= len(energy):
@@ -88,7 +103,7 @@ def remove_background(
             f"{axis.units}",
             cure="Give two energies below the first edge, in the units of the energy axis.",
         )
-    left_out = fitting_mask(mask, scan_shape(signal), "scan")
+    left_out = fitting_mask(masks.scan, scan_shape(signal), "scan")
     ends = float(energy[inside[0]]), float(energy[inside[-1]])
     kind = np.float64 if signal.data.dtype == np.float64 else np.float32
     net = _net(_filled(signal, left_out), ends, model).astype(kind)
@@ -96,7 +111,7 @@ def remove_background(
         net = np.where(left_out[..., np.newaxis], kind(0), net)
     net[..., : inside[0]] = 0
     _check(net[..., inside[-1] + 1 :], left_out)
-    out = with_data(signal, net)
+    out = like(signal, net)
     out.metadata.set_item(NET, True)  # noqa: FBT003  # HyperSpy's signature
     return out
 
@@ -108,22 +123,16 @@ def _filled(signal: Any, left_out: NDArray[np.bool_]) -> Any:
         mean = mean_spectrum(signal, left_out)
         where = np.where if isinstance(data, np.ndarray) else _dask().where
         data = where(left_out[..., np.newaxis], mean, data)
-    return with_data(signal, data)
+    return like(signal, data)
 
 
 def _net(signal: Any, window: tuple[float, float], model: str) -> Any:
     """Return what HyperSpy leaves."""
-    chatty = logging.getLogger("hyperspy._components.expression")  # of an optional package
-    level = chatty.level
-    try:
-        chatty.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # what cannot be fitted is counted afterwards
-            found = signal.remove_background(
-                signal_range=window, background_type=model, fast=True, show_progressbar=False
-            )
-    finally:
-        chatty.setLevel(level)
+    logging.getLogger(_CHATTY)  # known before its module is: so that it is held back, too
+    with quiet(), np.errstate(all="ignore"):  # what cannot be fitted is counted afterwards
+        found = signal.remove_background(
+            signal_range=window, background_type=model, fast=True, show_progressbar=False
+        )
     return found.data
 
 
@@ -142,15 +151,15 @@ def _check(above: Any, left_out: NDArray[np.bool_]) -> None:
             got=f"none at {unknown} of {len(totals)}",
             cure="Exclude positions with hardly any counts first (prepare.vacuum.share=0.05).",
         )
+    record(negative_share=float(negative / len(totals)))
     if negative > _MANY * len(totals):
-        warnings.warn(
+        warn(
             f"At {negative} of {len(totals)} positions less than nothing is left above the "
-            "background: its window may reach into an edge, or vacuum is not excluded.",
-            stacklevel=4,
+            "background: its window may reach into an edge, or vacuum is not excluded."
         )
 
 
 def _dask() -> Any:
-    import dask.array as da  # noqa: PLC0415  # lazy signals only
+    import dask.array as da
 
     return da

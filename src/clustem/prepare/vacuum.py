@@ -8,20 +8,20 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
-from clustem.compute import Rows
-from clustem.model import ScanMask, checked
+from clustem.core import Signal, preparation, record
+from clustem.passes.rows import Rows
 from clustem.prepare._signal import require_numbers, require_scan
 
 
-@checked
+@preparation(kind="scan mask")
 def vacuum(
-    signal: Any,
+    signal: Signal,
     *,
     threshold: Annotated[float, Ge(0)] = 1.0,
     share: Annotated[float, Gt(0), Lt(1)] | None = None,
     closing: bool = True,
     opening: bool = True,
-) -> ScanMask:
+) -> NDArray[np.bool_]:
     """Mask the positions whose largest value is no more than a threshold.
 
     Parameters
@@ -67,16 +67,18 @@ def vacuum(
     require_numbers(signal, "A vacuum mask")
     if share is not None:
         totals = _totals(signal)
-        return _cleaned(
-            totals <= share * np.percentile(totals, 95), closing=closing, opening=opening
-        )
+        limit = float(share * np.percentile(totals, 95))
+        record(threshold=limit)
+        return _cleaned(totals <= limit, closing=closing, opening=opening)
     if hasattr(signal, "vacuum_mask"):
         found = signal.vacuum_mask(threshold=threshold, closing=closing, opening=opening)
         return np.array(found.data, dtype=bool)
     return _by_largest(signal, threshold, closing=closing, opening=opening)
 
 
-def _by_largest(signal: Any, threshold: float, *, closing: bool, opening: bool) -> ScanMask:
+def _by_largest(
+    signal: Any, threshold: float, *, closing: bool, opening: bool
+) -> NDArray[np.bool_]:
     inner = tuple(range(signal.axes_manager.navigation_dimension, signal.data.ndim))
     mask = np.asarray(signal.data.max(axis=inner) <= threshold)
     return _cleaned(mask, closing=closing, opening=opening)
@@ -91,8 +93,8 @@ def _totals(signal: Any) -> NDArray[np.float64]:
     return totals.reshape(signal.data.shape[:scan])
 
 
-def _cleaned(mask: ScanMask, *, closing: bool, opening: bool) -> ScanMask:
-    from scipy.ndimage import binary_dilation, binary_erosion  # noqa: PLC0415  # 0.1 s
+def _cleaned(mask: NDArray[np.bool_], *, closing: bool, opening: bool) -> NDArray[np.bool_]:
+    from scipy.ndimage import binary_dilation, binary_erosion
 
     if closing:
         mask = binary_erosion(binary_dilation(mask, border_value=0), border_value=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +9,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from clustem._result_folder import check_output, whole_folder
-from clustem.model import Step, versions
-from clustem.reproject import Tracks
+from clustem.core import Signal, Step, axes_of
+from clustem.io.output_folder import check_output, whole_folder
+from clustem.io.result_folder import FORMAT, made_with, write_provenance
+from clustem.mapping.tracks import Tracks
+from clustem.recipes.recipe import Recipe
+from clustem.report.figures.movie_strip import movie_strip
+from clustem.report.page.write_movie import write_movie
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Movie:
     """A movie segmented frame by frame, each lattice with one number in all frames.
 
@@ -35,18 +37,18 @@ class Movie:
     history
         What was done, seconds summed over the frames.
     recipe
-        The recipe that made it, TOML, the wavelengths that all frames share included.
+        The recipe that made it, the wavelengths that all frames share included.
     origin
         ``path`` and ``digest`` of the input.
     """
 
-    labels: Any
+    labels: Signal
     tracks: Tracks
     images: Mapping[int, NDArray[Any]] = field(default_factory=dict)
     title: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Step, ...] = ()
-    recipe: str = ""
+    recipe: Recipe | None = None
     origin: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -61,8 +63,6 @@ class Movie:
         :
             A matplotlib Figure; a notebook shows it.
         """
-        from clustem.report import movie_strip  # noqa: PLC0415  # matplotlib, 0.5 s
-
         return movie_strip(self.labels, self.tracks, images=self.images)
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
@@ -85,8 +85,6 @@ class Movie:
         OutputError
             If the folder exists, cannot be written, or the disk is full; nothing is left behind.
         """
-        from clustem.report import write_movie  # noqa: PLC0415  # matplotlib, 0.5 s
-
         target = check_output(folder, force=force)
         known = {f"input {key}": value for key, value in self.origin.items() if value}
         with whole_folder(target) as sibling:
@@ -100,18 +98,17 @@ class Movie:
                 scores=self.scores,
                 provenance=known,
             )
-            (sibling / "recipe.toml").write_text(self.recipe, encoding="utf-8")
+            text = "" if self.recipe is None else self.recipe.to_toml()
+            (sibling / "recipe.toml").write_text(text, encoding="utf-8")
             provenance = {
+                "format": FORMAT,
                 "kind": "movie",
                 "input": dict(self.origin),
-                "packages": versions(),
-                "python": platform.python_version(),
-                "platform": platform.platform(),
+                **made_with(),
                 "history": [step.as_dict() for step in self.history],
                 "scores": dict(self.scores),
                 "names": dict(enumerate(self.tracks.names)),
-                "axes": [a.get_axis_dictionary() for a in self.labels.axes_manager._axes],
+                "axes": axes_of(self.labels),
             }
-            text = json.dumps(provenance, indent=2, ensure_ascii=False, default=str)
-            (sibling / "provenance.json").write_text(text, encoding="utf-8")
+            write_provenance(provenance, sibling)
         return target

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import inspect
 import tomllib
-import typing
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from importlib import import_module
+from functools import cache
+from importlib.metadata import entry_points
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from clustem._edits import checked_edit
-from clustem._toml import table
-from clustem.model import (
+from clustem.core import (
     Entry,
     InputError,
+    Kind,
     ParameterError,
-    Projection,
+    Signal,
     UnknownNameError,
     check_parameters,
+    registry,
+    type_of,
+    warn,
 )
+from clustem.io.toml import toml_table
 
 BEFORE = ("prepare", "describe", "reduce")
-"""Rooms whose steps do not depend on the number of clusters."""
+"""Stages whose steps do not depend on the number of clusters."""
 
-MAPPING = ("cluster", "reproject")
-"""Rooms whose steps make the map; what comes after them adds to it."""
+MAPPING = ("cluster", "mapping")
+"""Stages whose steps make the map; what comes after them adds to it."""
 
 UP_TO_MAP = (*BEFORE, *MAPPING)
-ROOMS = (*UP_TO_MAP, "eels")
+STAGES = (*UP_TO_MAP, "eels")
+"""Stages of a recipe, in order."""
 AUTO = "auto"
 """As ``n_clusters``: what ``judge.choose_k`` recommends."""
-_ONE_EACH = {"describe", "cluster", "reproject"}
-_AFTER = {"reproject", "eels"}
+_HEAD = ("name", "title", "signal", "data", "reaches")
+_ONE_EACH = {"describe", "cluster", "mapping"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps through the rooms, in order.
+    """Steps through the stages, in order.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ class Recipe:
     data
         What it takes: ``"spectra"`` or ``"patterns"`` on a scan, or an ``"image"``; any if empty.
     steps
-        Parameters by ``(room, step)``, in the order of the rooms.
+        Parameters by ``(stage, step)``, in the order of the stages.
     edits
         What is changed in the result afterwards, in order: each with its name as ``do``, and
         its parameters (``[[edit]]`` in TOML).
@@ -79,10 +82,12 @@ class Recipe:
 
     @classmethod
     def names(cls) -> list[str]:
-        """List the built-in recipes."""
-        return sorted(
-            f.name.removesuffix(".toml") for f in _folder().iterdir() if f.name.endswith(".toml")
-        )
+        """List the built-in recipes and those of other packages.
+
+        A package offers a recipe by an entry point of the group ``clustem.recipes``: its name is
+        that of the recipe, its value the module beside which the file ``NAME.toml`` lies.
+        """
+        return sorted(_files())
 
     @classmethod
     def named(cls, name: str | Path) -> Recipe:
@@ -107,9 +112,35 @@ class Recipe:
                     got=f"{path}: {reason}",
                     cure=f"Give a .toml file or one of: {', '.join(cls.names())}.",
                 ) from None
-        if text not in cls.names():
-            raise UnknownNameError.among("recipe", text, cls.names())
-        return cls.from_toml((_folder() / f"{text}.toml").read_text(encoding="utf-8"), where=text)
+        known = _files()
+        if text not in known:
+            raise UnknownNameError.among("recipe", text, known)
+        return cls.from_toml(known[text].read_text(encoding="utf-8"), where=text)
+
+    @classmethod
+    def of(
+        cls,
+        recipe: str | Path | Recipe,
+        *,
+        n_clusters: int | str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """Load a recipe, or take it as it is, and change it.
+
+        Parameters
+        ----------
+        recipe
+            As for :meth:`named`, or a Recipe.
+        n_clusters
+            Number of clusters, or ``"auto"``; None leaves that of the recipe.
+        settings
+            As for :meth:`with_settings`.
+        """
+        found = recipe if isinstance(recipe, Recipe) else cls.named(recipe)
+        changes = dict(settings or {})
+        if n_clusters is not None:
+            changes["cluster.n_clusters"] = n_clusters
+        return found.with_settings(changes)
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "recipe") -> Recipe:
@@ -123,19 +154,18 @@ class Recipe:
         head = content.pop("recipe", {})
         edits = tuple(_checked_edit(edit) for edit in _listed(content.pop("edit", [])))
         steps = {}
-        for room, found in content.items():
-            if room not in ROOMS:
-                raise UnknownNameError.among("room", room, [*ROOMS, "recipe"])
+        for stage, found in content.items():
+            if stage not in STAGES:
+                raise UnknownNameError.among("stage", stage, [*STAGES, "recipe"])
             if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
                 raise ParameterError(
-                    f"[{room}] must hold steps", got=found, cure=f"Write [{room}.STEP]."
+                    f"[{stage}] must hold steps", got=found, cure=f"Write [{stage}.STEP]."
                 )
             for step, params in found.items():
-                steps[room, step] = _checked(_entry(room, step), params)
-        known = {"name", "title", "signal", "data", "reaches"}
+                steps[stage, step] = _checked(_entry(stage, step), params)
         for key in head:
-            if key not in known:
-                raise UnknownNameError.among("key of [recipe]", key, known)
+            if key not in _HEAD:
+                raise UnknownNameError.among("key of [recipe]", key, _HEAD)
         return cls(
             str(head.get("name", where)),
             str(head.get("title", "")),
@@ -147,9 +177,9 @@ class Recipe:
         )
 
     @classmethod
-    def fitting(cls, signal: Any) -> list[str]:
+    def fitting(cls, signal: Signal) -> list[str]:
         """List the built-in recipes for a signal's type and axes, the most specific first."""
-        kind = str(signal.metadata.get_item("Signal.signal_type", ""))
+        kind = type_of(signal)
         manager = signal.axes_manager
         dimensions = manager.signal_dimension, manager.navigation_dimension > 0
         data = {(1, True): "spectra", (2, True): "patterns", (2, False): "image"}.get(dimensions)
@@ -163,17 +193,20 @@ class Recipe:
         return [recipe.name for recipe in sorted(found, key=lambda recipe: -len(recipe.signal))]
 
     def entries(self) -> list[Entry]:
-        """List the catalogue entries of the steps, in order."""
-        return [_entry(room, step) for room, step in self.steps]
+        """List the registry entries of the steps, in order."""
+        return [_entry(stage, step) for stage, step in self.steps]
+
+    def with_edit(self, name: str, parameters: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with one more edit at its end."""
+        return replace(self, edits=(*self.edits, {"do": name, **parameters}))
 
     def to_toml(self) -> str:
         """Write the recipe as TOML; :meth:`from_toml` reads it back the same."""
-        head = {"name": self.name, "title": self.title, "signal": self.signal, "data": self.data}
-        head |= {} if self.reaches is None else {"reaches": self.reaches}
-        tables = [("recipe", head)]
-        tables += [(f"{room}.{step}", params) for (room, step), params in self.steps.items()]
-        written = [table(name, values) for name, values in tables]
-        written += [table("edit", values, one_of_many=True) for values in self.edits]
+        head = {name: getattr(self, name) for name in _HEAD if getattr(self, name) is not None}
+        tables: list[tuple[str, Mapping[str, Any]]] = [("recipe", head)]
+        tables += [(f"{stage}.{step}", params) for (stage, step), params in self.steps.items()]
+        written = [toml_table(name, values) for name, values in tables]
+        written += [toml_table("edit", values, one_of_many=True) for values in self.edits]
         return "\n".join(written)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
@@ -182,9 +215,10 @@ class Recipe:
         Parameters
         ----------
         settings
-            ``"room.param": value`` sets a parameter of the room's step that has it;
-            ``"room.step.param": value`` adds the step if need be; ``"room.step": True`` adds it,
-            False removes it; ``"room": "Step"`` replaces the step, keeping what both share;
+            ``"param": value`` sets a parameter that only one step of the recipe has;
+            ``"stage.param": value`` sets a parameter of the stage's step that has it;
+            ``"stage.step.param": value`` adds the step if need be; ``"stage.step": True`` adds it,
+            False removes it; ``"stage": "Step"`` replaces the step, keeping what both share;
             ``"edit": False`` leaves the edits out.
 
         Returns
@@ -195,7 +229,7 @@ class Recipe:
         Raises
         ------
         UnknownNameError
-            If a room, step or parameter is unknown.
+            If a stage, step or parameter is unknown.
         ParameterError
             If a value does not fit.
         """
@@ -203,22 +237,22 @@ class Recipe:
         settings = dict(settings)
         edits = self.edits if settings.pop("edit", True) else ()
         if edits and settings:
-            warnings.warn(
+            warn(
                 f"The recipe's {len(edits)} edits name clusters by numbers that may differ under "
-                "other settings. Check the result, or leave them out: -s edit=false.",
-                stacklevel=2,
+                "other settings. Check the result, or leave them out: -s edit=false."
             )
+        settings = {_full_name(steps, name): value for name, value in settings.items()}
         for name, value in sorted(settings.items(), key=_steps_first):
-            room, *rest = name.split(".")
-            if room not in ROOMS:
-                raise UnknownNameError.among("room", room, ROOMS)
+            stage, *rest = name.split(".")
+            if stage not in STAGES:
+                raise UnknownNameError.among("stage", stage, STAGES)
             if not rest:
-                _swap(steps, room, value)
-            elif len(rest) == 1 and isinstance(value, bool) and rest[0] in _catalogue(room):
-                _switch(steps, (room, rest[0]), on=value)
+                _swap(steps, stage, value)
+            elif len(rest) == 1 and isinstance(value, bool) and rest[0] in registry(stage):
+                _switch(steps, (stage, rest[0]), on=value)
             else:
                 *step, param = rest
-                key = (room, ".".join(step)) if step else _owner(steps, room, param)
+                key = (stage, ".".join(step)) if step else _owner(steps, stage, param)
                 entry = _entry(*key)
                 steps.setdefault(key, {}).update(_checked(entry, {param: value}))
         return replace(self, steps=_ordered(steps), edits=edits)
@@ -232,36 +266,30 @@ def _reached(value: float | None, manager: Any) -> bool:
     return bool(axis.min() <= value <= axis.max())
 
 
-def _folder() -> Any:
-    return files("clustem.recipes")
+@cache
+def _files() -> dict[str, Traversable]:
+    """Find the files of all recipes, by name."""
+    own = files("clustem.recipes").iterdir()
+    found = {f.name.removesuffix(".toml"): f for f in own if f.name.endswith(".toml")}
+    for point in entry_points(group="clustem.recipes"):
+        found.setdefault(point.name, files(point.module) / f"{point.name}.toml")
+    return found
 
 
-def _catalogue(room: str) -> Mapping[str, Entry]:
-    catalogue: Mapping[str, Entry] = import_module(f"clustem.{room}").catalogue
-    return catalogue
-
-
-def _entry(room: str, step: str) -> Entry:
-    entry = _catalogue(room)[step]
-    if not can_be_step(entry):
+def _entry(stage: str, step: str) -> Entry:
+    entry = registry(stage)[step]
+    if entry.declaration is None and not (stage == "cluster" and hasattr(entry.step, "fit")):
         raise ParameterError(
-            f"A step of the room {room} must return a projection",
-            got=entry.label,
-            cure="Call it from Python instead.",
+            f"A step of the stage {stage} must be declared as one",
+            got=f"{entry.label}, which is not",
+            cure="Decorate it: see clustem.core.declare.",
         )
     return entry
 
 
-def can_be_step(entry: Entry) -> bool:
-    """Whether an entry of a room that comes after clustering makes a result."""
-    if entry.room not in _AFTER:
-        return True
-    return typing.get_type_hints(inspect.unwrap(entry.step)).get("return") is Projection
-
-
 def _checked(entry: Entry, params: Mapping[str, Any]) -> dict[str, Any]:
     """Check parameters; the number of clusters may be left to ``judge.choose_k``."""
-    known = entry.room == "cluster" and "n_clusters" in entry.parameters
+    known = entry.stage == "cluster" and "n_clusters" in entry.parameters
     left_open = known and params.get("n_clusters") == AUTO
     given = {k: v for k, v in params.items() if not (left_open and k == "n_clusters")}
     found = check_parameters(entry.step, given, where=entry.label)
@@ -269,66 +297,90 @@ def _checked(entry: Entry, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ordered(steps: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
-    """Put steps in the order of the rooms, and in prepare what moves pixels first."""
-    for room in _ONE_EACH:
-        names = [step for r, step in steps if r == room]
+    """Put steps in the order of the stages, and in prepare what moves pixels first."""
+    for stage in _ONE_EACH:
+        names = [step for r, step in steps if r == stage]
         if len(names) > 1:
             raise ParameterError(
-                f"A recipe has one {room} step",
+                f"A recipe has one {stage} step",
                 got=" and ".join(names),
-                cure=f"Replace it: {room}={names[-1]}.",
+                cure=f"Replace it: {stage}={names[-1]}.",
             )
 
     def place(key: tuple[str, str]) -> tuple[int, bool]:
         moves = key[0] == "prepare" and kind_of(_entry(*key)) == "geometry"
-        return ROOMS.index(key[0]), not moves
+        return STAGES.index(key[0]), not moves
 
     return {key: dict(steps[key]) for key in sorted(steps, key=place)}
 
 
-def kind_of(entry: Entry) -> str:
-    """Return what a preparation makes: see ``clustem.model.kinds``.
+def kind_of(entry: Entry) -> Kind | None:
+    """Return what a preparation makes; None for steps of other stages."""
+    return None if entry.declaration is None else entry.declaration.kind
+
+
+def _full_name(steps: Mapping[tuple[str, str], Any], name: str) -> str:
+    """Complete the bare name of a parameter that one step of the recipe has.
 
     Raises
     ------
-    InputError
-        If it makes neither a signal nor a mask.
+    ParameterError
+        If several steps have it, or none.
     """
-    hint = typing.get_type_hints(inspect.unwrap(entry.step), include_extras=True).get("return")
-    kind = (getattr(hint, "__metadata__", None) or ("",))[0]
-    if kind not in {"geometry", "values", "scan mask", "signal mask"}:
-        raise InputError(
-            f"{entry.label} must return a signal or a mask to be a step of a recipe",
-            got=f"{hint}",
-            cure="Call it from Python instead.",
+    if "." in name or name in STAGES:
+        return name
+    owners: dict[str, list[str]] = {}
+    for stage, step in steps:
+        for parameter in _entry(stage, step).parameters:
+            owners.setdefault(parameter, []).append(f"{stage}.{step}.{parameter}")
+    if name not in owners:
+        near = get_close_matches(name, [*owners, *STAGES], n=1, cutoff=0.5)
+        full = [_shortest(path) for match in near for path in owners.get(match, [match])]
+        raise UnknownNameError(
+            f"There is no parameter {name!r} in this recipe",
+            cure=f"Did you mean {' or '.join(full)}?"
+            if full
+            else "See clustem recipes NAME --parameters.",
         )
-    return str(kind)
+    if len(owners[name]) > 1:
+        raise ParameterError(
+            f"{name} must name one step",
+            got=f"{len(owners[name])} steps that have it",
+            cure=f"Did you mean {' or '.join(owners[name])}?",
+        )
+    return _shortest(owners[name][0])
 
 
-def _owner(steps: Mapping[tuple[str, str], Any], room: str, param: str) -> tuple[str, str]:
-    """Find the step of a room in this recipe that has a parameter."""
-    here = [key for key in steps if key[0] == room]
+def _shortest(path: str) -> str:
+    """``cluster.n_clusters`` for ``cluster.KMeans.n_clusters``: a recipe has one such step."""
+    parts = path.split(".")
+    return f"{parts[0]}.{parts[-1]}" if parts[0] in _ONE_EACH else path
+
+
+def _owner(steps: Mapping[tuple[str, str], Any], stage: str, param: str) -> tuple[str, str]:
+    """Find the step of a stage in this recipe that has a parameter."""
+    here = [key for key in steps if key[0] == stage]
     owners = [key for key in here if param in _entry(*key).parameters]
     if len(owners) == 1:
         return owners[0]
     if owners:
-        full = " or ".join(f"{room}.{step}.{param}" for _, step in owners)
+        full = " or ".join(f"{stage}.{step}.{param}" for _, step in owners)
         raise ParameterError(
-            f"{room}.{param} must name one step",
+            f"{stage}.{param} must name one step",
             got=f"{len(owners)} steps that have it",
             cure=f"Say {full}.",
         )
     known = {name for key in here for name in _entry(*key).parameters}
     if not known or not get_close_matches(param, known):  # then perhaps of a step not yet in here
-        others = [step for step, entry in _catalogue(room).items() if param in entry.parameters]
+        others = [step for step, entry in registry(stage).items() if param in entry.parameters]
         if others:
-            full = " or ".join(f"{room}.{step}.{param}" for step in others)
+            full = " or ".join(f"{stage}.{step}.{param}" for step in others)
             raise ParameterError(
-                f"{room}.{param} must belong to a step of this recipe",
+                f"{stage}.{param} must belong to a step of this recipe",
                 got="none that has it",
                 cure=f"Say {full}.",
             )
-    raise UnknownNameError.among(f"parameter of {room} called", param, known)
+    raise UnknownNameError.among(f"parameter of {stage} called", param, known)
 
 
 def _steps_first(setting: tuple[str, Any]) -> tuple[int, bool]:
@@ -336,23 +388,23 @@ def _steps_first(setting: tuple[str, Any]) -> tuple[int, bool]:
     return name.count("."), not isinstance(value, bool)
 
 
-def _swap(steps: dict[tuple[str, str], Any], room: str, name: Any) -> None:
-    entry = _entry(room, str(name))
-    here = [key for key in steps if key[0] == room]
+def _swap(steps: dict[tuple[str, str], Any], stage: str, name: Any) -> None:
+    entry = _entry(stage, str(name))
+    here = [key for key in steps if key[0] == stage]
     if len(here) > 1:
         raise ParameterError(
-            f"{room}={name} needs a room with one step",
+            f"{stage}={name} needs a stage with one step",
             got=f"{len(here)} steps",
-            cure=f"Say {room}.{name}=true and {here[0][0]}.{here[0][1]}=false.",
+            cure=f"Say {stage}.{name}=true and {here[0][0]}.{here[0][1]}=false.",
         )
     old = steps.pop(here[0], {}) if here else {}
-    steps[room, entry.name] = {key: value for key, value in old.items() if key in entry.parameters}
+    steps[stage, entry.name] = {key: value for key, value in old.items() if key in entry.parameters}
 
 
 def _switch(steps: dict[tuple[str, str], Any], key: tuple[str, str], *, on: bool) -> None:
     if on:
         entry = _entry(*key)
-        steps.setdefault((entry.room, entry.name), {})
+        steps.setdefault((entry.stage, entry.name), {})
     else:
         steps.pop(key, None)
 
@@ -365,4 +417,5 @@ def _listed(edits: Any) -> list[Any]:
 
 def _checked_edit(given: Any) -> dict[str, Any]:
     name = str(given.get("do", ""))
-    return {"do": name, **checked_edit(name, {k: v for k, v in given.items() if k != "do"})}
+    entry = registry("edits").named(name, what="edit")
+    return {"do": name, **entry.checked({k: v for k, v in given.items() if k != "do"})}

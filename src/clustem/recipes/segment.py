@@ -1,39 +1,50 @@
-"""The front door: a scan and a recipe in, a segmentation out."""
+"""A scan and a recipe in, a segmentation out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from clustem.recipes._run import Progress, Run, read_for
-from clustem.recipes._seeds import with_seeds_inside
-from clustem.recipes.recipe import ROOMS, Recipe
-from clustem.segmentation import Segmentation
+from clustem.core import Progress, Scan, Segmentation, Signal
+from clustem.recipes.recipe import Recipe
+from clustem.recipes.runner import Runner, open_scan
+
+Source = str | Path | Signal | Scan
+"""Path of a file that HyperSpy reads, a HyperSpy signal, or a scan."""
 
 
 def segment(
-    source: Any,
+    source: Source,
     recipe: str | Path | Recipe,
-    /,
     *,
+    n_clusters: int | Literal["auto"] | None = None,
+    settings: Mapping[str, Any] | None = None,
     lazy: bool | None = None,
+    client: Any = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> Segmentation:
     """Run a recipe on a scan.
 
     Parameters
     ----------
     source
-        Path of a file that HyperSpy reads, a HyperSpy signal, or a ``recipes.Scan``.
+        Path of a file that HyperSpy reads, a HyperSpy signal, or a ``core.Scan``.
     recipe
         Name of a built-in recipe (``"eds"``), path of a ``.toml`` file, or a Recipe.
+    n_clusters
+        Number of clusters, ``"auto"`` for what ``judge.choose_k`` recommends; None leaves that of
+        the recipe.
+    settings
+        Changes to the recipe, such as ``{"cluster.m": 2}``: see ``Recipe.with_settings``.
     lazy
         Whether to leave the data on disk; if None, files beyond 2 GB are.
+    client
+        ``dask.distributed.Client`` whose workers read data that are left on disk; None uses
+        threads of this process.
     progress
         Called with the step and the share of steps done, 0 ... 1.
-    **settings
-        Changes to the recipe, as ``**{"cluster.n_clusters": 4}``: see ``Recipe.with_settings``.
 
     Returns
     -------
@@ -49,12 +60,21 @@ def segment(
     Examples
     --------
     >>> from clustem.samples import eds
-    >>> found = segment(eds(shape=(20, 24)).signal, "eds", **{"cluster.n_clusters": 4})
+    >>> found = segment(eds(shape=(20, 24)).signal, "eds", n_clusters=4)
     >>> found.labels.data.shape, found.centers.data.shape
     ((20, 24), (4, 1024))
     """
-    chosen = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
-    chosen = with_seeds_inside(chosen.with_settings(settings))
-    run = Run(read_for(chosen, source, lazy), len(chosen.steps), progress)
-    run.do_all(chosen, ROOMS)
-    return run.result(chosen)
+    chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
+    with on_workers(client):
+        scan = open_scan(chosen, source, lazy=lazy if client is None or lazy is False else True)
+        return Runner(scan).run(chosen, progress=progress)
+
+
+@contextmanager
+def on_workers(client: Any) -> Iterator[None]:
+    """Have the workers of a dask client read what is left on disk; None changes nothing."""
+    if client is None:
+        yield
+    else:
+        with client.as_current():
+            yield

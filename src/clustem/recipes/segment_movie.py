@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -12,12 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.model import InputError, Partition, Step
-from clustem.recipes._run import Progress, Run, n_frames, read_for
+from clustem.core import (
+    Clustering,
+    FilterBank,
+    InputError,
+    Progress,
+    Scan,
+    Signal,
+    Step,
+    is_lazy,
+    stack_of_maps,
+    title_of,
+)
+from clustem.mapping.tracks import Tracks
 from clustem.recipes.movie import Movie
-from clustem.recipes.reading import Scan
 from clustem.recipes.recipe import BEFORE, Recipe
-from clustem.reproject import Tracks
+from clustem.recipes.runner import Run, n_frames, open_scan, part_of
+from clustem.recipes.segment import Source
 
 _IN_MEMORY = 2**30  # label maps beyond this lie in a temporary file [bytes]
 _BETTER = 0.995  # fresh starts replace the last frame's centers below this share of their inertia
@@ -25,13 +37,13 @@ _APART = 0.05  # wavelengths of two frames that differ by less are one
 
 
 def segment_movie(
-    source: Any,
+    source: Source,
     recipe: str | Path | Recipe = "particles",
-    /,
     *,
+    n_clusters: int | None = None,
+    settings: Mapping[str, Any] | None = None,
     lazy: bool | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> Movie:
     """Run a recipe on each image of a stack, all frames described by the same filters.
 
@@ -39,15 +51,11 @@ def segment_movie(
     ----------
     source
         Path of a file that HyperSpy reads, a HyperSpy signal (time | row, column), or a
-        ``recipes.Scan``.
+        ``core.Scan``.
     recipe
         Recipe with ``describe.gabor``: a name, the path of a ``.toml`` file, or a Recipe.
-    lazy
-        Whether to leave the data on disk; if None, files beyond 2 GB are.
-    progress
-        Called with the step and the share of steps done, 0 ... 1.
-    **settings
-        Changes to the recipe, as for ``segment``.
+    n_clusters, settings, lazy, progress
+        As for ``segment``.
 
     Returns
     -------
@@ -66,8 +74,8 @@ def segment_movie(
     k-means starts from the last frame's centers, so facets that turn slowly keep their clusters;
     one clustering of all frames would cut a turning facet into one cluster for each 10° or so.
     Fresh starts are tried beside it, and taken where they lower the inertia by more than 0.5 %:
-    then a lattice has come or gone. ``reproject.facets`` joins clusters of one lattice, and what
-    is left gets its numbers from ``reproject.Tracks``: ask for more clusters than there are
+    then a lattice has come or gone. ``mapping.facets`` joins clusters of one lattice, and what
+    is left gets its numbers from ``mapping.Tracks``: ask for more clusters than there are
     lattices, so that new ones find a cluster to spare.
 
     One frame is in memory at a time; label maps beyond 1 GiB lie in a temporary file.
@@ -78,31 +86,29 @@ def segment_movie(
     >>> from clustem.samples import particles
     >>> given = {"kind": "crystal", "shape": (80, 88), "diameter": 4.0}
     >>> images = [particles(angle=angle, **given).signal.data for angle in (10.0, 13.0)]
-    >>> found = segment_movie(hs.signals.Signal2D(np.stack(images)), **{"cluster.n_clusters": 2})
+    >>> found = segment_movie(hs.signals.Signal2D(np.stack(images)), n_clusters=2)
     >>> found.labels.data.shape, found.tracks.names
     ((2, 80, 88), ('background', 'lattice 1'))
     """
-    chosen = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
-    chosen = chosen.with_settings(settings)
-    scan = read_for(chosen, source, lazy, stack=True)
+    chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
+    scan = open_scan(chosen, source, lazy=lazy, stack=True)
     n = _checked(chosen, scan)
-    chosen = _with_wavelengths(chosen, scan, progress)
-    from clustem.report import strip_frames  # noqa: PLC0415  # matplotlib, 0.5 s
+    chosen = _with_wavelengths(chosen, scan)
+    from clustem.report.figures.movie_strip import strip_frames
 
     shown, images = set(strip_frames(n)), {}
-    tracks, histories, labels = Tracks(), [], None
+    tracks, histories = Tracks(), []
+    labels = _room((n, *scan.signal.data.shape[1:3]))
     last: Any = None
     for t in range(n):
-        run = _frame(scan, t, len(chosen.steps), progress)
+        run, part = _frame(scan, t), part_of(progress, f"frame {t + 1} of {n}: ", t, n)
         try:
-            run.do_all(chosen, (*BEFORE, "cluster"))
+            run.steps(chosen, (*BEFORE, "cluster"), part)
             last = _nearest(run, last)
-            run.do_all(chosen, ("reproject",))
+            run.steps(chosen, ("mapping",), None)
         except InputError as error:
             raise InputError(f"Frame {t}: {error.what}", got=error.got, cure=error.cure) from None
-        found = run.projection
-        if labels is None:
-            labels = _room((n, *found.mask.shape))
+        found = run.result(chosen)
         labels[t] = tracks.add(found)
         if t in shown:
             images[t] = found.context[0].data
@@ -111,10 +117,10 @@ def segment_movie(
         _signal(labels, scan.signal, found.labels),
         tracks,
         images,
-        title=str(scan.signal.metadata.get_item("General.title", "")) or _stem(scan),
+        title=title_of(scan.signal) or _stem(scan),
         scores={"frames": float(n)},
         history=_summed(histories),
-        recipe=chosen.to_toml(),
+        recipe=chosen,
         origin={"path": str(scan.path or ""), "digest": scan.digest},
     )
 
@@ -137,23 +143,17 @@ def _checked(recipe: Recipe, scan: Scan) -> int:
     return n
 
 
-def _frame(scan: Scan, t: int, n_steps: int, progress: Progress | None) -> Run:
+def _frame(scan: Scan, t: int) -> Run:
     """Make ready for one frame."""
-    n = n_frames(scan.signal)
-
-    def told(step: str, share: float) -> None:
-        if progress is not None:
-            progress(f"frame {t + 1} of {n}: {step}", (t + share) / n)
-
     image = scan.signal.inav[t]
-    if getattr(image, "_lazy", False):
+    if is_lazy(image):
         image = image.deepcopy()
         image.compute(close_file=False, show_progressbar=False)
-    return Run(Scan(image), n_steps, told)
+    return Run(Scan.of(image))
 
 
-def _with_wavelengths(recipe: Recipe, scan: Scan, progress: Progress | None) -> Recipe:
-    """Settle on wavelengths for all frames: those that most of them show."""
+def _with_wavelengths(recipe: Recipe, scan: Scan) -> Recipe:
+    """Choose wavelengths for all frames: those that most of them show."""
     given = recipe.steps["describe", "gabor"]
     if given.get("wavelengths"):
         return recipe
@@ -161,15 +161,17 @@ def _with_wavelengths(recipe: Recipe, scan: Scan, progress: Progress | None) -> 
     look = recipe.with_settings(
         {"describe.orientations": 2, "describe.smooth": 0.0, "describe.normalize": False}
     )
-    found, refused = [], None
+    found: list[float] = []
+    refused: InputError | None = None
     for t in range(n):
-        run = _frame(scan, t, len(recipe.steps), progress)
+        run = _frame(scan, t)
         try:
-            run.do_all(look, ("prepare", "describe"))
+            run.steps(look, ("prepare", "describe"), None)
         except InputError as error:  # perhaps there is nothing in this frame yet
             refused = refused or error
             continue
-        found += np.asarray(run.table.details["wavelengths"]).tolist() if run.table else []
+        bank = run.needed_features().find(FilterBank)
+        found += [] if bank is None else bank.wavelengths.tolist()
     if not found and refused is not None:
         raise refused
     values = np.sort(found)
@@ -181,23 +183,25 @@ def _with_wavelengths(recipe: Recipe, scan: Scan, progress: Progress | None) -> 
 
 def _nearest(run: Run, last: Any) -> Any:
     """Start k-means from the last frame's centers, unless fresh starts are clearly better."""
-    from sklearn.base import clone  # noqa: PLC0415  # 1 s
+    from sklearn.base import clone
 
-    if run.partition is None:
+    if run.clustering is None:
         return None
-    fresh = run.partition.estimator
+    fresh = run.clustering.estimator
     if last is None or not hasattr(last, "inertia_") or "init" not in fresh.get_params():
         return fresh
     start = time.perf_counter()
     warm = (
-        clone(fresh).set_params(init=last.cluster_centers_, n_init=1).fit(run.partition.table.rows)
+        clone(fresh)
+        .set_params(init=last.cluster_centers_, n_init=1)
+        .fit(run.clustering.features.rows)
     )
     step = run.history[-1]
     spent = round(step.seconds + time.perf_counter() - start, 4)
     run.history[-1] = replace(step, seconds=spent)
     if warm.inertia_ * _BETTER > fresh.inertia_:
         return fresh
-    run.partition = Partition.from_estimator(warm, run.partition.table)
+    run.clustering = Clustering.from_estimator(warm, run.clustering.features)
     return warm
 
 
@@ -209,15 +213,10 @@ def _room(shape: tuple[int, ...]) -> NDArray[np.int16]:
     return np.memmap(file, dtype=np.int16, mode="w+", shape=shape)
 
 
-def _signal(labels: Any, stack: Any, frame: Any) -> Any:
+def _signal(labels: NDArray[np.int16], stack: Signal, frame: Signal) -> Signal:
     """Wrap label maps with the time of the stack and the pixels of its frames."""
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
-
-    time = stack.axes_manager.navigation_axes[0].get_axis_dictionary()
-    axes = [{**time, "navigate": True}]
-    axes += [axis.get_axis_dictionary() for axis in frame.axes_manager._axes]
-    title = stack.metadata.get_item("General.title", "")
-    return hs.signals.Signal2D(labels, axes=axes, metadata={"General": {"title": title}})
+    time_axis = stack.axes_manager.navigation_axes[0].get_axis_dictionary()
+    return stack_of_maps(labels, frame, axis=time_axis, title=title_of(stack))
 
 
 def _summed(histories: list[list[Step]]) -> tuple[Step, ...]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clustem.judge import lineage
-from clustem.judge._k_choice import KChoice
-from clustem.model import ParameterError, check_data
-from clustem.recipes._run import Progress, Run, read_for
-from clustem.recipes._seeds import with_seeds_inside
-from clustem.recipes.recipe import BEFORE, MAPPING, Recipe
-from clustem.segmentation import Segmentation
+from clustem.core import ParameterError, Progress, Segmentation, check_data
+from clustem.judge.choose_k import KChoice
+from clustem.recipes.recipe import Recipe
+from clustem.recipes.runner import Runner, open_scan
+from clustem.recipes.segment import Source, on_workers
 
 
 class Sweep(dict[int, Segmentation]):
@@ -29,15 +26,15 @@ class Sweep(dict[int, Segmentation]):
 
 
 def sweep(
-    source: Any,
+    source: Source,
     recipe: str | Path | Recipe,
     ks: Iterable[int],
-    /,
     *,
+    settings: Mapping[str, Any] | None = None,
     lazy: bool | None = None,
+    client: Any = None,
     progress: Progress | None = None,
     choose: bool = True,
-    **settings: Any,
 ) -> Sweep:
     """Run a recipe at several numbers of clusters; what comes before clustering runs once.
 
@@ -49,14 +46,10 @@ def sweep(
         As for ``segment``.
     ks
         Numbers of clusters.
-    lazy
-        As for ``segment``.
-    progress
+    settings, lazy, client, progress
         As for ``segment``.
     choose
         Whether to ask ``judge.choose_k`` which of the numbers to take.
-    **settings
-        As for ``segment``.
 
     Returns
     -------
@@ -65,8 +58,7 @@ def sweep(
         fits share one sketch made for the largest k: its starts can differ. Colors persist
         from k to k (``judge.lineage``); where they are not those of the numbers, an edit in history
         and recipe says so. Its ``choice`` is the recommended number, with the evidence; None for
-        clusters that start from seeds. A step that comes after the map (``eels.zero_loss``) is not
-        run.
+        clusters that start from markers. A step after the map (``eels.zero_loss``) is not run.
 
     Raises
     ------
@@ -82,41 +74,20 @@ def sweep(
     >>> found.choice.ks
     (2, 4)
     """
-    base = (recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)).with_settings(settings)
+    base = Recipe.of(recipe, settings=settings)
     if base.edits:
         raise ParameterError(
             "A sweep takes a recipe without edits: they name clusters of one k",
             got=f"{len(base.edits)} edits",
             cure="Leave them out: -s edit=false.",
         )
-    check_data({"ks": ks})
-    base = with_seeds_inside(base)
-    chosen = {k: base.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
-    if not chosen:
-        raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
-    rooms = [room for room, _ in base.steps]
-    total = sum((room in BEFORE) + (room in MAPPING) * len(chosen) for room in rooms)
-    run = Run(read_for(base, source, lazy), total, progress)
-    run.do_all(base, BEFORE)
-    run.share(chosen[max(chosen)])
-    results = {}
-    for k, recipe_of_k in chosen.items():
-        one = run.fork()
-        one.do_all(recipe_of_k, MAPPING)
-        results[k] = one.result(recipe_of_k)
-    found = Sweep(in_lasting_colors(results))
-    for entry, params in zip(base.entries(), base.steps.values(), strict=True):
-        if choose and entry.room == "cluster" and params.get("seeds") is None:
-            found.choice = run.choice(entry, params, chosen)
+    check_data({"ks": Iterable[int]}, {"ks": ks})
+    numbers = sorted(set(ks))
+    with on_workers(client):
+        scan = open_scan(base, source, lazy=lazy if client is None or lazy is False else True)
+        runner = Runner(scan, keep=len(base.steps))
+        found = Sweep(runner.sweep(base, numbers, shared=True, progress=progress))
+        marked = any(parameters.get("markers") is not None for parameters in base.steps.values())
+        if choose and not marked:
+            found.choice = runner.choice(base, numbers)
     return found
-
-
-def in_lasting_colors(results: dict[int, Segmentation]) -> dict[int, Segmentation]:
-    """Let clusters keep their color from k to k."""
-    found = lineage({k: result.projection for k, result in results.items()})
-    return {
-        k: result
-        if found.colors[k] == result.hues
-        else replace(result.edit("recolor", colors=list(found.colors[k])), before=None)
-        for k, result in results.items()
-    }

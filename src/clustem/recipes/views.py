@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from clustem.core import Segmentation
 from clustem.judge.compare import Comparison, compare
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.segment import segment
-from clustem.segmentation import Segmentation
+from clustem.recipes.segment import Source, segment
 
 
 class Views(NamedTuple):
@@ -29,13 +31,18 @@ class Views(NamedTuple):
 
     def plot(self) -> Any:
         """Draw both maps, and how clusters of the first split into those of the second."""
-        from clustem.report.split_views import split_views  # noqa: PLC0415  # matplotlib, 0.5 s
+        from clustem.report.figures.split_views import split_views
 
         titles = ("All dimensions", "Two principal components")
-        return split_views(self.full.projection, self.plane.projection, titles=titles)
+        return split_views(self.full, self.plane, titles=titles)
 
 
-def views(source: Any, recipe: str | Recipe = "domains", /, **settings: Any) -> Views:
+def views(
+    source: Source,
+    recipe: str | Path | Recipe = "domains",
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> Views:
     """Cluster the same rows in all dimensions and after a reduction to two.
 
     Parameters
@@ -44,7 +51,7 @@ def views(source: Any, recipe: str | Recipe = "domains", /, **settings: Any) -> 
         As for ``segment``.
     recipe
         Recipe with a ``reduce.pca`` step.
-    **settings
+    settings
         Changes to it, for both.
 
     Returns
@@ -58,12 +65,11 @@ def views(source: Any, recipe: str | Recipe = "domains", /, **settings: Any) -> 
     --------
     >>> from clustem.samples import domains
     >>> settings = {"describe.size": 16, "cluster.covariance_type": "spherical"}
-    >>> found = views(domains(shape=(160, 200)).signal, **settings)
+    >>> found = views(domains(shape=(160, 200)).signal, settings=settings)
     >>> found.full.points.shape[1], found.plane.points.shape[1]  # 256 are too many to carry along
     (0, 2)
     """
-    chosen = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
-    chosen = chosen.with_settings(settings)
-    full = segment(source, chosen.with_settings({"reduce.pca": False}))
-    plane = segment(source, chosen.with_settings({"reduce.pca.n_components": 2}))
+    chosen = Recipe.of(recipe, settings=settings)
+    full = segment(source, chosen, settings={"reduce.pca": False})
+    plane = segment(source, chosen, settings={"reduce.pca.n_components": 2})
     return Views(full, plane, compare(plane.labels.data, full.labels.data))

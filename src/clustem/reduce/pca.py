@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from clustem.compute import NumpyEngine, Rows
-from clustem.model import InputError, ParameterError, Table, checked
+from clustem.core import Features, InputError, ParameterError, PCAInfo, record, reduction
+from clustem.core.random_state import RandomState, seed_of
+from clustem.passes.rows import Rows
+from clustem.passes.threads import one_blas_thread
 
 Block = NDArray[Any]
 Where = NDArray[np.intp]
@@ -20,22 +21,22 @@ _GRAM_CHANNELS = 4096  # up to here the channel Gram matrix is small and exact
 _EIGH_CHANNELS = 1500  # up to here LAPACK is faster than Lanczos
 
 
-@checked
+@reduction
 def pca(
-    table: Table,
+    features: Features | NDArray[Any],
     *,
     n_components: Annotated[int, Ge(1)] | Literal["auto"] = "auto",
     weights: Literal["auto", "poisson", "none"] = "auto",
     scores: Literal["weighted", "loadings"] = "weighted",
     max_components: Annotated[int, Ge(1), Le(200)] = 20,
-    random_state: Annotated[int, Ge(0)] = 0,
-) -> Table:
+    random_state: RandomState = 0,
+) -> Features:
     """Reduce rows to their scores on the principal components.
 
     Parameters
     ----------
-    table
-        Rows (n, D), possibly not in memory.
+    features
+        Features, possibly not in memory, or an array (n, D).
     n_components
         Number of components r; ``"auto"`` takes those above the noise floor.
     weights
@@ -47,14 +48,14 @@ def pca(
     max_components
         Most that ``"auto"`` takes.
     random_state
-        Seed of the randomized method, used above 4096 channels only.
+        Seed of the randomized method, used above 4096 channels only; None or a generator as in
+        scikit-learn.
 
     Returns
     -------
     :
-        Table of scores, float32 (n, r). Its details hold ``explained_variance_ratio`` of up to
-        30 components, ``noise_floor`` (in the same unit), ``n_components`` and ``factors``,
-        float32 (r, D), with a positive largest value each.
+        Features with scores, float32 (n, r). Their :class:`PCAInfo` knows the shares of variance of
+        up to 30 components, the noise floor in the same unit, and the factors.
 
     Raises
     ------
@@ -87,7 +88,8 @@ def pca(
     >>> pca(spectra(hs.signals.Signal1D(rng.poisson(mean)))).rows.shape
     (600, 2)
     """
-    rows = Rows.of(table.rows)
+    features = Features.of(features)
+    rows = Rows.of(features.rows)
     most = min(rows.shape)
     if n_components != "auto" and n_components > most:
         raise ParameterError(
@@ -101,7 +103,9 @@ def pca(
         weighting, gram = _gram(rows, is_poisson=is_poisson)
         values, vectors = _eigenpairs(gram, wanted)
     else:
-        weighting, values, vectors = _randomized(rows, wanted, random_state, is_poisson=is_poisson)
+        weighting, values, vectors = _randomized(
+            rows, wanted, seed_of(random_state), is_poisson=is_poisson
+        )
     floor = _noise_floor(weighting, len(rows), values)
     above = int(np.count_nonzero(values > floor))
     r = int(np.clip(above, 1, max_components)) if n_components == "auto" else n_components
@@ -109,15 +113,16 @@ def pca(
     vectors = vectors[:, :r] * _signs(vectors[:, :r])
     factors = vectors.T if weighting.scale is None else vectors.T * weighting.scale
     unit = weighting.variance or 1.0
-    return table.with_rows(
+    record(n_components=r, noise_floor=floor / unit)
+    return features.with_rows(
         _scores(rows, weighting, vectors, in_counts=scores == "loadings"),
-        features=tuple(f"PC {i + 1}" for i in range(r)),
-        details={
-            "explained_variance_ratio": values / unit,
-            "noise_floor": floor / unit,
-            "n_components": r,
-            "factors": factors.astype(np.float32),
-        },
+        names=tuple(f"PC {i + 1}" for i in range(r)),
+        about=PCAInfo(
+            explained_variance_ratio=values / unit,
+            noise_floor=floor / unit,
+            n_components=r,
+            factors=factors.astype(np.float32),
+        ),
     )
 
 
@@ -155,7 +160,7 @@ class _Weighting:
 
 def _gram(rows: Rows, *, is_poisson: bool) -> tuple[_Weighting, NDArray[np.float64]]:
     """Second moments (D, D) of the weighted rows, in one pass: channels are scaled afterwards."""
-    engine, width = NumpyEngine(), rows.shape[1]
+    width = rows.shape[1]
     shift = np.zeros(width) if is_poisson else rows.pilot_mean()
 
     def one(block: Block, where: Where) -> tuple[NDArray[np.float64], Where, NDArray[np.float32]]:
@@ -168,9 +173,9 @@ def _gram(rows: Rows, *, is_poisson: bool) -> tuple[_Weighting, NDArray[np.float
                 used = np.arange(width)
             else:  # a sparse map: the copy costs less than it saves
                 x = x[:, used]
-            return total, used, engine.gram(x)
+            return total, used, x.T @ x
         x = _shifted(block, where, shift)
-        return x.sum(axis=0, dtype=np.float64), np.arange(width), engine.gram(x)
+        return x.sum(axis=0, dtype=np.float64), np.arange(width), x.T @ x
 
     total, gram = np.zeros(width), np.zeros((width, width))
     for _, (part, used, product) in rows.map(one):
@@ -181,7 +186,7 @@ def _gram(rows: Rows, *, is_poisson: bool) -> tuple[_Weighting, NDArray[np.float
             gram += product
     if is_poisson:
         weighting = _Weighting.of_counts(total, gram.diagonal())
-        weight = _inverse(weighting.scale)
+        weight = _inverse(np.asarray(weighting.scale))
         gram *= weight[:, None]
         gram *= weight
         return weighting, gram
@@ -194,15 +199,15 @@ def _eigenpairs(
     gram: NDArray[np.float64], wanted: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Largest eigenvalues, falling, and their vectors as columns."""
-    from scipy.linalg import eigh  # noqa: PLC0415  # 0.1 s
-    from scipy.sparse.linalg import eigsh  # noqa: PLC0415
+    from scipy.linalg import eigh
+    from scipy.sparse.linalg import eigsh
 
     used = np.flatnonzero(gram.diagonal())
     if len(used) == 0:
         return np.zeros(wanted), np.eye(len(gram), wanted)
     inner = gram if len(used) == len(gram) else gram[np.ix_(used, used)]
     size, k = len(used), min(wanted, len(used))
-    with threadpool_limits(limits=1, user_api="blas"):  # two threads gain nothing, and can stall
+    with one_blas_thread():  # two threads gain nothing, and can stall
         if size <= _EIGH_CHANNELS or k >= size:
             values, inside = eigh(inner, subset_by_index=[size - k, size - 1], check_finite=False)
         else:
@@ -278,14 +283,14 @@ def _noise_floor(weighting: _Weighting, n: int, values: NDArray[np.float64]) -> 
 def _scores(
     rows: Rows, weighting: _Weighting, vectors: NDArray[np.float64], *, in_counts: bool
 ) -> NDArray[np.float32]:
-    engine, scale = NumpyEngine(), weighting.scale
+    scale = weighting.scale
     basis = vectors if scale is None else vectors * _inverse(scale)[:, None]
     narrow = basis.astype(np.float32)
 
     def one(block: Block, where: Where) -> NDArray[np.float32]:
         if scale is None:
-            return engine.project(weighting.apply(block, where), narrow)
-        found = engine.project(block, narrow)
+            return weighting.apply(block, where) @ narrow
+        found = block.astype(np.float32, copy=False) @ narrow
         if not in_counts:
             found *= _inverse_root(block.sum(axis=1, dtype=np.float64))[:, None]
         return found

@@ -7,30 +7,30 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Le
 
-from clustem.compute import Rows
-from clustem.model import InputError, Table, checked
+from clustem.core import Features, InputError, reduction
+from clustem.passes.rows import Rows
 
 
-@checked
-def smooth(table: Table, *, sigma: Annotated[float, Gt(0), Le(20)] = 0.6) -> Table:
+@reduction
+def smooth(features: Features, *, sigma: Annotated[float, Gt(0), Le(20)] = 0.6) -> Features:
     """Replace each row by the Gaussian-weighted mean of its neighbours on the scan.
 
     Parameters
     ----------
-    table
-        Rows (n, D) in memory, of few columns (as after ``pca``).
+    features
+        Features of a scan, in memory, of few columns (as after ``pca``).
     sigma
         Width of the Gaussian [scan positions].
 
     Returns
     -------
     :
-        Table of the same shape, float32.
+        Features of the same shape, float32.
 
     Raises
     ------
     InputError
-        If a row is not finite.
+        If a row is not finite, or the rows do not lie on one scan.
 
     Notes
     -----
@@ -41,21 +41,27 @@ def smooth(table: Table, *, sigma: Annotated[float, Gt(0), Le(20)] = 0.6) -> Tab
     Examples
     --------
     >>> rows = np.zeros((5, 1)); rows[2] = 1
-    >>> smooth(Table(rows, None, np.zeros(5, bool))).rows.round(2).ravel()
+    >>> smooth(Features.of_scan(rows, None, np.zeros(5, bool))).rows.round(2).ravel()
     array([0.  , 0.17, 0.66, 0.17, 0.  ], dtype=float32)
     """
-    from scipy.ndimage import gaussian_filter  # noqa: PLC0415  # 0.1 s
+    from scipy.ndimage import gaussian_filter
 
-    values = np.asarray(Rows.of(table.rows), dtype=np.float64)
+    if len(features.scans) != 1:
+        raise InputError(
+            "Smoothing needs rows that know their places on one scan",
+            got=f"rows of {len(features.scans)} scans",
+            cure="Describe a scan, for example with clustem.describe.spectra(signal).",
+        )
+    values = np.asarray(Rows.of(features.rows), dtype=np.float64)
     if not np.isfinite(values).all():
         raise InputError(
             "Smoothing needs finite rows", got="NaN or infinity", cure="Mask these positions."
         )
-    scan = table.on_scan(values, fill=0.0)
-    axes = tuple(range(table.mask.ndim))
+    scan = features.on_scan(values, fill=0.0)
+    axes = tuple(range(features.mask.ndim))
     options = {"sigma": sigma, "mode": "constant", "truncate": 3.0}
-    weight = gaussian_filter((~table.mask).astype(np.float64), **options)
+    weight = gaussian_filter((~features.mask).astype(np.float64), **options)
     total = gaussian_filter(scan, axes=axes, **options)
-    keep = ~table.mask
+    keep = ~features.mask
     rows = (total[keep] / weight[keep][:, None]).astype(np.float32)
-    return table.with_rows(rows, features=table.features)
+    return features.with_rows(rows, names=features.names)

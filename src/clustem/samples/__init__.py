@@ -1,16 +1,5 @@
-"""Simulated scans with known truth.
+"""Simulated scans with known truth."""
 
-Every public file of this folder is an entry of the room's catalogue.
-"""
+import lazy_loader
 
-from typing import TYPE_CHECKING, Any
-
-from clustem.model.catalogue import Catalogue
-
-catalogue = Catalogue(__name__, __path__)
-globals().update(catalogue.own)
-__all__ = ["catalogue", *catalogue.own]  # noqa: PLE0604  # names are those of the files
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

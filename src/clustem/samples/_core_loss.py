@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.xray import material
+from clustem.physics.xray_lines import material
 
 F64 = NDArray[np.float64]
 

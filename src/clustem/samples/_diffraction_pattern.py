@@ -40,7 +40,7 @@ class Detector:
     @cached_property
     def distances(self) -> tuple[F64, F64]:
         """Scattering vector (row, column) of each pixel [1/Å], flat."""
-        row, column = np.indices(self.shape)
+        row, column = np.indices(self.shape, dtype=np.float64)
         return (
             (row.ravel() - self.center[0]) * self.scale,
             (column.ravel() - self.center[1]) * self.scale,
@@ -52,12 +52,14 @@ class Detector:
         away = np.hypot(row - at[:, :1], column - at[:, 1:]) / self.scale
         radius = self.disc / self.scale
         soft = np.clip((radius - away) / _EDGE, -30, 30)
-        return 1 / (1 + np.exp(-soft)) / (pi * (radius**2 + (pi * _EDGE) ** 2 / 3))
+        out: F64 = 1 / (1 + np.exp(-soft)) / (pi * (radius**2 + (pi * _EDGE) ** 2 / 3))
+        return out
 
     @cached_property
     def beam(self) -> F64:
         """Direct beam."""
-        return self.discs(np.zeros((1, 2)))[0]
+        out: F64 = self.discs(np.zeros((1, 2)))[0]
+        return out
 
     @cached_property
     def skirt(self) -> F64:
@@ -73,7 +75,8 @@ class Detector:
 
     @staticmethod
     def _normed(values: F64) -> F64:
-        return values / values.sum()
+        out: F64 = values / values.sum()
+        return out
 
     def shifted(self, patterns: F64, shift: F64) -> F64:
         """Move patterns (m, pixels) by (m, 2) [px], linearly between pixels, zeros coming in."""
@@ -105,7 +108,8 @@ class Reflections:
         """Intensities (positions, m) for a crystal tilted by (positions, 2) [rad]."""
         length = np.einsum("ij,ij->i", self.vectors, self.vectors)
         off = wavelength / 2 * length - tilt @ self.vectors.T
-        return self.strengths * np.exp(-((off / _RELROD) ** 2))
+        out: F64 = self.strengths * np.exp(-((off / _RELROD) ** 2))
+        return out
 
 
 def reflections(plane: Detector, *, zone: int, turn: float, defect: bool = False) -> Reflections:
@@ -130,7 +134,8 @@ def reflections(plane: Detector, *, zone: int, turn: float, defect: bool = False
         ]
     )
     basis /= _LATTICE
-    index = np.stack(np.meshgrid(*[np.arange(-6, 7)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    orders = np.arange(-6.0, 7.0)
+    index = np.stack(np.meshgrid(orders, orders, indexing="ij"), axis=-1).reshape(-1, 2)
     index = index[np.any(index != 0, axis=1)]
     vectors, strengths = index @ basis, _strengths(index, index @ basis)
     if not defect:
@@ -153,7 +158,8 @@ def _strengths(index: F64, vectors: F64) -> F64:
     odd = np.abs(np.rint(index).sum(axis=1)) % 2
     fall = np.exp(-2.2 * np.hypot(*vectors.T))
     strength = fall * np.where(odd, 0.45, 1.0)
-    return strength / strength.sum()
+    out: F64 = strength / strength.sum()
+    return out
 
 
 def _on_detector(plane: Detector, vectors: F64, strengths: F64) -> Reflections:

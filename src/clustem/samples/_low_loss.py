@@ -61,7 +61,8 @@ def single_scattering(energy: F64) -> F64:
     density += _BAND[0] * np.sqrt(above) * np.exp(-above / _BAND[1])
     away = np.abs(energy - EXCITON) / _LINE[1]
     density += np.where(away < 4, _LINE[0] * np.exp(-(away**2) / 2), 0)
-    return density / (density.sum() * (energy[1] - energy[0]))
+    out: F64 = density / (density.sum() * (energy[1] - energy[0]))
+    return out
 
 
 class Scattering:

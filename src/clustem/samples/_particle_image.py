@@ -33,7 +33,8 @@ def dark_field(gold: F64, carbon: F64, shape: tuple[int, int], pixel: float) -> 
     blur = np.exp(-2 * (pi * _PROBE) ** 2 * grid.squared_frequency)
     image = np.fft.ifft2(np.fft.fft2(total) * blur).real
     image = grid.cut(np.maximum(image, 0))
-    return image / image.max()
+    found: F64 = image / image.max()
+    return found
 
 
 def bright_field(gold: F64, carbon: F64, shape: tuple[int, int], pixel: float) -> F64:
@@ -87,4 +88,5 @@ class _Grid:
         """Bring an image of the fine grid to the pixels of the detector."""
         m, (rows, columns), times = self.margin, self.inner, self.times
         inner = fine[m : m + rows, m : m + columns]
-        return inner.reshape(rows // times, times, columns // times, times).mean(axis=(1, 3))
+        out: F64 = inner.reshape(rows // times, times, columns // times, times).mean(axis=(1, 3))
+        return out

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clustem.core import PatchGrid, Segmentation, Signal
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:
-    """A simulated scan or image and the truth about it.
+    """A simulated scan or image and the truth about it; each kind of sample knows more.
 
-    Attributes
+    Parameters
     ----------
     signal
         HyperSpy signal, as a microscope would have recorded it.
@@ -26,15 +26,12 @@ class Sample:
     abundance
         Share of each phase at each position, float32 (rows, columns, phases), adding up to 1;
         None where positions do not mix.
-    details
-        What else is known, by name: arrays and plain values.
     """
 
-    signal: Any
+    signal: Signal
     labels: NDArray[np.int16]
     names: tuple[str, ...]
     abundance: NDArray[np.float32] | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_clusters(self) -> int:
@@ -50,22 +47,23 @@ class Sample:
             Row and column [px], (n, 2), inside the image.
         """
         where = np.rint(np.asarray(positions)).astype(np.intp)
-        return self.labels[where[:, 0], where[:, 1]]
+        found: NDArray[np.int16] = self.labels[where[:, 0], where[:, 1]]
+        return found
 
-    def truth_for(self, result: Any) -> NDArray[np.int16]:
+    def truth_for(self, result: Segmentation) -> NDArray[np.int16]:
         """Return the labels at the places that a result has labels for.
 
         Parameters
         ----------
         result
-            Segmentation or projection; one of patches knows their ``positions`` in the image.
+            Segmentation of the sample; one of patches knows where in the image they lie.
 
         Returns
         -------
         :
             Labels of the shape of the result's map.
         """
-        positions = result.details.get("positions")
-        if positions is None:
+        grid = result.find(PatchGrid)
+        if grid is None:
             return self.labels
-        return self.labels_at(positions).reshape(result.mask.shape)
+        return self.labels_at(grid.positions).reshape(result.mask.shape)

@@ -8,7 +8,7 @@ from math import radians, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.compute.xray import fwhm, lines_of, material
+from clustem.physics.xray_lines import fwhm, lines_of, material
 
 F64 = NDArray[np.float64]
 
@@ -92,4 +92,5 @@ def _transmission(
     depth = 0.5 * _RANGE * np.maximum(beam_energy**1.68 - at**1.68, 0)
     optical = np.maximum(absorption * depth / sin(radians(take_off_angle)), 1e-9)
     window = 1 - np.exp(-((at / 0.45) ** 1.5))
-    return -np.expm1(-optical) / optical * window
+    share: F64 = -np.expm1(-optical) / optical * window
+    return share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import cos, radians, sin
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from clustem.model import checked
+from clustem.core import checked
 from clustem.samples._diffraction_pattern import WAVELENGTH, Detector, Reflections, reflections
 from clustem.samples._sample import Sample
 
@@ -23,6 +24,29 @@ _BLOCK = 2**22  # expected values made at a time
 _VACUUM = 0
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DiffractionSample(Sample):
+    """A simulated scan of diffraction patterns and the truth about it.
+
+    Parameters
+    ----------
+    center, radius
+        Row and column of the direct beam, and its radius [px].
+    thickness
+        Thickness in mean free paths, (rows, columns).
+    shift
+        Row and column by which each pattern is shifted [px], (rows, columns, 2).
+    host
+        Label of the grain with the defect.
+    """
+
+    center: tuple[float, float]
+    radius: float
+    thickness: F64
+    shift: F64
+    host: int
+
+
 @checked
 def diffraction(
     *,
@@ -33,7 +57,7 @@ def diffraction(
     descan: Annotated[float, Ge(0)] = 0.0,
     dtype: Literal["uint8", "uint16"] = "uint8",
     random_state: Annotated[int, Ge(0)] = 0,
-) -> Sample:
+) -> DiffractionSample:
     """Simulate a 4D-STEM scan of grains in several orientations, a defect and vacuum.
 
     Parameters
@@ -58,10 +82,7 @@ def diffraction(
     -------
     :
         Sample of an ``electron_diffraction`` signal (rows, columns | detector), its labels 0 for
-        vacuum, then the grains, and last the defect. Its details hold ``center`` (row, column)
-        and ``radius`` of the direct beam [px], ``thickness`` (rows, columns) in mean free paths,
-        ``shift`` (rows, columns, 2) of each pattern [px] and ``host``, the label of the
-        grain with the defect.
+        vacuum, then the grains, and last the defect.
 
     Notes
     -----
@@ -103,18 +124,16 @@ def diffraction(
         found = rng.poisson(counts * expected)
         flat[here] = np.minimum(found, np.iinfo(flat.dtype).max)
     names = ("vacuum", *(f"grain {i + 1}" for i in range(grains)), f"defect in grain {host}")
-    return Sample(
-        _signal(data, plane),
-        labels.astype(np.int16),
-        names,
-        share.astype(np.float32),
-        {
-            "center": plane.center,
-            "radius": plane.disc / plane.scale,
-            "thickness": thickness,
-            "shift": shift,
-            "host": host,
-        },
+    return DiffractionSample(
+        signal=_signal(data, plane),
+        labels=labels.astype(np.int16),
+        names=names,
+        abundance=share.astype(np.float32),
+        center=plane.center,
+        radius=plane.disc / plane.scale,
+        thickness=thickness,
+        shift=shift,
+        host=host,
     )
 
 
@@ -144,17 +163,10 @@ def _regions(
 
 def _blurred(labels: NDArray[np.intp], kinds: int) -> F64:
     """Average over the probe: share of each kind at each position (rows, columns, kinds)."""
+    from scipy.ndimage import gaussian_filter
+
     share = np.eye(kinds)[labels]
-    offsets = np.arange(-2, 3)
-    weights = np.exp(-(offsets**2) / (2 * _BLUR**2))
-    for axis, size in enumerate(labels.shape):
-        share = sum(
-            weight
-            / weights.sum()
-            * share.take(np.clip(np.arange(size) + offset, 0, size - 1), axis)
-            for offset, weight in zip(offsets, weights, strict=True)
-        )
-    return share
+    return np.asarray(gaussian_filter(share, _BLUR, radius=2, mode="nearest", axes=(0, 1)))
 
 
 def _foil(shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, F64]:
@@ -204,7 +216,7 @@ def _expected(
 
 
 def _signal(data: NDArray[Any], plane: Detector) -> Any:
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    import hyperspy.api as hs
 
     names = ("y", "x", "ky", "kx")
     axes = [

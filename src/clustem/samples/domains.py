@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from clustem.model import checked
+from clustem.core import checked
 from clustem.samples._sample import Sample
 
 F64 = NDArray[np.float64]
@@ -22,6 +23,28 @@ _SHARE = 0.75  # of a pixel's surroundings that one variant must take to own it
 _SHIFTS = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)])
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DomainsSample(Sample):
+    """A simulated image of a ferroelectric film and the truth about it.
+
+    Parameters
+    ----------
+    columns
+        Row and column of the heavy columns [px], (n, 2).
+    column_labels
+        Labels of these, (n,).
+    displacements
+        Displacement (row, column) of the light column at the lower right of each [px], (n, 2).
+    tilt
+        Tilt of the crystal at each, (n,).
+    """
+
+    columns: F64
+    column_labels: NDArray[np.int16]
+    displacements: F64
+    tilt: F64
+
+
 @checked
 def domains(
     *,
@@ -31,7 +54,7 @@ def domains(
     tilt: Annotated[float, Ge(0)] = 1.0,
     dose: Annotated[float, Gt(0)] = 120.0,
     random_state: Annotated[int, Ge(0)] = 0,
-) -> Sample:
+) -> DomainsSample:
     """Simulate a dark-field image of a perovskite film with domains, walls and a substrate.
 
     Parameters
@@ -54,9 +77,7 @@ def domains(
     -------
     :
         Sample of a ``Signal2D`` (rows, columns) of counts. Its labels (rows, columns) are the four
-        variants 0 ... 3, 4 for the substrate, -1 inside walls. Details: ``columns`` (n, 2), row
-        and column of the heavy columns [px], ``column_labels`` (n,) of these, ``displacements``
-        (n, 2) of the light column at the lower right of each [px], and ``tilt`` (n,).
+        variants 0 ... 3, 4 for the substrate, -1 inside walls.
 
     Notes
     -----
@@ -67,15 +88,16 @@ def domains(
     Examples
     --------
     >>> sample = domains(shape=(120, 150))
-    >>> sample.signal.data.shape, sample.n_clusters, sample.details["columns"].shape[1]
+    >>> sample.signal.data.shape, sample.n_clusters, sample.columns.shape[1]
     ((120, 150), 5, 2)
     """
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    import hyperspy.api as hs
 
     rng = np.random.default_rng(random_state)
     variant = _Variants(shape, wall / _PIXEL, rng)
     first = rng.uniform(0.3, 0.7, 2) * _CELL
-    heavy = np.stack(np.mgrid[: shape[0] : _CELL, : shape[1] : _CELL], -1).reshape(-1, 2) + first
+    corners = np.mgrid[: shape[0] : _CELL, : shape[1] : _CELL]
+    heavy = np.moveaxis(corners, 0, -1).reshape(-1, 2) + first
     middle = heavy + _CELL / 2
     shares = variant.shares(middle)
     shift = shares[:, :_SUBSTRATE] @ _DIRECTIONS * (displacement / _PIXEL)
@@ -90,7 +112,7 @@ def domains(
     row = np.arange(shape[0])[:, None] / shape[0]
     image += 0.12 + 0.06 * row
     counts = rng.poisson(image / image.max() * dose)
-    labels = variant.labels(np.stack(np.mgrid[: shape[0], : shape[1]], -1).reshape(-1, 2))
+    labels = variant.labels(np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 2))
     inside = ((heavy >= 0) & (heavy <= np.array(shape) - 1)).all(axis=1)
     axes: list[dict[str, Any]] = [
         {"name": name, "size": size, "scale": _PIXEL, "units": "nm"}
@@ -101,13 +123,15 @@ def domains(
         axes=axes,
         metadata={"General": {"title": "Simulated ferroelectric film"}},
     )
-    details = {
-        "columns": heavy[inside],
-        "column_labels": variant.labels(heavy[inside]),
-        "displacements": shift[inside],
-        "tilt": tilted[inside],
-    }
-    return Sample(signal, labels.reshape(shape), _NAMES, details=details)
+    return DomainsSample(
+        signal=signal,
+        labels=labels.reshape(shape),
+        names=_NAMES,
+        columns=heavy[inside],
+        column_labels=variant.labels(heavy[inside]),
+        displacements=shift[inside],
+        tilt=tilted[inside],
+    )
 
 
 class _Variants:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import cos, radians, sin
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from clustem.model import checked
+from clustem.core import checked
 from clustem.samples._sample import Sample
 from clustem.samples._xray_spectrum import spectrum
 
@@ -31,6 +32,26 @@ _PURE = 0.75  # share from which on a pixel counts as one phase
 _PHOTONS = 500_000  # drawn at a time
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EDSSample(Sample):
+    """A simulated EDS map and the truth about it.
+
+    Parameters
+    ----------
+    spectra
+        Expected counts of each phase in a pixel of average dose, (phases, channels).
+    dose
+        Relative dose, from the shadow of the trench, (rows, columns).
+    scale, offset
+        Width of a channel and energy of channel 0 [keV].
+    """
+
+    spectra: NDArray[np.float64]
+    dose: NDArray[np.float64]
+    scale: float = _SCALE
+    offset: float = _OFFSET
+
+
 @checked
 def eds(
     *,
@@ -38,7 +59,7 @@ def eds(
     channels: Annotated[int, Ge(64)] = 1024,
     counts: Annotated[float, Gt(0)] = 300.0,
     random_state: Annotated[int, Ge(0)] = 0,
-) -> Sample:
+) -> EDSSample:
     """Simulate an EDS map of rutile laths with titanite rims between two silicates.
 
     Parameters
@@ -55,10 +76,7 @@ def eds(
     Returns
     -------
     :
-        Sample of an ``EDS_SEM`` signal (rows, columns | channels), uint16. Its details hold
-        ``spectra``, float64 (4, channels): expected counts of each phase in a pixel of
-        average dose; ``dose``, float64 (rows, columns): relative, from the shadow of the trench;
-        ``scale`` and ``offset`` of the energy axis [keV].
+        Sample of an ``EDS_SEM`` signal (rows, columns | channels), uint16.
 
     Notes
     -----
@@ -75,18 +93,19 @@ def eds(
     rng = np.random.default_rng(random_state)
     abundance = _blurred(_grains(shape, rng))
     dose = _shadow(shape)
-    energy = _OFFSET + _SCALE * np.arange(channels)
+    energy = _OFFSET + _SCALE * np.arange(channels, dtype=np.float64)
     spectra = _spectra(energy)
     total = np.einsum("rc,rcp,p->", dose, abundance, spectra.sum(axis=1)) / dose.size
     spectra *= counts / total
     data = _recorded(abundance * dose[..., np.newaxis], spectra, rng)
     labels = np.where(abundance.max(axis=-1) >= _PURE, abundance.argmax(axis=-1), -1)
-    return Sample(
-        _signal(data, counts),
-        labels.astype(np.int16),
-        tuple(_PHASES),
-        abundance.astype(np.float32),
-        {"spectra": spectra, "dose": dose, "scale": _SCALE, "offset": _OFFSET},
+    return EDSSample(
+        signal=_signal(data, counts),
+        labels=labels.astype(np.int16),
+        names=tuple(_PHASES),
+        abundance=abundance.astype(np.float32),
+        spectra=spectra,
+        dose=dose,
     )
 
 
@@ -143,25 +162,23 @@ def _grains(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int8
 def _blurred(phase: NDArray[np.int8]) -> NDArray[np.float64]:
     """Average over the excited volume: share of each phase per pixel (rows, columns, phases)."""
     share = np.eye(len(_PHASES), dtype=np.float32)[phase]
+    from scipy.ndimage import gaussian_filter
+
     rows, columns = (size // _FINE for size in phase.shape)
     share = share.reshape(rows, _FINE, columns, _FINE, -1).mean(axis=(1, 3))
-    offsets = np.arange(-3, 4)
-    weights = np.exp(-(offsets**2) / (2 * _BLUR**2))
-    for axis, size in enumerate((rows, columns)):
-        share = sum(
-            weight
-            / weights.sum()
-            * share.take(np.clip(np.arange(size) + offset, 0, size - 1), axis)
-            for offset, weight in zip(offsets, weights, strict=True)
-        )
-    return share / share.sum(axis=-1, keepdims=True)
+    blurred = gaussian_filter(
+        share.astype(np.float64), _BLUR, radius=3, mode="nearest", axes=(0, 1)
+    )
+    out: NDArray[np.float64] = blurred / blurred.sum(axis=-1, keepdims=True)
+    return out
 
 
 def _shadow(shape: tuple[int, int]) -> NDArray[np.float64]:
     """Fewer X-rays reach the detector from deep in the trench."""
     down, right = (np.linspace(0, 1, size) for size in shape)
     dose = 1 - 0.2 * down[:, np.newaxis] ** 2 + 0.05 * right
-    return dose / dose.mean()
+    out: NDArray[np.float64] = dose / dose.mean()
+    return out
 
 
 def _recorded(
@@ -191,7 +208,7 @@ def _recorded(
 
 
 def _signal(data: NDArray[np.uint16], counts: float) -> Any:
-    import hyperspy.api as hs  # noqa: PLC0415  # seconds
+    import hyperspy.api as hs
 
     signal = hs.signals.Signal1D(data)
     signal.set_signal_type("EDS_SEM")

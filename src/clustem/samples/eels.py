@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, overload
 
 import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from clustem.model import checked
+from clustem.core import Signal, checked, quiet
 from clustem.samples import _core_loss, _low_loss
 from clustem.samples._sample import Sample
 
 F64 = NDArray[np.float64]
-_Truth = tuple[dict[str, F64], dict[str, Any], dict[str, Any]]
-"""Parts of the spectra, then fields of the sample and more of its details."""
+F32 = NDArray[np.float32]
 _LOW, _CORE = (0.1, -10.0), (0.5, 400.0)  # width of a channel and energy of the first [eV]
 _CHANNELS = {"low": 1200, "core": 960}
 _COUNTS = {"low": 1e6, "core": 4e5}
@@ -23,6 +23,74 @@ _DRIFT = 0.25  # of the zero-loss peak from the first to the last row [eV]
 _LOST = 0.6  # what falls outside the aperture per mean free path
 _PURE = 0.75  # share from which on a position counts as one phase
 _PIXEL = (2.5, 2.0)  # step of the scan along rows and columns [nm]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LowLossSample(Sample):
+    """Simulated low losses and the truth about them, without noise and shifted like the spectra.
+
+    Parameters
+    ----------
+    zlp, inelastic
+        Zero-loss peak and losses, which add up to what was expected [counts],
+        (rows, columns, channels).
+    thickness
+        Thickness t/λ, (rows, columns).
+    shift
+        Energy by which each spectrum is shifted [eV], (rows, columns).
+    gap, exciton
+        Energies of the band gap and of the exciton [eV].
+    """
+
+    zlp: F32
+    inelastic: F32
+    thickness: F64
+    shift: F64
+    gap: float = _low_loss.GAP
+    exciton: float = _low_loss.EXCITON
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CoreLossSample(Sample):
+    """Simulated core losses and the truth about them, without noise and shifted like the spectra.
+
+    Parameters
+    ----------
+    background, edges
+        What lies under the edges, and the edges [counts], (rows, columns, channels).
+    shift
+        Energy by which each spectrum is shifted [eV], (rows, columns).
+    """
+
+    background: F32
+    edges: F32
+    shift: F64
+
+
+@overload
+def eels(
+    *,
+    kind: Literal["low"] = "low",
+    shape: tuple[int, int] = ...,
+    channels: int | None = None,
+    counts: float | None = None,
+    read_noise: float = ...,
+    jitter: float = ...,
+    random_state: int = ...,
+) -> LowLossSample: ...
+
+
+@overload
+def eels(
+    *,
+    kind: Literal["core"],
+    shape: tuple[int, int] = ...,
+    channels: int | None = None,
+    counts: float | None = None,
+    read_noise: float = ...,
+    jitter: float = ...,
+    random_state: int = ...,
+) -> CoreLossSample: ...
 
 
 @checked
@@ -35,7 +103,7 @@ def eels(
     read_noise: Annotated[float, Ge(0)] = 1.0,
     jitter: Annotated[float, Ge(0)] = 0.06,
     random_state: Annotated[int, Ge(0)] = 0,
-) -> Sample:
+) -> LowLossSample | CoreLossSample:
     """Simulate an EELS spectrum image of low losses or of core losses.
 
     Parameters
@@ -61,11 +129,7 @@ def eels(
     -------
     :
         Sample of an ``EELS`` signal (rows, columns | channels), float32: where there is
-        little, read noise makes values negative. What its details hold has no noise and is
-        shifted like the spectra. Low losses: ``zlp`` and ``inelastic``, float32 (rows, columns,
-        channels), which add up to what was expected [counts]; ``thickness`` t/λ and
-        ``shift`` [eV], (rows, columns); ``gap`` and ``exciton`` [eV]. Core losses:
-        ``background`` and ``edges``, float32 (rows, columns, channels); ``shift``.
+        little, read noise makes values negative.
 
     Notes
     -----
@@ -80,62 +144,91 @@ def eels(
     Examples
     --------
     >>> sample = eels(shape=(6, 9))
-    >>> sample.signal.data.shape, sample.details["zlp"].shape, sample.n_clusters
+    >>> sample.signal.data.shape, sample.zlp.shape, sample.n_clusters
     ((6, 9, 1200), (6, 9, 1200), 5)
     """
     rng = np.random.default_rng(random_state)
     size = channels or _CHANNELS[kind]
     electrons = counts or _COUNTS[kind]
     scale, offset = _LOW if kind == "low" else _CORE
-    energy = offset + scale * np.arange(size)
+    energy = offset + scale * np.arange(size, dtype=np.float64)
     shift = jitter * rng.standard_normal(shape)
-    simulate = _wedge if kind == "low" else _film
-    parts, known, details = simulate(shape, energy, electrons, shift)
-    data = rng.poisson(sum(parts.values())).astype(np.float32)
-    data += read_noise * rng.standard_normal(data.shape, dtype=np.float32)
-    signal = _signal(data, scale, offset, f"Simulated {kind} losses")
-    truth = {name: part.astype(np.float32) for name, part in parts.items()}
-    return Sample(signal, **known, details={**truth, "shift": shift, **details})
+
+    def recorded(expected: F64) -> Signal:
+        data = rng.poisson(expected).astype(np.float32)
+        data += read_noise * rng.standard_normal(data.shape, dtype=np.float32)
+        signal: Signal = _signal(data, scale, offset, f"Simulated {kind} losses")
+        return signal
+
+    if kind == "low":
+        return _wedge(shape, energy, electrons, shift, recorded)
+    return _film(shape, energy, electrons, shift, recorded)
 
 
-def _wedge(shape: tuple[int, int], energy: F64, electrons: float, shift: F64) -> _Truth:
+def _wedge(
+    shape: tuple[int, int],
+    energy: F64,
+    electrons: float,
+    shift: F64,
+    recorded: Callable[[F64], Signal],
+) -> LowLossSample:
     labels, thickness = _low_loss.terraces(shape)
-    shift += np.linspace(-_DRIFT / 2, _DRIFT / 2, shape[0])[:, np.newaxis]
+    shift = shift + np.linspace(-_DRIFT / 2, _DRIFT / 2, shape[0])[:, np.newaxis]
     spectra = _low_loss.Scattering(energy)
     dose = electrons * np.exp(-_LOST * thickness)[..., np.newaxis]
     zlp, inelastic = (np.empty((*shape, len(energy))) for _ in range(2))
     for row, tau in enumerate(thickness):
         zlp[row] = np.exp(-tau)[:, np.newaxis] * spectra.zero_loss(shift[row])
         inelastic[row] = spectra.inelastic(tau, shift[row])
-    names = tuple(f"terrace {i + 1}" for i in range(len(_low_loss.TERRACES)))
-    details = {"thickness": thickness, "gap": _low_loss.GAP, "exciton": _low_loss.EXCITON}
-    parts = {"zlp": dose * zlp, "inelastic": dose * inelastic}
-    return parts, {"labels": labels.astype(np.int16), "names": names}, details
+    zlp *= dose
+    inelastic *= dose
+    return LowLossSample(
+        signal=recorded(zlp + inelastic),
+        labels=labels.astype(np.int16),
+        names=tuple(f"terrace {i + 1}" for i in range(len(_low_loss.TERRACES))),
+        zlp=zlp.astype(np.float32),
+        inelastic=inelastic.astype(np.float32),
+        thickness=thickness,
+        shift=shift,
+    )
 
 
-def _film(shape: tuple[int, int], energy: F64, electrons: float, shift: F64) -> _Truth:
+def _film(
+    shape: tuple[int, int],
+    energy: F64,
+    electrons: float,
+    shift: F64,
+    recorded: Callable[[F64], Signal],
+) -> CoreLossSample:
     share = _core_loss.film(shape)
     down, right = (np.linspace(-0.5, 0.5, size) for size in shape)
     dose = 1 + 0.35 * right - 0.15 * down[:, np.newaxis]
     spectra = _core_loss.backgrounds(energy), _core_loss.edges(energy)
     unit = electrons / (spectra[0][0] + spectra[1][0]).sum()
     moved = energy - shift[..., np.newaxis]
-    parts = {}
-    for name, found in zip(("background", "edges"), spectra, strict=True):
+    parts = []
+    for found in spectra:
         each = [np.interp(moved, energy, spectrum) for spectrum in found]
         mixed = np.einsum("rcp,prcd->rcd", share, np.stack(each))
-        parts[name] = unit * dose[..., np.newaxis] * mixed
+        parts.append(unit * dose[..., np.newaxis] * mixed)
+    background, edges = parts
     labels = np.where(share.max(axis=-1) >= _PURE, share.argmax(axis=-1), -1)
-    known = {"labels": labels.astype(np.int16), "names": _core_loss.PHASES}
-    return parts, {**known, "abundance": share.astype(np.float32)}, {}
+    return CoreLossSample(
+        signal=recorded(background + edges),
+        labels=labels.astype(np.int16),
+        names=_core_loss.PHASES,
+        abundance=share.astype(np.float32),
+        background=background.astype(np.float32),
+        edges=edges.astype(np.float32),
+        shift=shift,
+    )
 
 
 def _signal(data: NDArray[np.float32], scale: float, offset: float, title: str) -> Any:
-    import hyperspy.api as hs  # noqa: PLC0415  # seconds
+    import hyperspy.api as hs
 
     signal = hs.signals.Signal1D(data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the first import of eXSpy warns about HyperSpy
+    with quiet():  # the first import of eXSpy warns about HyperSpy
         signal.set_signal_type("EELS")
     for axis, name, step in zip(
         signal.axes_manager.navigation_axes, "xy", _PIXEL[::-1], strict=True

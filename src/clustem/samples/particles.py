@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from clustem.model import InputError, checked
+from clustem.core import InputError, checked
 from clustem.samples._nanoparticle import SHARED, Atoms, crystal, decahedron, icosahedron, joined
 from clustem.samples._particle_image import bright_field, dark_field
 from clustem.samples._sample import Sample
@@ -17,6 +18,25 @@ _REACH = 0.165  # how far an atom reaches [nm]
 _COLUMN = 0.15  # standard deviation over which atoms are counted [nm]
 _CARBON = 90.0  # atoms per nm³ of amorphous carbon
 _MINORITY = 0.02  # grains below this share of the particle are no facets of their own
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ParticlesSample(Sample):
+    """A simulated image of particles and the truth about it.
+
+    Parameters
+    ----------
+    atoms
+        Row, column and depth of the atoms of gold [nm], (n, 3).
+    atom_grains
+        Grain of each, -1 on twin planes, (n,).
+    angle
+        How far the particles are turned in the plane of the image [°].
+    """
+
+    atoms: NDArray[np.float64]
+    atom_grains: NDArray[np.int64]
+    angle: float
 
 
 @checked
@@ -32,7 +52,7 @@ def particles(
     carbon: Annotated[float, Ge(0)] = 2.0,
     dose: Annotated[float, Gt(0)] = 400.0,
     random_state: Annotated[int, Ge(0)] = 0,
-) -> Sample:
+) -> ParticlesSample:
     """Simulate an image of gold particles in which every pixel's grain is known.
 
     Parameters
@@ -63,8 +83,7 @@ def particles(
     Returns
     -------
     :
-        Sample of an image, its labels 0 for the film, then the grains. Its details hold ``atoms``
-        (n, 3) as row, column, depth [nm], ``atom_grains`` (n,) and ``angle`` [°].
+        Sample of an image, its labels 0 for the film, then the grains.
 
     Raises
     ------
@@ -100,9 +119,15 @@ def particles(
     expected = draw(atoms.positions, film, shape, pixel_size)
     data = rng.poisson(dose * expected).astype(np.uint16)
     labels, kept = _truth(atoms, shape, pixel_size)
-    details = {"atoms": atoms.positions, "atom_grains": atoms.grains, "angle": angle}
     names = ("background", *(f"grain {i + 1}" for i in range(kept)))
-    return Sample(_signal(data, pixel_size, f"{kind}, {contrast}"), labels, names, details=details)
+    return ParticlesSample(
+        signal=_signal(data, pixel_size, f"{kind}, {contrast}"),
+        labels=labels,
+        names=names,
+        atoms=atoms.positions,
+        atom_grains=atoms.grains,
+        angle=angle,
+    )
 
 
 def _placed(
@@ -122,9 +147,9 @@ def _placed(
     placed: list[Atoms] = []
     taken: list[tuple[NDArray[np.float64], float]] = []
     for number, (make, width) in enumerate(parts):
-        room = np.maximum(field - width, 0)
+        free = np.maximum(field - width, 0)
         for _ in range(2000):
-            spot = width / 2 + rng.uniform(size=2) * room
+            spot = width / 2 + rng.uniform(size=2) * free
             if all(np.hypot(*(spot - other)) > (width + w) / 2 for other, w in taken):
                 break
         else:
@@ -143,8 +168,8 @@ def _truth(
     atoms: Atoms, shape: tuple[int, int], pixel_size: float
 ) -> tuple[NDArray[np.int16], int]:
     """Grain of each pixel, 0 where there is no atom near, and the number of grains."""
-    from scipy.ndimage import gaussian_filter  # noqa: PLC0415  # 0.1 s
-    from scipy.spatial import cKDTree  # noqa: PLC0415  # 0.1 s
+    from scipy.ndimage import gaussian_filter
+    from scipy.spatial import cKDTree
 
     pixels = np.indices(shape).reshape(2, -1).T * pixel_size
     distance, _ = cKDTree(atoms.positions[:, :2]).query(pixels)
@@ -165,7 +190,7 @@ def _truth(
 
 
 def _signal(data: NDArray[np.uint16], pixel_size: float, title: str) -> Any:
-    import hyperspy.api as hs  # noqa: PLC0415  # 0.5 s
+    import hyperspy.api as hs
 
     axes = [
         {"name": name, "size": size, "scale": pixel_size, "units": "nm"}

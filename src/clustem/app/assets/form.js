@@ -1,6 +1,6 @@
 // Draws a list of fields and tells the server what the user does with them.
 // A field is {is, key, ...}; what stays between two lists keeps its element, focus and cursor, and
-// a value that the server has not heard yet stays the user's.
+// a value that the server has not answered yet stays the user's.
 // Texts only ever become text, never markup.
 
 const PAUSE = 60; // between two messages of a slider that moves [ms]
@@ -53,7 +53,7 @@ function dressLabel(node, field) {
   if (field.name) node.input.name = field.name;
 }
 
-// An input that speaks when its value is finished: on Enter or when it is left.
+// An input that sends its value when it is finished: on Enter or when it is left.
 function entry(type) {
   return {
     make(field, tell) {
@@ -408,22 +408,22 @@ function patch(parent, fields, tell) {
 export function render({ model }) {
   const root = document.createElement("div");
   root.className = `form ${model.look}`;
-  const unheard = new Map(); // what the user told: key -> {message, value}
-  let sent = JSON.parse(model.spec).heard, last = -1;
+  const pending = new Map(); // what the server has not answered yet: key -> {message, value}
+  let sent = JSON.parse(model.spec).answered, last = -1;
   const tell = (key, value) => {
     sent += 1;
-    unheard.set(key, { message: sent, value });
+    pending.set(key, { message: sent, value });
     model.send_msg({ key, value, message: sent });
   };
   tell.kept = (field) =>
-    "value" in field && !field.menu && unheard.has(field.key)
-      ? { ...field, value: unheard.get(field.key).value }
+    "value" in field && !field.menu && pending.has(field.key)
+      ? { ...field, value: pending.get(field.key).value }
       : field;
   const draw = () => {
-    const { turn, heard, fields } = JSON.parse(model.spec);
+    const { turn, answered, fields } = JSON.parse(model.spec);
     if (turn < last) return; // overtaken on the way
     last = turn;
-    for (const [key, { message }] of unheard) if (message <= heard) unheard.delete(key);
+    for (const [key, { message }] of pending) if (message <= answered) pending.delete(key);
     patch(root, fields, tell);
   };
   model.on("spec", draw);

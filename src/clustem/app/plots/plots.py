@@ -1,0 +1,252 @@
+"""Figures in one theme, light or dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
+
+from bokeh.events import SelectionGeometry
+from bokeh.models import (
+    Axis,
+    ColumnDataSource,
+    CustomJS,
+    PanTool,
+    Range1d,
+    ResetTool,
+    WheelZoomTool,
+)
+from bokeh.models.annotations import ColorBar, Legend, ScaleBar
+from bokeh.models.annotations.dimensional import Metric, MetricLength
+from bokeh.plotting import figure
+
+from clustem.app import ASSETS
+from clustem.app.session.frames import Frame
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+SIZE = "11px"
+_FIT = (ASSETS / "fit.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Inks:
+    """Colors of lines and letters.
+
+    Parameters
+    ----------
+    ink, muted, line, accent
+        Of letters, of what is less important, of frames, and of what is chosen.
+    """
+
+    ink: str
+    muted: str
+    line: str
+    accent: str
+
+
+LIGHT = Inks("#1d2733", "#5c6875", "#d5dbe1", "#d6336c")
+DARK = Inks("#e7ebef", "#a3adb8", "#3a434d", "#ff6b9d")
+
+
+class Theme:
+    """Makes figures and keeps all of them in the same colors, light or dark."""
+
+    def __init__(self) -> None:
+        self.inks = LIGHT
+        self._figures: WeakSet[Any] = WeakSet()
+        self._inked: list[tuple[Any, str, str]] = []
+
+    def figure(self, *, tools: bool = True, **given: Any) -> Any:
+        """Make a figure that fills the space it gets.
+
+        Parameters
+        ----------
+        tools
+            Whether it can be panned and zoomed.
+        **given
+            Of Bokeh's figure.
+        """
+        made = figure(
+            **{
+                "sizing_mode": "stretch_both",
+                "min_width": 80,
+                "min_height": 60,
+                "toolbar_location": None,
+                "tools": "",
+                "output_backend": "canvas",
+                "background_fill_color": None,
+                "border_fill_color": None,
+                "min_border": 4,
+                **given,
+            }
+        )
+        if tools:
+            wheel = WheelZoomTool()
+            made.add_tools(PanTool(), wheel, ResetTool())
+            made.toolbar.active_scroll = wheel
+        made.xgrid.grid_line_color = made.ygrid.grid_line_color = None
+        self._figures.add(made)
+        self.style(made)
+        return made
+
+    def ink(self, model: Any, attribute: str, role: str) -> None:
+        """Keep an attribute of a model in one of the inks."""
+        self._inked.append((model, attribute, role))
+        setattr(model, attribute, getattr(self.inks, role))
+
+    def switch(self, *, dark: bool) -> None:
+        """Change the colors of all figures."""
+        self.inks = DARK if dark else LIGHT
+        for made in list(self._figures):
+            self.style(made)
+        for model, attribute, role in self._inked:
+            setattr(model, attribute, getattr(self.inks, role))
+
+    def style(self, made: Any) -> None:
+        """Give a figure the present colors."""
+        inks = self.inks
+        made.outline_line_color = inks.line if made.outline_line_alpha else None
+        made.title.update(
+            text_color=inks.ink, text_font=FONT, text_font_size="12px", text_font_style="bold",
+            standoff=4,
+        )  # fmt: skip
+        for axis in made.select(Axis):
+            axis.update(
+                axis_label_text_color=inks.ink, axis_label_text_font=FONT,
+                axis_label_text_font_size=SIZE, axis_label_text_font_style="normal",
+                axis_label_standoff=4, major_label_text_color=inks.muted,
+                major_label_text_font=FONT, major_label_text_font_size="10px",
+                axis_line_color=inks.line, major_tick_line_color=inks.line,
+                minor_tick_line_color=None, major_tick_in=0,
+            )  # fmt: skip
+        for bar in made.select(ColorBar):
+            bar.update(
+                title_text_color=inks.ink, title_text_font=FONT, title_text_font_size="10px",
+                title_text_font_style="normal", major_label_text_color=inks.muted,
+                major_label_text_font=FONT, major_label_text_font_size="10px",
+                background_fill_color=None, bar_line_color=None, major_tick_line_color=inks.line,
+            )  # fmt: skip
+        for legend in made.select(Legend):
+            legend.update(
+                label_text_color=inks.ink, label_text_font=FONT, label_text_font_size="10px",
+                background_fill_alpha=0.0, border_line_color=None, spacing=0, padding=2,
+                glyph_height=12, glyph_width=14, label_standoff=4,
+            )  # fmt: skip
+
+
+def image_figure(theme: Theme, *, axes: bool = True, **given: Any) -> Any:
+    """Make a figure for images in their true proportions, row 0 on top.
+
+    Parameters
+    ----------
+    theme
+        Makes figures.
+    axes
+        Whether it has axes.
+    **given
+        Of ``Theme.figure``.
+    """
+    ranges = {"x_range": Range1d(start=0, end=1), "y_range": Range1d(start=1, end=0)}
+    made = theme.figure(**{"min_border": 4 if axes else 0, **ranges, **given})
+    made.axis.visible = axes
+    if not axes:
+        made.outline_line_alpha = 0.0
+    fit = CustomJS(args={"figure": made}, code=_FIT)  # Bokeh's match_aspect leaves set ranges alone
+    for name in ("tags", "inner_width", "inner_height"):
+        made.js_on_change(name, fit)
+    return made
+
+
+def show_all(made: Any, frame: Frame) -> None:
+    """Show a whole frame in a figure for images."""
+    height, width = frame.size
+    top, left = frame.corner
+    show_extent(made, (left, left + width, top, top + height))
+
+
+def show_extent(made: Any, extent: tuple[float, float, float, float]) -> None:
+    """Show all between left, right, top and bottom in a figure for images."""
+    made.tags = [float(end) for end in extent]
+
+
+def scale_bar(units: str) -> Any:
+    """Make a scale bar that follows the zoom, on a plate that is readable on any picture."""
+    if units in _METRIC:
+        scale: Any = MetricLength(ticks=_TICKS, include=_METRIC)
+    else:
+        scale = Metric(base_unit=units, ticks=_TICKS, include=[units])
+    return ScaleBar(
+        unit=units, dimensional=scale, orientation="horizontal", location="bottom_left",
+        length_sizing="adaptive", bar_length=0.2, bar_length_units="percent",
+        label_location="above",
+        background_fill_color="#000000", background_fill_alpha=0.55, border_line_color=None,
+        bar_line_color="#ffffff", bar_line_width=2, label_text_color="#ffffff",
+        label_text_font=FONT, label_text_font_size="11px", label_standoff=2, padding=5, margin=6,
+    )  # fmt: skip
+
+
+def lay_scale_bar(made: Any, units: str, share: float = 0.2) -> None:
+    """Lay a scale bar on a figure for images, in place of the one that it has.
+
+    Parameters
+    ----------
+    made
+        The figure.
+    units
+        Of its ranges; ``""`` for no bar.
+    share
+        How long the bar is about, as a part of the figure's width.
+    """
+    for old in [part for part in made.center if isinstance(part, ScaleBar)]:
+        made.center.remove(old)
+    if units:
+        bar = scale_bar(units)
+        bar.update(range=made.x_range, bar_length=share)
+        made.add_layout(bar)
+
+
+_TICKS = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]
+_METRIC = ["pm", "nm", "µm", "mm"]
+
+
+@contextmanager
+def together(document: Any) -> Iterator[None]:
+    """Send all changes of a page that are made inside a ``with`` in one message."""
+    if document is None:
+        yield
+        return
+    document.hold("combine")
+    try:
+        yield
+    finally:
+        document.unhold()
+
+
+def outline_of(event: SelectionGeometry) -> tuple[list[float], list[float]] | None:
+    """Return x and y of the corners of what was drawn; None while the mouse still moves."""
+    shape: Any = event.geometry  # Bokeh's types do not tell one shape from another
+    if not event.final or shape is None:
+        return None
+    if shape["type"] == "rect":
+        x0, x1, y0, y1 = (float(shape[end]) for end in ("x0", "x1", "y0", "y1"))
+        return [x0, x1, x1, x0], [y0, y0, y1, y1]
+    return (list(shape["x"]), list(shape["y"])) if shape["type"] == "poly" else None
+
+
+def image_source(image: Any, frame: Frame) -> dict[str, list[Any]]:
+    """Lay an image on its frame, as the columns of a source."""
+    height, width = frame.size
+    return {
+        "image": [image],
+        "x": [frame.corner[1]],
+        "y": [frame.corner[0]],
+        "dw": [width],
+        "dh": [height],
+    }
+
+
+def empty_image() -> Any:
+    """Return a source for an image that is not there yet."""
+    return ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})

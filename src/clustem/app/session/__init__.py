@@ -1,0 +1,1 @@
+"""What one session knows and can do: no widget, no browser."""

@@ -1,0 +1,252 @@
+"""Navigation images: sums of each position's spectrum or pattern, or the image itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.app.session.frames import Frame
+from clustem.app.session.opened import Opened, frame_of
+from clustem.core import InputError, PlainImage, Signal, title_of
+from clustem.passes.group_sums import group_sums
+from clustem.passes.rows import Rows
+from clustem.physics.beam import find_beam, finite_mean, mean_pattern
+from clustem.report.layout.units import pretty
+
+F32 = NDArray[np.float32]
+_SUM = "Sum of all values"
+_SELDOM = 0.4  # between two pictures of one that grows [s]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Grey values with their frame.
+
+    Parameters
+    ----------
+    values
+        Array (rows, columns).
+    frame
+        Where its pixels lie.
+    title
+        What it shows, with units.
+    """
+
+    values: F32
+    frame: Frame
+    title: str
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """Grey levels that leave out the outermost 1/500 of the pixels on either side."""
+        finite = self.values[np.isfinite(self.values)]
+        if not finite.size:
+            return 0.0, 1.0
+        low, high = np.quantile(finite, (0.002, 0.998))
+        if high <= low:
+            low, high = float(finite.min()), float(finite.max())
+        return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def first_picture(opened: Opened) -> Picture:
+    """Draw what is looked at first: an image as it is, of a scan the sum of all values."""
+    if opened.kind == "image":
+        return image(opened.signal)
+    return total(opened.signal)
+
+
+def image(signal: Signal) -> Picture:
+    """Draw an image, colors turned to grey."""
+    data = PlainImage.of(signal).data
+    title = title_of(signal) or "Image"
+    return Picture(data.astype(np.float32), frame_of(signal), f"{title} (intensity)")
+
+
+def context(opened: Opened) -> dict[str, Picture]:
+    """Draw the other images of the same file, by title."""
+    found = {}
+    for i, signal in enumerate(opened.scan.context):
+        data = np.asarray(signal.data)
+        if data.ndim == 2 and data.dtype.kind in "buif":
+            title = title_of(signal) or f"image {i + 1}"
+            found[title] = Picture(data.astype(np.float32), opened.frame, f"{title} (intensity)")
+    return found
+
+
+def total(signal: Signal) -> Picture:
+    """Sum each position's spectrum or pattern: one pass over the data."""
+    inner = signal.axes_manager.signal_dimension
+    rows = Rows(signal.data, row_ndim=inner)
+    return _on_scan(signal, _sums(rows, slice(None)), _SUM)
+
+
+class Growing:
+    """The sum of a scan while it is read, slab by slab.
+
+    Parameters
+    ----------
+    show
+        Called with the picture so far, not too often.
+    """
+
+    def __init__(self, show: Callable[[Picture], None]) -> None:
+        self._show = show
+        self._values: NDArray[np.float64] | None = None
+        self._shown = 0.0
+        self.whole: Picture | None = None
+
+    def __call__(self, signal: Signal, first: int, slab: NDArray[Any]) -> None:
+        """Take the slab that begins at a row."""
+        inner = signal.axes_manager.signal_dimension
+        scan = signal.data.shape[: signal.data.ndim - inner]
+        if not scan:  # an image
+            return
+        if self._values is None:
+            self._values = np.full(scan, np.nan)
+        sums = _sums(Rows(slab, row_ndim=inner), slice(None))
+        self._values[first : first + len(slab)] = sums.reshape(slab.shape[: len(scan)])
+        picture = _on_scan(signal, self._values, _SUM)
+        if first + len(slab) == scan[0]:
+            self.whole = picture
+        elif time.monotonic() - self._shown > _SELDOM:
+            self._shown = time.monotonic()
+            self._show(picture)
+
+
+def window(signal: Signal, low: float, high: float) -> Picture:
+    """Sum each spectrum over a window of its axis.
+
+    Parameters
+    ----------
+    signal
+        Scan of spectra.
+    low, high
+        Ends of the window, in the units of the axis.
+
+    Raises
+    ------
+    InputError
+        If no channel lies in it.
+    """
+    axis = signal.axes_manager.signal_axes[0]
+    chosen = np.flatnonzero((axis.axis >= min(low, high)) & (axis.axis <= max(low, high)))
+    if not len(chosen):
+        raise InputError(
+            "The window must hold a channel", got=f"{low:g} to {high:g}", cure="Make it wider."
+        )
+    part = slice(int(chosen[0]), int(chosen[-1]) + 1)
+    units = pretty(axis.units)
+    ends = f"{axis.axis[part.start]:.4g} to {axis.axis[part.stop - 1]:.4g} {units}".rstrip()
+    return _on_scan(signal, _sums(Rows(signal.data), part), f"Sum from {ends}")
+
+
+class Detector:
+    """Virtual detectors: patterns summed over a disc or ring around a center.
+
+    Parameters
+    ----------
+    signal
+        Scan of patterns.
+    mean
+        Mean pattern, where it is known.
+
+    Notes
+    -----
+    One pass sums each pattern over rings one pixel wide; any disc or ring about the same center is
+    then a difference of two running sums, and follows the mouse.
+    """
+
+    def __init__(self, signal: Signal, mean: NDArray[np.float64] | None = None) -> None:
+        self.signal = signal
+        self._rows = Rows(signal.data, row_ndim=2)
+        self.mean = mean_pattern(self._rows) if mean is None else mean
+        self.center, self.radius = _beam(np.nan_to_num(self.mean))
+        self._running: tuple[tuple[float, float], NDArray[np.float64]] | None = None
+
+    @property
+    def farthest(self) -> float:
+        """Distance of the farthest corner from the center [px]."""
+        down, right = self._distances()
+        return float(np.hypot(np.abs(down).max(), np.abs(right).max()))
+
+    def picture(self, inner: float, outer: float, center: tuple[float, float]) -> Picture:
+        """Sum each pattern over a ring.
+
+        Parameters
+        ----------
+        inner, outer
+            Radii [px]; 0 for a disc.
+        center
+            Row and column of its middle [px].
+
+        Raises
+        ------
+        InputError
+            If no pixel of the detector lies in it.
+        """
+        running = self._sums_around(center)
+        first, last = (int(np.clip(np.rint(r), 0, running.shape[1] - 1)) for r in (inner, outer))
+        if last <= first:
+            raise InputError(
+                "The ring must hold a pixel", got=f"{inner:g} to {outer:g} px", cure="Widen it."
+            )
+        title = f"Sum from {first} to {last} px around ({center[0]:.1f}, {center[1]:.1f})"
+        return _on_scan(self.signal, running[:, last] - running[:, first], title)
+
+    def _sums_around(self, center: tuple[float, float]) -> NDArray[np.float64]:
+        if self._running is None or self._running[0] != center:
+            self.center = center
+            ring = np.floor(np.hypot(*self._distances()) + 0.5).astype(np.intp)
+            sums = group_sums(self._rows, ring.ravel(), int(ring.max()) + 1)
+            running = np.zeros((len(sums), sums.shape[1] + 1))
+            np.cumsum(sums, axis=1, out=running[:, 1:])
+            self._running = center, running
+        return self._running[1]
+
+    def _distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        rows, columns = self._rows.row_shape
+        return np.ogrid[:rows, :columns][0] - self.center[0], np.ogrid[:rows, :columns][1] - (
+            self.center[1]
+        )
+
+
+def mean_of(signal: Signal) -> NDArray[np.float64]:
+    """Mean of all spectra, or of some 500 patterns; what is not finite does not count."""
+    if signal.axes_manager.signal_dimension == 2:
+        return mean_pattern(Rows(signal.data, row_ndim=2))
+    return finite_mean(Rows(signal.data))
+
+
+def _beam(mean: NDArray[np.float64]) -> tuple[tuple[float, float], float]:
+    """Center and radius of the direct beam; of the detector where no beam stands out."""
+    try:
+        beam = find_beam(mean)
+    except InputError:
+        rows, columns = mean.shape
+        return ((rows - 1) / 2, (columns - 1) / 2), min(rows, columns) / 8
+    return beam.center, beam.radius
+
+
+def _sums(rows: Rows, part: slice) -> NDArray[np.float64]:
+    out = np.empty(len(rows))
+
+    def one(block: NDArray[Any], where: NDArray[np.intp]) -> None:
+        wide = np.uint64 if block.dtype.kind in "bu" else np.float64
+        out[where] = block[:, part].sum(axis=1, dtype=wide)
+
+    for _ in rows.map(one):
+        pass
+    return out
+
+
+def _on_scan(signal: Signal, values: NDArray[Any], title: str) -> Picture:
+    frame = frame_of(signal)
+    kind = signal.metadata.get_item("Signal.quantity", "") or ""
+    units = "counts" if "ounts" in kind or signal.data.dtype.kind in "ui" else "a.u."
+    return Picture(values.reshape(frame.shape).astype(np.float32), frame, f"{title} ({units})")

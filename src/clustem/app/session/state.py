@@ -1,0 +1,390 @@
+"""What one session knows and can do; no widget, no browser."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import param
+from numpy.typing import NDArray
+
+from clustem.app.session import pictures
+from clustem.app.session.jobs import Jobs, Post, Work
+from clustem.app.session.opened import Opened, Watch
+from clustem.app.session.outcome import Outcome, outcome_of, outcomes_of
+from clustem.app.session.pictures import Picture
+from clustem.app.session.probe import Places, Reading, read_open, read_result
+from clustem.app.web.security import below, closed, located, public
+from clustem.core import Cancelled, InputError, Progress, Segmentation, collecting
+from clustem.judge.lineage import Lineage, lineage
+from clustem.recipes.recipe import Recipe
+from clustem.recipes.runner import Runner
+
+if TYPE_CHECKING:
+    from clustem.judge.choose_k import KChoice
+
+_LOG = logging.getLogger(__name__)
+_KEPT = 24
+"""Steps whose outcomes a session keeps."""
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A line for the user: ``kind`` is ``"info"``, ``"done"`` or ``"error"``."""
+
+    kind: str
+    text: str
+
+
+class Explorer(param.Parameterized):
+    """One session: what is open, the recipe, the result and what is looked at.
+
+    Parameters
+    ----------
+    root
+        Folder whose files may be opened and where results may be saved; None for none.
+    post
+        Called with a function that is to run where the page lives.
+    """
+
+    opened: param.Parameter[Opened | None] = param.Parameter(doc="What is open")
+    recipe: param.Parameter[Recipe | None] = param.Parameter(doc="What runs next")
+    outcome: param.Parameter[Outcome | None] = param.Parameter(doc="Present result")
+    stale = param.Boolean(default=False, doc="Whether the recipe changed since the outcome")
+    picture: param.Parameter[Picture | None] = param.Parameter(doc="Navigation image")
+    mean: param.Parameter[NDArray[Any] | None] = param.Parameter(
+        doc="Mean spectrum or pattern of what is open"
+    )
+    reading: param.Parameter[Reading | None] = param.Parameter(doc="What is under the cursor")
+    cursor: param.Parameter[tuple[float, float] | None] = param.Parameter(
+        doc="Position (x, y) in the units of the scan"
+    )
+    swept = param.Dict(default={}, doc="Outcomes by number of clusters")
+    lineage: param.Parameter[Lineage | None] = param.Parameter(doc="Lineage of the sweep")
+    choice: param.Parameter[KChoice | None] = param.Parameter(
+        doc="Which k is recommended, with the evidence"
+    )
+    message: param.ClassSelector[Message] = param.ClassSelector(
+        class_=Message, default=Message("info", "")
+    )
+    can_undo = param.Boolean(default=False)
+
+    def __init__(self, root: Path | None, post: Post) -> None:
+        super().__init__()
+        self.root = root
+        self._folder = tempfile.TemporaryDirectory(prefix="clustem-session-")
+        self.temporary = Path(self._folder.name)
+        self._post = post
+        self.jobs, self.background = Jobs(post), Jobs(post)
+        self.runner: Runner | None = None
+        self.places: Places | None = None
+        self.context: dict[str, Picture] = {}
+        self.detector: pictures.Detector | None = None
+        self._closed = False
+
+    # opening
+
+    def open_path(self, relative: str) -> None:
+        """Open a file below the root."""
+        if self.root is None:
+            self.say("error", "No folder is shared here: clustem serve --root DIR.")
+            return
+        try:
+            path = below(self.root, relative)
+        except InputError as error:
+            self.fail(error)
+            return
+        self._open(relative, lambda watch: Opened.file(path, relative, watch))
+
+    def open_upload(self, path: Path, name: str) -> None:
+        """Open a file that the browser sent."""
+        self._open(name, lambda watch: Opened.file(path, name, watch))
+
+    def open_sample(self, name: str) -> None:
+        """Open a built-in sample."""
+        self._open(f"sample: {name}", lambda _: Opened.sample(name))
+
+    def _open(self, label: str, load: Callable[[Watch], Opened]) -> None:
+        growing = pictures.Growing(lambda picture: self._post(lambda: self._preview(picture)))
+
+        def work(report: Progress) -> tuple[Opened, Picture]:
+            report("reading", 0.0)
+            opened = load(growing)
+            report("first image", 0.1)
+            return opened, growing.whole or pictures.first_picture(opened)
+
+        self.message = Message("info", "")
+        self.jobs.start(f"Opening {label}", work, self._show_opened, self.fail)
+
+    def _preview(self, picture: Picture) -> None:
+        """Show what was read so far of a file that is being opened."""
+        if self.jobs.status.job.startswith("Opening"):
+            self.picture = picture
+
+    def _show_opened(self, found: tuple[Opened, Picture]) -> None:
+        opened, picture = found
+        offers = opened.recipes
+        self.runner = Runner(opened.scan, keep=_KEPT)
+        self.places, self.detector = None, None
+        self.context = pictures.context(opened)
+        recipe = next(iter(offers.values()), None)
+        message = Message("done", f"{opened.label} is open.")
+        with param.parameterized.batch_call_watchers(self):
+            self.param.update(
+                opened=opened, picture=picture, recipe=recipe, outcome=None, reading=None,
+                cursor=None, swept={}, lineage=None, choice=None, mean=None,
+                stale=recipe is not None, can_undo=False, message=message,
+            )  # fmt: skip
+        self._find_mean(opened)
+        self.background.start("digest", lambda _: opened.scan.digest, lambda _: None, self.fail)
+
+    def _find_mean(self, opened: Opened) -> None:
+        if opened.kind == "image":
+            return
+
+        def show(mean: NDArray[np.float64]) -> None:
+            if self.opened is opened:
+                self.mean = mean
+
+        self.background.start("mean", lambda _: pictures.mean_of(opened.signal), show, self.fail)
+
+    # the recipe
+
+    def offers(self) -> dict[str, Recipe]:
+        """Recipes for what is open, by name."""
+        return {} if self.opened is None else self.opened.recipes
+
+    def choose(self, name: str) -> None:
+        """Take one of the offered recipes as it comes."""
+        self.take(self.offers()[name])
+
+    def change(self, settings: Mapping[str, Any]) -> bool:
+        """Change the recipe, as on the command line; False if a name or value does not fit."""
+        if self.recipe is None:
+            return False
+        try:
+            self.take(self.recipe.with_settings(settings))
+        except InputError as error:
+            self.fail(error)
+            return False
+        return True
+
+    def take(self, recipe: Recipe) -> None:
+        """Take a recipe; the files that it names must be below the root."""
+        recipe = closed(recipe, self.root)
+        stale = self.outcome is None or self.outcome.recipe != recipe
+        if self.message.kind == "error":  # it was about the recipe before
+            self.message = Message("info", "")
+        self.param.update(recipe=recipe, stale=stale)
+
+    # running
+
+    def run(self) -> None:
+        """Run the recipe from the first step that changed."""
+        recipe, runner = self.recipe, self.runner
+        if recipe is None or runner is None:
+            self.fail(
+                InputError(
+                    "A recipe must fit what is open",
+                    got="none",
+                    cure="Open a scan or an image of another kind.",
+                )
+            )
+            return
+
+        def work(report: Progress) -> tuple[Outcome, list[str]]:
+            return _with_warnings(lambda: outcome_of(runner, recipe, self.root, progress=report))
+
+        self.start("Running", work, self._show_run, latest=True)
+
+    def _show_run(self, found: tuple[Outcome, list[str]]) -> None:
+        outcome, warnings = found
+        self.show(outcome)
+        self._sum_up(outcome, warnings)
+
+    def _sum_up(self, outcome: Outcome, warnings: Iterable[str] = ()) -> None:
+        """Say what the present outcome is."""
+        left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
+        text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
+        self.message = Message("done", " ".join([text, *warnings]))
+
+    def _against_truth(self, outcome: Outcome) -> str:
+        if self.opened is None or self.opened.truth is None:
+            return ""
+        from clustem.judge.compare import compare
+
+        labels, truth = outcome.result.labels.data, self.opened.truth(outcome.result)
+        if np.shape(truth) != labels.shape:  # cropped or binned
+            return ""
+        found = compare(labels, truth)
+        return f" Against the sample's truth: accuracy {found.accuracy:.3f}, ARI {found.ari:.3f}."
+
+    def sweep(self, ks: Iterable[int]) -> None:
+        """Run the recipe at several numbers of clusters."""
+        recipe, runner, wanted = self.recipe, self.runner, list(ks)
+        if recipe is None or runner is None:
+            return
+
+        def work(report: Progress) -> tuple[dict[int, Outcome], list[str]]:
+            return _with_warnings(
+                lambda: outcomes_of(runner, recipe, wanted, self.root, progress=report)
+            )
+
+        def show(found: tuple[dict[int, Outcome], list[str]]) -> None:
+            outcomes = found[0]
+            self.param.update(lineage=None, choice=None, swept=outcomes)
+            if len(outcomes) > 1:
+                self.lineage = lineage({k: o.result for k, o in outcomes.items()})
+            self.message = Message("done", "Click a k to see it.")
+
+        self.start("Trying k", work, show)
+
+    def recommend(self) -> None:
+        """Ask which of the numbers of clusters that were tried the data have."""
+        recipe, runner, ks = self.recipe, self.runner, sorted(self.swept)
+        if recipe is None or runner is None or not ks:
+            return
+
+        def show(choice: KChoice) -> None:
+            self.choice = choice
+            self.message = Message("done", choice.summary)
+
+        def work(report: Progress) -> KChoice:
+            return runner.choice(located(recipe, self.root), ks, progress=report)
+
+        self.start("Judging k", work, show)
+
+    def show_k(self, k: int) -> None:
+        """Make the outcome of a sweep at k the present one, its recipe included."""
+        outcome = self.swept[k]
+        self.show(outcome, outcome.recipe)
+
+    def show(self, outcome: Outcome, recipe: Recipe | None = None) -> None:
+        """Make an outcome the present one, and a recipe if one is given."""
+        recipe = recipe or self.recipe
+        self.places = Places(outcome)
+        self.param.update(
+            recipe=recipe, stale=recipe != outcome.recipe, outcome=outcome,
+            can_undo=outcome.result.before is not None,
+        )  # fmt: skip
+        self.look()
+
+    # edits
+
+    def edit(self, change: Callable[[Segmentation], Segmentation]) -> None:
+        """Make an edit of the present result; its recipe can repeat it.
+
+        Parameters
+        ----------
+        change
+            Calls a verb of the result, such as ``merge``, ``split`` or ``exclude``.
+        """
+        if self.outcome is None:
+            return
+        try:
+            edited = replace(self.outcome, result=change(self.outcome.result))
+        except InputError as error:
+            self.fail(error)
+        else:
+            self.show(edited)
+            self._sum_up(edited)
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        if self.can_undo:
+            self.edit(Segmentation.undo)
+
+    # looking
+
+    def look(self, x: float | None = None, y: float | None = None) -> None:
+        """Move the cursor, or look again at where it is."""
+        if x is not None and y is not None:
+            self.cursor = (x, y)
+        if self.cursor is None or self.opened is None:
+            self.reading = None
+            return
+        self.reading = self._read(*self.cursor)
+
+    def _read(self, x: float, y: float) -> Reading | None:
+        if self.outcome is not None and self.places is not None:
+            found = read_result(self.outcome, self.places, x, y)
+            if found is not None:
+                return found
+        if self.opened is None or self.picture is None:
+            return None
+        return read_open(self.opened, self.picture.values, x, y)
+
+    def navigate(self, name: str, draw: Callable[[], Picture]) -> None:
+        """Draw another navigation image; only the last one that was asked for is shown."""
+        opened = self.opened
+
+        def show(picture: Picture) -> None:
+            if self.opened is opened:
+                self.picture = picture
+
+        self.background.start(name, lambda _: draw(), show, self.fail, latest=True)
+
+    # jobs and messages
+
+    def start(
+        self, name: str, work: Work, done: Callable[[Any], None], *, latest: bool = False
+    ) -> None:
+        """Do something with what is open that takes time, with progress and a way to stop.
+
+        If something else is open when it ends, what it found is forgotten.
+        """
+        opened = self.opened
+
+        def work_here(report: Progress) -> Any:
+            if self.opened is not opened:
+                raise Cancelled
+            return work(report)
+
+        def here(call: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda found: call(found) if self.opened is opened else None
+
+        self.message = Message("info", "")
+        self.jobs.start(name, work_here, here(done), here(self.fail), latest=latest)
+
+    def say(self, kind: str, text: str) -> None:
+        """Show a line to the user."""
+        self.message = Message(kind, text)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the user what went wrong, and nothing about this machine."""
+        folders = [self.temporary, *([] if self.root is None else [self.root])]
+        if self.opened is not None:
+            folders += self.opened.private
+        self.message = Message("error", public(error, *folders))
+
+    def close(self) -> None:
+        """Stop all work, forget all data, delete the session's files."""
+        if self._closed:
+            return
+        self._closed = True
+        self.jobs.close()
+        self.background.close()
+        if self.runner is not None:
+            self.runner.clear()
+        self.runner = self.places = self.detector = None
+        self.context = {}
+        with param.parameterized.discard_events(self):  # the page is closed
+            self.param.update(
+                opened=None, outcome=None, picture=None, mean=None, reading=None, swept={},
+                lineage=None,
+            )  # fmt: skip
+        self._folder.cleanup()
+        _LOG.info("a session has ended")
+
+
+def _with_warnings(call: Callable[[], R]) -> tuple[R, list[str]]:
+    """Call a function and collect what it warns of, each once, for the page."""
+    with collecting() as warned:
+        found = call()
+    return found, list(dict.fromkeys(warned))

@@ -1,0 +1,1 @@
+"""The server: access, uploads, downloads and the page."""

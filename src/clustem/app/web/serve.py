@@ -1,0 +1,195 @@
+"""Start the explorer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from clustem.app.web.security import token_for
+from clustem.core import InputError, registry
+
+FIRST = [
+    ("diffraction", "uint8"),
+    ("eds", "uint16"),
+    ("diffraction", "uint16"),
+    ("diffraction", "float32"),
+]
+"""Samples and types of data that are compiled for, the slowest first."""
+_COMPILE = "from clustem.app.web.serve import compile_first; compile_first()"
+_LOG = logging.getLogger(__name__)
+
+
+def serve(
+    source: Path | None = None,
+    *,
+    root: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 5006,
+    token: str | None = None,
+    max_upload: float = 2.0,
+    origins: tuple[str, ...] = (),
+    show: bool = False,
+    say: Callable[[str], None] = _LOG.info,
+) -> None:
+    """Serve the explorer until Ctrl-C.
+
+    Parameters
+    ----------
+    source
+        File that each session begins with.
+    root
+        Folder whose files may be opened, and where results are saved; the folder of the source
+        if None, and without one the current folder.
+    host
+        Address to listen on. Any but this machine's own demands a token.
+    port
+        Port to listen on; 0 takes a free one.
+    token
+        Token that a browser must show; made if None and the host demands one.
+    max_upload
+        Largest upload [GB].
+    origins
+        More names under which the page may be reached, ``host:port``.
+    show
+        Whether to open a browser.
+    say
+        Called with the lines that tell where the explorer is.
+
+    Raises
+    ------
+    InputError
+        If the root is no folder, the source is not in it, or the port is taken.
+    """
+    check_extra()
+    from clustem.app.web.server import Settings, make_server
+    from clustem.app.web.transfers import Transfers
+
+    folder = _root(source, root)
+    settings = Settings(
+        root=folder,
+        source="" if source is None else _relative(source, folder),
+        host=host,
+        port=port,
+        token=token_for(host, token),
+        limit=int(max_upload * 1e9),
+        origins=origins,
+    )
+    transfers = Transfers()
+    try:
+        server = make_server(settings, transfers)
+    except OSError as error:
+        raise InputError(
+            "The port must be free",
+            got=f"{port}: {os.strerror(error.errno) if error.errno else error}",
+            cure="Choose another with --port, or 0 for any.",
+        ) from None
+    name = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+    url = f"http://{name}:{server.port}/"
+    if settings.token:
+        url += f"login?token={settings.token}"
+    say(f"Explorer: {url}")
+    say(f"Folder:   {folder}")
+    say("Ctrl-C stops it.")
+    threading.Thread(target=_warm_up, daemon=True).start()
+    if show:
+        server.io_loop.call_later(0.5, lambda: webbrowser.open(url))
+    with _compiling():
+        _run(server)
+    transfers.close()
+
+
+def check_extra() -> None:
+    """Refuse to start without the packages of the extra ``app``.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    missing = [name for name in ("panel", "bokeh") if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            "The explorer needs the extra packages of clustem[app]",
+            got=f"no {' and no '.join(missing)}",
+            cure="pip install 'clustem[app]'.",
+        )
+
+
+def compile_first() -> None:
+    """Compile what a first run needs: recipes on small samples, large enough for all kernels.
+
+    Numba keeps what it compiled, so the server only loads what another process compiled. In a
+    thread of the server itself it would hold up both the page and the first run.
+    """
+    from clustem.recipes.segment import segment
+
+    if hasattr(os, "nice"):
+        os.nice(10)
+    for name, dtype in FIRST:
+        signal = registry("samples")[name].step(shape=(36, 40)).signal
+        signal.data = signal.data.astype(dtype)
+        segment(signal, name)
+
+
+def _root(source: Path | None, root: Path | None) -> Path:
+    folder = root or (source.expanduser().resolve().parent if source else Path.cwd())
+    found = folder.expanduser()
+    if not found.is_dir():
+        raise InputError("The root must be a folder", got=folder, cure="Name one that exists.")
+    return found.resolve()
+
+
+def _relative(source: Path, root: Path) -> str:
+    path = source.expanduser().resolve()
+    if not path.exists() or not path.is_relative_to(root):
+        raise InputError(
+            "The input must be a file in the shared folder",
+            got=source,
+            cure="Name its folder with --root.",
+        )
+    return str(path.relative_to(root))
+
+
+def _run(server: Any) -> None:
+    """Run until a signal says stop; Bokeh's own way prints first, and hangs if nobody reads it."""
+    loop = server.io_loop
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    for number in (getattr(signal, name) for name in names):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda *_: loop.asyncio_loop.call_soon_threadsafe(loop.stop))
+    server.start()
+    loop.start()
+    server.stop()
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Compile in another process what the first run needs, while the user still looks around."""
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [sys.executable, "-c", _COMPILE], stdin=nothing, stdout=nothing, stderr=nothing
+    ) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _warm_up() -> None:
+    """Import what the first run needs while the user still looks around."""
+    for name in ("hyperspy.api", "exspy", "clustem.samples", "clustem.cluster", "clustem.recipes"):
+        try:
+            import_module(name)
+        except ImportError:
+            _LOG.debug("no %s", name)

@@ -1,0 +1,1 @@
+"""Fuzzy and possibilistic c-means, Gustafson–Kessel."""

@@ -1,0 +1,1 @@
+"""k-means: exact at any size."""

@@ -1,0 +1,275 @@
+"""k-means of a sketched scan: starts in the sketch, the best goes on in the full space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.cluster.kmeans._batch import columns_of, lloyd_batch
+from clustem.cluster.kmeans._full_space import (
+    FullSpaceLloyd,
+    Outcome,
+    cell_sums,
+    lloyd_with_fixed_centers,
+)
+from clustem.cluster.kmeans._sketch import Sketch
+from clustem.cluster.kmeans.lloyd import Start, lloyd, plus_plus, swap
+from clustem.passes.threads import one_blas_thread
+
+F64 = NDArray[np.float64]
+SEEDING_ROWS = 4096
+"""k-means++ draws its centers from so many rows, each start from others."""
+ROUGH_ROWS = 8192
+"""Where there are more than twice as many rows, starts iterate on so many first."""
+_CANDIDATES = 3
+"""So many of the best starts are iterated to their end and compared in the full space."""
+_RESTING = 200
+"""A start rests when at most one row in so many changes its label."""
+_SWAPS_PER_CLUSTER = 6
+"""Swaps that are tried per cluster where they are cheap."""
+_CHEAP = 10**7
+"""All swaps together take at most so many times k multiplications."""
+_CLOSE = 0.005
+"""Starts whose inertias differ by less than this share are compared in the full space."""
+_CELLS_PER_CLUSTER = 4
+"""Largest number of cells, per cluster, that the labels of compared starts have in common."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best start's outcome, with its centers in the rows' space, and each start's inertia."""
+
+    labels: NDArray[np.int32]
+    centers: F64
+    inertia: float
+    n_iter: int
+    certified: bool
+    inertia_per_start: F64
+
+
+def solve(
+    sketch: Sketch,
+    n_clusters: int,
+    *,
+    weights: F64 | None = None,
+    n_init: int = 10,
+    centers: F64 | None = None,
+    n_fixed: int = 0,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    random_state: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Solution:
+    """Find k clusters of the rows of a sketch.
+
+    Parameters
+    ----------
+    sketch
+        Sketch of the rows (n, D).
+    n_clusters
+        Number of clusters k.
+    weights
+        Weight of each row (n,); all 1 if None.
+    n_init
+        Number of k-means++ starts.
+    centers
+        Where to start instead (k, D), in the transformed space.
+    n_fixed
+        How many of these, the first ones, do not move.
+    max_iter
+        Iterations at most.
+    tol
+        Stop when the centers' squared shift is at most this share of the mean square of the
+        centered rows; 0 iterates until nothing changes.
+    random_state
+        Seed.
+    progress
+        Called with the share of rows whose label is certain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> solve(Sketch(np.array([[0.0], [1.0], [9.0]])), 2).inertia
+    0.5
+    """
+    weights = np.ones(len(sketch)) if weights is None else weights
+    with one_blas_thread():  # its products are small; rows are shared out among our own threads
+        return _solve(
+            sketch,
+            weights,
+            n_clusters,
+            n_init,
+            centers,
+            n_fixed,
+            max_iter,
+            tol,
+            random_state,
+            progress,
+        )
+
+
+def _solve(
+    sketch: Sketch,
+    weights: F64,
+    n_clusters: int,
+    n_init: int,
+    centers: F64 | None,
+    n_fixed: int,
+    max_iter: int,
+    tol: float,
+    random_state: int,
+    progress: Callable[[float], None] | None,
+) -> Solution:
+    if centers is not None:
+        centers = sketch.centering.centered(centers)
+        if n_fixed:
+            outcome = lloyd_with_fixed_centers(
+                sketch, centers, n_fixed, weights=weights, max_iter=max_iter, tol=tol
+            )
+        else:
+            full = FullSpaceLloyd(sketch, weights, n_clusters)
+            full.start_from_centers(centers)
+            outcome = full.run(max_iter=max_iter, tol=tol, progress=progress)
+        return _in_rows_space(sketch, outcome, 0, None)
+    full = FullSpaceLloyd(sketch, weights, n_clusters)
+    starts = _starts(sketch, weights, n_clusters, n_init, max_iter, random_state)
+    _improve(sketch, weights, starts, max_iter, random_state)
+    outside = float(weights @ sketch.residual**2) if sketch.basis is not None else 0.0
+    inertias = np.array([start.inertia for start in starts]) + outside
+    best, sums = _best(sketch, weights, n_clusters, starts, inertias)
+    full.start_from_sums(best.labels, sums)
+    left = max(1, max_iter - best.n_iter)
+    outcome = full.run(max_iter=left, tol=tol, progress=progress)
+    return _in_rows_space(sketch, outcome, best.n_iter, inertias)
+
+
+def _in_rows_space(sketch: Sketch, outcome: Outcome, before: int, inertias: F64 | None) -> Solution:
+    """Bring an outcome back to the units and columns of the rows as they were given."""
+    gain = sketch.centering.gain
+    centers = (outcome.centers + sketch.centering.origin) / gain
+    inertia = outcome.inertia / gain**2
+    return Solution(
+        outcome.labels,
+        centers if sketch.compact else sketch.transform.expand(centers),
+        inertia,
+        before + outcome.n_iter,
+        outcome.certified,
+        np.array([inertia]) if inertias is None else inertias / gain**2,
+    )
+
+
+def _starts(
+    sketch: Sketch, weights: F64, n_clusters: int, n_init: int, max_iter: int, random_state: int
+) -> list[Start]:
+    """Run all starts in the sketch. What a start finds does not depend on the others."""
+    trials = 2 + int(np.log(n_clusters))
+    seeds = np.random.SeedSequence(random_state).spawn(n_init)
+    enough = max(SEEDING_ROWS, 16 * n_clusters)
+    positive = np.flatnonzero(weights > 0.0)
+
+    def seed(sequence: np.random.SeedSequence) -> F64:
+        random = np.random.default_rng(sequence)
+        some = positive
+        if len(positive) > enough:
+            some = positive[random.integers(0, len(positive), enough)]
+        return plus_plus(
+            sketch.z[some], weights[some], n_clusters, random.random((n_clusters, trials))
+        )
+
+    with ThreadPoolExecutor(sketch.threads) as pool:
+        centers = np.stack(list(pool.map(seed, seeds)))
+        if sketch.z.dtype == np.float64:
+            return list(pool.map(lambda c: lloyd(sketch.z, weights, c, max_iter=max_iter), centers))
+        groups = np.array_split(np.arange(n_init), min(n_init, sketch.threads))
+        columns = columns_of(sketch.z)
+        rough = partial(_rough, sketch, columns, weights, centers, max_iter, random_state)
+        starts = [start for group in pool.map(rough, groups) for start in group]
+        # The last few changes take most of the iterations: only the best go on to the end.
+        few = sorted(range(n_init), key=lambda s: starts[s].inertia)[:_CANDIDATES]
+        ends = pool.map(lambda s: _go_on(sketch, weights, starts[s], max_iter), few)
+        for s, end in zip(few, ends, strict=True):
+            starts[s] = end
+    return starts
+
+
+def _improve(
+    sketch: Sketch, weights: F64, starts: list[Start], max_iter: int, random_state: int
+) -> None:
+    """Try swaps with the best start, as many as are cheap: none in a large scan."""
+    best = int(np.argmin([start.inertia for start in starts]))
+    k, width = starts[best].centers.shape
+    trials = min(_SWAPS_PER_CLUSTER * k, _CHEAP // (len(sketch) * width * k))
+    if k > 1 and trials > 1:
+        draws = np.random.default_rng([random_state, 1]).random(trials)
+        starts[best] = swap(sketch.z, weights, starts[best], draws, max_iter=max_iter)
+
+
+def _rough(
+    sketch: Sketch,
+    columns: NDArray[np.float32],
+    weights: F64,
+    centers: F64,
+    max_iter: int,
+    random_state: int,
+    group: NDArray[np.intp],
+) -> list[Start]:
+    """Iterate some starts until little changes: on some rows first where there are many."""
+    n, centers = len(sketch), centers[group]
+    if n > 2 * ROUGH_ROWS:
+        some = np.random.default_rng([random_state, 2]).choice(n, ROUGH_ROWS, replace=False)
+        some.sort()
+        rest = ROUGH_ROWS // _RESTING
+        found = lloyd_batch(sketch.z[some], weights[some], centers, max_iter=max_iter, rest=rest)
+        centers = np.stack([start.centers for start in found])
+    rest = n // _RESTING
+    return lloyd_batch(sketch.z, weights, centers, max_iter=max_iter, rest=rest, columns=columns)
+
+
+def _go_on(sketch: Sketch, weights: F64, start: Start, max_iter: int) -> Start:
+    """Iterate one start to its end. Little moves now: bounds spare most rows."""
+    if start.converged or start.n_iter >= max_iter:
+        return start
+    left = max_iter - start.n_iter
+    end = lloyd(sketch.z, weights, start.centers, max_iter=left)
+    return replace(end, n_iter=start.n_iter + end.n_iter)
+
+
+def _best(
+    sketch: Sketch, weights: F64, n_clusters: int, starts: list[Start], inertias: F64
+) -> tuple[Start, F64]:
+    """Return the start that is best in the full space, of the best few, and its sums.
+
+    Sums of the few are made in one pass: of the cells that their labels have in common.
+    """
+    order = np.argsort(inertias, kind="stable")
+    chosen = [starts[order[0]]]
+    cells = chosen[0].labels.astype(np.int64)
+    if sketch.basis is not None:
+        for number in order[1:]:
+            if len(chosen) == _CANDIDATES or inertias[number] > inertias[order[0]] * (1 + _CLOSE):
+                break
+            both, joint = np.unique(cells * n_clusters + starts[number].labels, return_inverse=True)
+            if len(both) <= _CELLS_PER_CLUSTER * n_clusters and len(both) > len(np.unique(cells)):
+                chosen.append(starts[number])
+                cells = joint
+    count = int(cells.max()) + 1
+    parts = cell_sums(sketch, cells.astype(np.int32), weights, count)
+    results = []
+    for start in chosen:
+        member = np.zeros(count, dtype=np.intp)
+        member[cells] = start.labels
+        sums = np.zeros((n_clusters, parts.shape[1]))
+        np.add.at(sums, member, parts)
+        results.append(sums)
+    gained = []
+    for start, sums in zip(chosen, results, strict=True):
+        counts = np.bincount(start.labels, weights=weights, minlength=n_clusters)[:, None]
+        centered = sums - counts * sketch.centering.origin
+        gained.append(np.sum(centered**2 / np.where(counts > 0.0, counts, 1.0)))
+    pick = int(np.argmax(gained))
+    return chosen[pick], results[pick]

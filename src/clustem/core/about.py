@@ -1,0 +1,175 @@
+"""What a step knows about the features that it made: typed, for later steps and figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+K = TypeVar("K", bound="Info")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Info:
+    """What one step knows, and what the steps before it knew.
+
+    Parameters
+    ----------
+    before
+        What was known of the features that this step started from.
+
+    Examples
+    --------
+    >>> grid = PatternInfo(signal_mask=np.array([True, False]))
+    >>> NMFInfo(factors=np.ones((1, 2)), before=grid).find(PatternInfo).signal_mask
+    array([ True, False])
+    """
+
+    before: Info | None = None
+    kinds: ClassVar[dict[str, type[Info]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kinds[cls.__name__] = cls
+
+    def __iter__(self) -> Iterator[Info]:
+        """Go through what the steps knew, the last step first."""
+        known: Info | None = self
+        while known is not None:
+            yield known
+            known = known.before
+
+    def find(self, kind: type[K]) -> K | None:
+        """Return what the last step of a kind knew; None if there was no such step."""
+        return next((known for known in self if isinstance(known, kind)), None)
+
+    def after(self, before: Info | None) -> Self:
+        """Return this with what was known before it."""
+        return replace(self, before=before)
+
+    def parts(self) -> dict[str, Any]:
+        """Return the fields of this step by name, without those of the steps before it."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "before"}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PCAInfo(Info):
+    """Principal components.
+
+    Parameters
+    ----------
+    explained_variance_ratio
+        Share of the variance of each component that was looked at, falling, (m,).
+    noise_floor
+        Share up to which a component holds more noise than signal.
+    n_components
+        Number of components kept, r.
+    factors
+        Components, float32 (r, D), each with a positive largest value.
+    """
+
+    explained_variance_ratio: NDArray[np.float64]
+    noise_floor: float
+    n_components: int
+    factors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NMFInfo(Info):
+    """Non-negative factors.
+
+    Parameters
+    ----------
+    factors
+        Factors, float32 (r, D), each with sum 1.
+    """
+
+    factors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PatternInfo(Info):
+    """Diffraction patterns.
+
+    Parameters
+    ----------
+    signal_mask
+        Pixels that are no features, boolean, shape of a pattern.
+    """
+
+    signal_mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntensityInfo(Info):
+    """A total intensity.
+
+    Parameters
+    ----------
+    ranked_by
+        Name of the feature by whose falling median clusters are numbered.
+    """
+
+    ranked_by: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FilterBank(Info):
+    """Gabor filters and the image that they were applied to.
+
+    Parameters
+    ----------
+    wavelengths
+        Wavelengths [px], (w,).
+    orientations
+        Directions [°], (o,).
+    pixel_size
+        Size of a pixel in ``pixel_units``; 1 where it is unknown.
+    pixel_units
+        Units of ``pixel_size``; empty where they are unknown.
+    envelope
+        Width of the widest filter [px].
+    normalized
+        Whether each position was brought to one norm.
+    image
+        The image, float32 (rows, columns).
+    """
+
+    wavelengths: NDArray[np.float64]
+    orientations: NDArray[np.float64]
+    pixel_size: float = 1.0
+    pixel_units: str = ""
+    envelope: float = 0.0
+    normalized: bool = False
+    image: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PatchGrid(Info):
+    """Patches and the image that they were cut from.
+
+    Parameters
+    ----------
+    positions
+        Row and column of each patch's middle [px], (n, 2).
+    image
+        The image (rows, columns).
+    image_scale
+        Size of its pixels along rows and columns in ``image_units``, (2,).
+    image_units
+        Units of ``image_scale``; empty where they are unknown.
+    patch_size
+        Edge of a patch [px].
+    """
+
+    positions: NDArray[np.float64]
+    image: NDArray[Any]
+    image_scale: NDArray[np.float64]
+    image_units: str = ""
+    patch_size: int = 1

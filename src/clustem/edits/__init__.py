@@ -1,0 +1,8 @@
+"""Segmentation -> Segmentation: what a user changes in a result, repeated by its recipe.
+
+Every public file of this folder is a step: see ``clustem.core.registry``.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

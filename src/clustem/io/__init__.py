@@ -1,0 +1,1 @@
+"""Files: opened, written whole or not at all, read back."""

@@ -1,0 +1,181 @@
+"""Open files so that passes over whole patterns are fast and need little memory."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import InputError, UnknownNameError, like
+from clustem.passes.chunks import OnDisk, scan_chunks
+
+_LARGE = 2e9  # files beyond this are left on disk [bytes]
+_TAKE_CHUNKS = {".mib", ".dm3", ".dm4", ".mrc"}  # readers that can be told how to cut
+
+
+def open_file(
+    path: Path,
+    *,
+    lazy: bool | None,
+    signal_axes: int | None = None,
+    reader: str | None = None,
+) -> list[Any]:
+    """Open all signals of a file with HyperSpy.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+    lazy
+        True leaves the data on disk, as dask arrays that travel to the workers of a cluster. Else
+        blockfiles and ``.npy`` are mapped, which is as fast as memory and takes none; other
+        formats are read if False, or if None and they are not beyond 2 GB.
+    signal_axes
+        Number of signal axes of data that do not say: those of ``.npy`` and some ``.emd``. If None,
+        two where there are four axes or more.
+    reader
+        Name of the reader in RosettaSciIO; None takes the only one that can open the file.
+
+    Returns
+    -------
+    :
+        Signals; where they are lazy, no chunk cuts through a pattern.
+
+    Raises
+    ------
+    InputError
+        If a blockfile lacks patterns, or several readers can open the file. Readers raise errors
+        of any kind on broken files.
+
+    Notes
+    -----
+    RosettaSciIO's own chunks cut patterns into pieces: a pass over them takes twice as long.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".blo" and reader is None:
+        return [_blockfile(path, on_disk=bool(lazy))]
+    if suffix == ".npy" and reader is None:
+        return [_with_scan(_npy(path, on_disk=bool(lazy)), signal_axes)]
+    on_disk = _size(path) > _LARGE if lazy is None else lazy
+    signals, reader = _loaded(path, reader, lazy=on_disk)
+    if on_disk and suffix in _TAKE_CHUNKS and any(_cuts_patterns(s) for s in signals):
+        ndim = max(s.data.ndim for s in signals)
+        if all(s.data.ndim == ndim for s in signals):
+            shape, dtype = signals[0].data.shape, signals[0].data.dtype
+            signals, _ = _loaded(path, reader, lazy=True, chunks=scan_chunks(shape, dtype))
+    return [_whole_patterns(_with_scan(signal, signal_axes)) for signal in signals]
+
+
+def _loaded(path: Path, reader: str | None, **options: Any) -> tuple[list[Any], str | None]:
+    """Load a file with a reader, or the only one that can open it; return signals and reader."""
+    import hyperspy.api as hs
+
+    if reader is not None:
+        known = [plugin["name"] for plugin in _plugins()]
+        if reader not in known:
+            raise UnknownNameError.among("reader", reader, known)
+        return _as_list(hs.load(path, reader=reader, **options)), reader
+    suffix = path.suffix.lower().removeprefix(".")
+    names = [plugin["name"] for plugin in _plugins() if suffix in plugin["file_extensions"]]
+    if len(names) < 2:
+        return _as_list(hs.load(path, **options)), None
+    found: dict[str, list[Any]] = {}
+    for name in names:
+        with contextlib.suppress(Exception):  # readers raise anything on what is not theirs
+            found[name] = _as_list(hs.load(path, reader=name, **options))
+    if len(found) == 1:
+        return next(iter(found.values())), next(iter(found))
+    raise InputError(
+        f"{path.name} must be in a format that one reader can open",
+        got=f"{', '.join(found)}, which all can" if found else f"none of {', '.join(names)} can",
+        cure="Choose one with --reader NAME." if found else "Export it as .hspy.",
+    )
+
+
+def _plugins() -> list[dict[str, Any]]:
+    from rsciio import IO_PLUGINS
+
+    plugins: list[dict[str, Any]] = IO_PLUGINS
+    return plugins
+
+
+def _blockfile(path: Path, *, on_disk: bool) -> Any:
+    import hyperspy.api as hs
+
+    signal = hs.load(path, lazy=True)  # reads the header alone
+    header = signal.original_metadata.blockfile_header
+    shape, offset = signal.data.shape, int(header.Data_offset_2)
+    frame = np.dtype([("head", "u1", 6), ("data", "u1", shape[2:])])
+    there = max(0, path.stat().st_size - offset) // frame.itemsize
+    if there < shape[0] * shape[1]:
+        raise InputError(
+            f"{path.name} must hold the {shape[0]} × {shape[1]} patterns that its header names",
+            got=f"{there} of {shape[0] * shape[1]}",
+            cure="Copy it again; or open it with HyperSpy, which fills in zeros, and pass the "
+            "signal.",
+        )
+    open_array = partial(_frames, str(path), frame, offset, shape[:2])
+    if on_disk:
+        signal.data = OnDisk(open_array).lazily(_token(path))
+    else:
+        signal = like(signal, open_array())
+    return signal.squeeze() if 1 in shape[:2] else signal
+
+
+def _frames(path: str, frame: np.dtype[Any], offset: int, scan: tuple[int, ...]) -> NDArray[Any]:
+    return np.memmap(path, dtype=frame, mode="r", offset=offset, shape=scan)["data"]
+
+
+def _npy(path: Path, *, on_disk: bool) -> Any:
+    import hyperspy.api as hs
+
+    open_array = partial(np.lib.format.open_memmap, str(path), mode="r")  # refuses what is no .npy
+    title = {"General": {"title": path.stem, "original_filename": path.name}}
+    if on_disk:
+        data = OnDisk(open_array).lazily(_token(path))
+        return hs.signals.BaseSignal(data, metadata=title).as_lazy()
+    return hs.signals.BaseSignal(open_array(), metadata=title)
+
+
+def _with_scan(signal: Any, signal_axes: int | None) -> Any:
+    """Tell scan from signal axes where a file did not."""
+    ndim = signal.data.ndim
+    wanted = signal_axes or (2 if ndim >= 4 else None)
+    if signal.axes_manager.navigation_dimension or wanted is None or ndim <= wanted:
+        return signal
+    return signal.transpose(signal_axes=wanted)
+
+
+def _whole_patterns(signal: Any) -> Any:
+    if _cuts_patterns(signal):
+        ndim = signal.data.ndim
+        signal.data = signal.data.rechunk({ndim - 2: -1, ndim - 1: -1})
+    return signal
+
+
+def _cuts_patterns(signal: Any) -> bool:
+    if not hasattr(signal.data, "dask") or signal.axes_manager.signal_dimension != 2:
+        return False
+    return any(len(sizes) > 1 for sizes in signal.data.chunks[-2:])
+
+
+def _token(path: Path) -> str:
+    """Name of a file's content for dask: another file, or a changed one, is another array."""
+    from dask.base import tokenize
+
+    status = path.stat()
+    return f"file-{tokenize(str(path.resolve()), status.st_mtime_ns, status.st_size)}"
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
+    return path.stat().st_size
+
+
+def _as_list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]

@@ -1,0 +1,123 @@
+"""From a file, or anything that holds a scan, to the signal that a recipe wants."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from clustem.core import InputError, Scan, quiet, type_of
+from clustem.io._formats import open_file
+
+_LOG = logging.getLogger(__name__)
+
+
+def read(
+    source: Any,
+    *,
+    kind: str = "",
+    lazy: bool | None = None,
+    signal_axes: int | None = None,
+    reader: str | None = None,
+) -> Scan:
+    """Open a scan with HyperSpy.
+
+    Parameters
+    ----------
+    source
+        Path of a file, a HyperSpy signal, or a :class:`Scan`.
+    kind
+        Start of the signal type to pick among several in a file, for example ``"EDS"``; any if
+        empty.
+    lazy
+        Whether to leave the data on disk; if None, files beyond 2 GB are.
+    signal_axes
+        Number of signal axes, for formats that do not say (``.npy``).
+    reader
+        Name of the reader in RosettaSciIO, for types of files that several can open.
+
+    Returns
+    -------
+    :
+        The signal and its context images.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, broken or not a scan of this kind.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> import numpy as np
+    >>> read(hs.signals.Signal1D(np.ones((2, 3, 4)))).signal.data.shape
+    (2, 3, 4)
+    """
+    if isinstance(source, Scan):
+        return source
+    if hasattr(source, "axes_manager"):
+        return Scan.of(_of_kind([source], kind, "the signal"))
+    if not isinstance(source, str | Path):
+        raise InputError(
+            "A scan must be a path or a HyperSpy signal",
+            got=type(source).__name__,
+            cure="Wrap an array: hyperspy.api.signals.Signal1D(array).",
+        )
+    path = Path(source).expanduser()
+    signals = _load(path, lazy=lazy, signal_axes=signal_axes, reader=reader)
+    chosen = _of_kind(signals, kind, path.name)
+    scan_shape = chosen.data.shape[: chosen.axes_manager.navigation_dimension]
+    context = tuple(s for s in signals if s is not chosen and s.data.shape == scan_shape)
+    return Scan.of(chosen, context=context, path=path)
+
+
+def _load(
+    path: Path, *, lazy: bool | None, signal_axes: int | None, reader: str | None
+) -> list[Any]:
+    if not path.exists():
+        raise InputError("The input must exist", got=path, cure="Check the path.")
+    if path.is_dir() and path.suffix != ".zspy":
+        raise InputError(
+            "The input must be a file", got=f"a directory, {path}", cure="Name a file."
+        )
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(
+            "The input must hold data", got=f"an empty file, {path}", cure="Copy it again."
+        )
+    try:
+        with quiet():  # what matters of what the readers say is checked below
+            return open_file(path, lazy=lazy, signal_axes=signal_axes, reader=reader)
+    except InputError:
+        raise
+    except PermissionError:
+        raise InputError(
+            "The input must be readable",
+            got=f"no permission for {path}",
+            cure="Change its permissions.",
+        ) from None
+    except MemoryError:
+        raise InputError(
+            "The input must fit in memory", got=f"{size / 1e9:.1f} GB", cure="Open it with --lazy."
+        ) from None
+    except Exception as error:  # noqa: BLE001  # readers raise anything on a broken file
+        _LOG.debug("reading %s failed", path, exc_info=True)
+        reason = str(error).strip().partition("\n")[0][:120] or type(error).__name__
+        raise InputError(
+            f"{path.name} must be a whole file in a format that HyperSpy reads",
+            got=reason.rstrip("."),
+            cure="Copy it again from the microscope, or export it as .hspy.",
+        ) from None
+
+
+def _of_kind(signals: list[Any], kind: str, where: str) -> Any:
+    """Pick the largest signal of the wanted kind."""
+    fitting = [s for s in signals if type_of(s).startswith(kind)]
+    if not fitting:
+        kinds = sorted({type_of(s) or "untyped" for s in signals})
+        raise InputError(
+            f"There must be a signal of type {kind} in {where}",
+            got=", ".join(kinds),
+            cure="Choose the recipe that fits (clustem info FILE), or signal.set_signal_type(...).",
+        )
+    return max(fitting, key=lambda s: s.data.size)

@@ -1,0 +1,1 @@
+"""Label maps on the scan: read, matched, cut into regions, smoothed."""

@@ -1,0 +1,371 @@
+"""Where blocks of rows come from: memory, a mapped file, HDF5, zarr or dask."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import InputError
+from clustem.core.progress import tick
+from clustem.passes.storage import BLOCK_BYTES, as_array, is_dask, pick, release
+from clustem.passes.threads import cores, one_blas_thread
+
+T = TypeVar("T")
+Where = NDArray[np.intp]
+_CHUNK_BLOCKS = 8
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some rows: their numbers, and what to load to get them."""
+
+    where: Where
+    data: Any  # array of shape (..., *row shape), lazy for dask
+    keep: NDArray[np.bool_ | np.intp] | None  # which of these rows, None = all
+
+    def apply(self, function: Callable[[NDArray[Any], Where], T]) -> tuple[Where, T]:
+        """Load the rows, call the function, give the memory back."""
+        data = self.data.compute(scheduler="synchronous") if is_dask(self.data) else self.data
+        data = np.asarray(data)
+        result = function(_as_rows(data, self.where, self.keep), self.where)
+        release(data)
+        return self.where, result
+
+
+class Rows:
+    """n rows of D numbers, read one block at a time in their own dtype.
+
+    Parameters
+    ----------
+    data
+        Array whose leading axes are rows and whose trailing axes are one row's values: ndarray,
+        ``numpy.memmap``, dask array, or anything that dask can slice (HDF5 and zarr arrays).
+    row_ndim
+        Number of trailing axes that make one row: 1 for spectra, 2 for patterns.
+    mask
+        Boolean, shape of the leading axes, True = excluded: these rows are passed over.
+    block_bytes
+        Size of one block once converted to float32 [bytes].
+
+    Raises
+    ------
+    InputError
+        If there is no row or no value in a row, the values are not real numbers,
+        or the mask does not fit.
+
+    Notes
+    -----
+    Rows are numbered in C order over the leading axes, excluded ones left out. Nothing is converted
+    or copied until a block is asked for; a block of a mapped file is a view, and its pages leave
+    the process when the function is done with it, so memory stays bounded however long the scan.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = Rows(np.arange(12, dtype=np.uint8).reshape(2, 2, 3))
+    >>> rows.shape, rows.dtype
+    ((4, 3), dtype('uint8'))
+    >>> [int(total) for _, total in rows.map(lambda block, where: block.sum())]
+    [66]
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        row_ndim: int = 1,
+        mask: NDArray[np.bool_] | None = None,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        self._data = as_array(data)
+        if self._data.ndim <= row_ndim:
+            raise InputError(
+                f"Rows need at least {row_ndim + 1} axes",
+                got=f"shape {self._data.shape}",
+                cure="A single spectrum or pattern cannot be clustered: give a scan.",
+            )
+        self._lead = tuple(int(size) for size in self._data.shape[:-row_ndim])
+        self.row_shape = tuple(int(size) for size in self._data.shape[-row_ndim:])
+        self.dtype = np.dtype(self._data.dtype)
+        if self.dtype.kind not in "buif":
+            raise InputError(
+                "Rows must hold real numbers",
+                got=f"dtype {self.dtype}",
+                cure="Take the real part or the magnitude first.",
+            )
+        self._mask = self._checked_mask(mask)
+        self._block_bytes = block_bytes
+        total = prod(self._lead)
+        n = total if self._mask is None else total - int(np.count_nonzero(self._mask))
+        self.shape: tuple[int, int] = (n, prod(self.row_shape))
+        if 0 in self.shape:
+            raise InputError(
+                "At least one row with at least one value is needed",
+                got=f"{self.shape[0]} rows of {self.shape[1]} values",
+                cure="Loosen the mask or the region of interest.",
+            )
+        self._number = _numbers(self._lead, self._mask)
+        if not is_dask(self._data):
+            self._data = _flat(self._data, len(self._lead))
+            if self._mask is not None and self._data.ndim == 1 + row_ndim:
+                self._mask = self._mask.ravel()
+
+    @classmethod
+    def of(cls, data: Any) -> Rows:
+        """Return ``data`` itself if it is Rows already, else Rows over its last axis."""
+        return data if isinstance(data, cls) else cls(data)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.shape[0])
+
+    @property
+    def ndim(self) -> int:
+        """Rows are a matrix: 2."""
+        return 2
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all rows in their own dtype [bytes]."""
+        return int(prod(self.shape) * self.dtype.itemsize)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the values are an ndarray (mapped files included), not dask's."""
+        return not is_dask(self._data)
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
+        """Load all rows, (n, D), in their own dtype unless asked otherwise."""
+        out = np.empty(self.shape, dtype=dtype or self.dtype)
+        for where, block in self.map(lambda block, _: block):
+            out[where] = block
+        return out
+
+    def take(self, numbers: Where) -> NDArray[Any]:
+        """Load single rows.
+
+        Parameters
+        ----------
+        numbers
+            Row numbers (m,), in any order, repeats allowed.
+
+        Returns
+        -------
+        :
+            Array (m, D) in the rows' dtype.
+        """
+        numbers = np.asarray(numbers, dtype=np.intp)
+        wanted, back = np.unique(numbers, return_inverse=True)
+        out = np.empty((len(wanted), self.shape[1]), dtype=self.dtype)
+        for where, block in self.map(lambda block, _: block, subset=wanted):
+            out[np.searchsorted(wanted, where)] = block
+        return out[back]
+
+    def pilot_mean(self, count: int = 64) -> NDArray[np.float64]:
+        """Return the mean (D,) of a few evenly spaced rows.
+
+        Subtract it before squares are summed, and no digits are lost to a large offset.
+        """
+        numbers = np.unique(np.linspace(0, len(self) - 1, count).astype(np.intp))
+        return np.asarray(self.take(numbers).mean(axis=0, dtype=np.float64))
+
+    def map(
+        self,
+        function: Callable[[NDArray[Any], Where], T],
+        *,
+        subset: Where | None = None,
+        threads: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[tuple[Where, T]]:
+        """Make one pass: apply a function to every block.
+
+        Parameters
+        ----------
+        function
+            Called as ``function(block, where)`` with a block (rows, D) in native dtype and the row
+            numbers (rows,). Runs in threads, or on the workers when a dask.distributed client
+            is active and the data is dask's; what it returns should be small, and no view
+            of the block.
+        subset
+            Sorted row numbers to visit; all rows if None.
+        threads
+            Number of threads; one per usable core if None. BLAS gets one thread in each.
+        progress
+            Called with the share of rows done, 0 ... 1.
+
+        Yields
+        ------
+        :
+            Row numbers and the function's result, block by block, always in the same order.
+        """
+        if subset is not None and len(subset) == len(self):
+            subset = None
+        blocks = self._blocks(subset)
+        total = len(self) if subset is None else len(subset)
+        run = self._map_on_workers if _has_workers(self._data) else self._map_in_threads
+        done = 0
+        for where, result in run(function, blocks, threads or cores()):
+            done += len(where)
+            yield where, result
+            tick(done / total)
+            if progress is not None:
+                progress(done / total)
+
+    def _map_in_threads(
+        self, function: Callable[[NDArray[Any], Where], T], blocks: Iterator[_Block], threads: int
+    ) -> Iterator[tuple[Where, T]]:
+        def one(block: _Block) -> tuple[Where, T]:
+            return block.apply(function)
+
+        with one_blas_thread():
+            if threads == 1:
+                yield from map(one, blocks)
+                return
+            with ThreadPoolExecutor(threads) as pool:
+                ahead = deque(pool.submit(one, b) for b in itertools.islice(blocks, threads + 1))
+                try:
+                    while ahead:
+                        result = ahead.popleft().result()
+                        ahead.extend(pool.submit(one, b) for b in itertools.islice(blocks, 1))
+                        yield result
+                finally:
+                    for future in ahead:
+                        future.cancel()
+
+    def _map_on_workers(
+        self, function: Callable[[NDArray[Any], Where], T], blocks: Iterator[_Block], threads: int
+    ) -> Iterator[tuple[Where, T]]:
+        import dask
+        from distributed import default_client
+
+        client = default_client()
+        sent = client.scatter(function, broadcast=True, hash=False)  # once, not with each block
+
+        @dask.delayed(pure=False)  # type: ignore[attr-defined]
+        def one(call: Any, data: NDArray[Any], where: Where, keep: Any) -> T:
+            with one_blas_thread():
+                result: T = call(_as_rows(data, where, keep), where)
+                return result
+
+        window = max(2 * threads, 2 * sum(client.nthreads().values()))
+        ahead: deque[tuple[Where, Any]] = deque()
+        for block in blocks:
+            ahead.append(
+                (block.where, client.compute(one(sent, block.data, block.where, block.keep)))
+            )
+            if len(ahead) > window:
+                where, future = ahead.popleft()
+                yield where, future.result()
+        for where, future in ahead:
+            yield where, future.result()
+
+    def _blocks(self, subset: Where | None) -> Iterator[_Block]:
+        if subset is not None and self._flat_lead:
+            yield from self._gathered(subset)
+            return
+        wanted = None
+        if subset is not None:
+            wanted = np.zeros(len(self), dtype=bool)
+            wanted[subset] = True
+        for number, data in self._pieces():
+            keep = number >= 0
+            if wanted is not None:
+                keep &= wanted[number]
+            if keep.all():
+                yield _Block(number, data, None)
+            elif keep.any():
+                yield _Block(number[keep], data, keep)
+
+    @property
+    def _flat_lead(self) -> bool:
+        """Whether the data is an ndarray with one leading axis, whose rows can be picked."""
+        return not is_dask(self._data) and self._data.ndim == 1 + len(self.row_shape)
+
+    @property
+    def _per_block(self) -> int:
+        return max(1, self._block_bytes // (4 * self.shape[1]))
+
+    def _gathered(self, subset: Where) -> Iterator[_Block]:
+        """Pick single rows of an ndarray."""
+        place = subset if self._mask is None else np.flatnonzero(~self._mask)[subset]
+        for first in range(0, len(subset), self._per_block):
+            part = slice(first, first + self._per_block)
+            yield _Block(subset[part], self._data, place[part])
+
+    def _pieces(self) -> Iterator[tuple[Where, Any]]:
+        """Cut the data along its leading axes: row numbers, and the data (lazy for dask)."""
+        data, per_block = self._data, self._per_block
+        number = self._number.reshape(data.shape[: data.ndim - len(self.row_shape)])
+        if is_dask(data):
+            cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
+            per_block *= _CHUNK_BLOCKS  # to cut a chunk is to load it several times
+        else:
+            cuts = [[0, size] for size in number.shape]
+        for spans in itertools.product(*(itertools.pairwise(cut) for cut in cuts)):
+            (start, stop), *others = spans
+            rest = tuple(slice(*span) for span in others)
+            step = max(1, per_block // prod(last - first for first, last in others))
+            for first in range(start, stop, step):
+                index = (slice(first, min(first + step, stop)), *rest)
+                yield number[index].ravel(), data[index]
+
+    def _checked_mask(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        if mask is None:
+            return None
+        found = np.asarray(mask)
+        if found.dtype != np.bool_ or found.shape != self._lead:
+            raise InputError(
+                f"The mask must be boolean of shape {self._lead} (True = excluded)",
+                got=f"{found.dtype} of shape {found.shape}",
+                cure="Masks are in array order: rows first, then columns.",
+            )
+        return found
+
+
+def _numbers(lead: tuple[int, ...], mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Row number of each position, -1 where excluded."""
+    if mask is None:
+        return np.arange(prod(lead), dtype=np.intp).reshape(lead)
+    number = np.full(lead, -1, dtype=np.intp)
+    number[~mask] = np.arange(np.count_nonzero(~mask))
+    return number
+
+
+def _flat(data: NDArray[Any], lead: int) -> NDArray[Any]:
+    """Join the leading axes if that needs no copy."""
+    try:
+        return np.reshape(data, (-1, *data.shape[lead:]), copy=False)
+    except ValueError:
+        return data
+
+
+def _as_rows(data: NDArray[Any], where: Where, keep: Any) -> NDArray[Any]:
+    if keep is None:
+        return data.reshape(len(where), -1)
+    picked: NDArray[Any]
+    if keep.dtype == np.bool_:
+        picked = data.reshape(len(keep), -1)[keep]
+    else:
+        picked = pick(data, keep).reshape(len(keep), -1)
+    return picked
+
+
+def _has_workers(data: Any) -> bool:
+    if not is_dask(data) or "distributed" not in sys.modules:
+        return False
+    from distributed import default_client
+
+    try:
+        default_client()
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""Arrays on disk: opened without reading, and let go of when a block is done."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+from numpy.typing import NDArray
+
+BLOCK_BYTES = 16 * 2**20
+_AROUND = 2 * 2**20
+_AT_A_TIME = 16
+
+
+def as_array(data: Any) -> Any:
+    """Return an ndarray or a dask array for anything that rows can come from."""
+    if isinstance(data, np.ndarray) or is_dask(data):
+        array = data
+    elif hasattr(data, "chunks") and hasattr(data, "shape"):  # HDF5, zarr
+        import dask.array as da
+
+        array = da.from_array(data)
+    else:
+        array = np.asarray(data)
+    return array
+
+
+def _from_storage(data: Any) -> Any:
+    """Wrap HDF5 or zarr in dask: whole storage chunks, as many as make a block of 16 MiB."""
+    import dask.array as da
+
+    unit = data.chunks or (1,) * (data.ndim - 1) + data.shape[-1:]
+    whole = data.dtype.itemsize * prod(
+        min(size, total) for size, total in zip(unit, data.shape, strict=True)
+    )
+    chunks = [min(size, total) for size, total in zip(unit, data.shape, strict=True)]
+    for axis in range(data.ndim - 1, -1, -1):  # last axes first: rows stay whole
+        count = max(1, min(-(-data.shape[axis] // chunks[axis]), BLOCK_BYTES // whole))
+        chunks[axis], whole = chunks[axis] * count, whole * count
+    return da.from_array(data, chunks=tuple(chunks))
+
+
+def is_dask(data: Any) -> bool:
+    """Whether an array is dask's."""
+    return hasattr(data, "dask") and hasattr(data, "compute")
+
+
+def pick(data: NDArray[Any], numbers: NDArray[np.intp]) -> NDArray[Any]:
+    """Copy single rows (along the first axis).
+
+    Of a mapped file, a few at a time: each may bring some MiB of its surroundings with it.
+    """
+    if not _is_memmap_view(data):
+        return np.asarray(data[numbers])
+    out = np.empty((len(numbers), *data.shape[1:]), dtype=data.dtype)
+    for first in range(0, len(numbers), _AT_A_TIME):
+        part = slice(first, first + _AT_A_TIME)
+        out[part] = data[numbers[part]]
+        release(data)
+    return out
+
+
+def release(data: NDArray[Any]) -> None:
+    """Let the pages of a mapped file go: they stay in the system's cache, not in the process.
+
+    Parameters
+    ----------
+    data
+        Any array; nothing happens unless it is a view of a shared or read-only mapped file.
+    """
+    base: Any = data
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and base.mode == "c":
+            return  # private pages may hold changes
+        base = base.base
+    if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise"):
+        return
+    if not isinstance(data, np.memmap) and not _is_memmap_view(data):
+        return
+    start = np.frombuffer(base, dtype=np.uint8).__array_interface__["data"][0]
+    low, high = byte_bounds(data)
+    # Reading on from a neighbouring block may have brought pages back that lie before this one.
+    first = max(0, low - start - _AROUND) // mmap.PAGESIZE * mmap.PAGESIZE
+    with contextlib.suppress(OSError, ValueError):
+        base.madvise(mmap.MADV_DONTNEED, first, high - start - first)
+
+
+def _is_memmap_view(data: Any) -> bool:
+    while isinstance(data, np.ndarray):
+        if isinstance(data, np.memmap):
+            return True
+        data = data.base
+    return False

@@ -1,0 +1,1 @@
+"""X-ray lines, energy losses, the direct beam, the detector."""

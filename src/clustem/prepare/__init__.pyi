@@ -1,0 +1,15 @@
+from .align_zero_loss import align_zero_loss as align_zero_loss
+from .bad_pixels import bad_pixels as bad_pixels
+from .beam_mask import beam_mask as beam_mask
+from .beam_shift import beam_shift as beam_shift
+from .crop import crop as crop
+from .energy_axis import energy_axis as energy_axis
+from .fit_energy_axis import fit_energy_axis as fit_energy_axis
+from .nonnegative import nonnegative as nonnegative
+from .normalize import normalize as normalize
+from .outlines import outlines as outlines
+from .pixel_size import pixel_size as pixel_size
+from .pool import pool as pool
+from .rebin import rebin as rebin
+from .remove_background import remove_background as remove_background
+from .vacuum import vacuum as vacuum

@@ -1,0 +1,12 @@
+from .compare import compare as compare
+from .load import load as load
+from .movie import Movie as Movie
+from .pooling_check import PoolingCheck as PoolingCheck
+from .pooling_check import pooling_check as pooling_check
+from .recipe import Recipe as Recipe
+from .segment import segment as segment
+from .segment_movie import segment_movie as segment_movie
+from .sweep import Sweep as Sweep
+from .sweep import sweep as sweep
+from .views import Views as Views
+from .views import views as views

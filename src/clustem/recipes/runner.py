@@ -1,0 +1,496 @@
+"""The only runner: a recipe's steps on a scan, what two runs begin with in common done once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import (
+    Clustering,
+    Entry,
+    Features,
+    InputError,
+    Masks,
+    ParameterError,
+    Progress,
+    Scan,
+    Segmentation,
+    Signal,
+    Step,
+    is_data,
+    is_signal,
+    parameter_hints,
+    record,
+    recording,
+    versions,
+)
+from clustem.io.reading import read
+from clustem.judge.lineage import lineage
+from clustem.recipes._markers import named, on_rows, with_markers_inside
+from clustem.recipes.recipe import AUTO, BEFORE, STAGES, Recipe, kind_of
+
+if TYPE_CHECKING:
+    from clustem.judge.choose_k import KChoice
+
+MOST = 10
+"""Largest number of clusters that ``n_clusters = "auto"`` tries."""
+_LOG = logging.getLogger(__name__)
+
+
+def open_scan(
+    recipe: Recipe,
+    source: Any,
+    *,
+    lazy: bool | None = None,
+    stack: bool = False,
+    reader: str | None = None,
+) -> Scan:
+    """Open what a recipe takes.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    source
+        Path of a file, a HyperSpy signal, or a scan.
+    lazy
+        Whether to leave the data on disk; if None, files beyond 2 GB are.
+    stack
+        Whether a stack of images is meant, not one image.
+    reader
+        Name of the reader in RosettaSciIO, for types of files that several can open.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is a stack where one image is meant.
+    """
+    axes = {"spectra": 1, "patterns": 2, "image": 2}.get(recipe.data)
+    scan = read(source, kind=recipe.signal, lazy=lazy, signal_axes=axes, reader=reader)
+    if recipe.data != "image":
+        return scan
+    n = n_frames(scan.signal)
+    if n == 1 and not stack:
+        return Scan.of(scan.signal.inav[0], context=scan.context, path=scan.path)
+    if n > 1 and not stack:
+        movie = ("describe", "gabor") in recipe.steps
+        raise InputError(
+            f"The recipe {recipe.name} takes one image",
+            got=f"a stack of {n}",
+            cure="Segment all of them: clustem run FILE, or clustem.segment_movie(...)."
+            if movie
+            else "Save one of them to a file of its own: signal.inav[0].save(...).",
+        )
+    return scan
+
+
+def n_frames(signal: Signal) -> int:
+    """Count the images of a stack; 0 if it is none. Colors of one image are no stack."""
+    data, manager = signal.data, signal.axes_manager
+    colors = data.ndim == 3 and data.shape[-1] in (3, 4) and min(data.shape[:2]) > 4
+    if colors or manager.navigation_dimension != 1 or manager.signal_dimension != 2:
+        return 0
+    return int(manager.navigation_size)
+
+
+class Run:
+    """What is in hand between two steps.
+
+    Parameters
+    ----------
+    scan
+        What to work on.
+    """
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        self.raw = self.working = scan.signal
+        self.masks = Masks()
+        self.features: Features | None = None
+        self.clustering: Clustering | None = None
+        self.segmentation: Segmentation | None = None
+        self.history: list[Step] = []
+        self._shared: Any = None  # a sketch of the rows that several fits have in common
+        self._regions: NDArray[np.int64] | None = None  # that clusters started from, on the scan
+
+    def fork(self) -> Run:
+        """Return a copy that can go another way from here."""
+        other = copy(self)
+        other.history = list(self.history)
+        return other
+
+    def steps(self, recipe: Recipe, stages: Iterable[str], progress: Progress | None) -> None:
+        """Run the recipe's steps of some stages, in order."""
+        chosen = [*steps_of(recipe, stages)]
+        for i, (entry, parameters) in enumerate(chosen):
+            if progress is not None:
+                progress(entry.label, i / len(chosen))
+            self.step(entry, parameters)
+
+    def step(self, entry: Entry, parameters: Mapping[str, Any]) -> None:
+        """Run one step and write its line of history."""
+        start = time.perf_counter()
+        given = dict(parameters)
+        masks = self._described_masks() if _takes_masks(entry) else {}
+        with recording() as said:
+            getattr(self, f"_{entry.stage}")(entry, given)
+        defaults = {name: p.default for name, p in entry.parameters.items() if not p.required}
+        full = {**defaults, **parameters}
+        if self.clustering is not None and full.get("n_clusters") == AUTO:
+            full["n_clusters"] = self.clustering.n_clusters
+        seed = full.get("random_state")
+        self.history.append(
+            Step(
+                entry.stage,
+                entry.name,
+                {key: value for key, value in full.items() if _is_plain(value)},
+                masks=masks,
+                found=said.found,
+                version=versions()["clustem"],
+                seed=seed if isinstance(seed, int) else None,
+                seconds=round(time.perf_counter() - start, 4),
+                note=said.note,
+            )
+        )
+        _LOG.info("%s %.2f s", entry.label, self.history[-1].seconds)
+
+    def share(self, recipe: Recipe) -> None:
+        """Do once what the fits of several k have in common; give it the largest k."""
+        for entry, parameters in steps_of(recipe, ("cluster",)):
+            if hasattr(entry.step, "sketch"):
+                self._shared = entry.step(**parameters).sketch(self.needed_features().rows)
+
+    def choice(
+        self, recipe: Recipe, ks: Iterable[int], *, scored: Literal["all", "chosen"] = "all"
+    ) -> KChoice:
+        """Ask how many clusters the rows have, and how good those of a recipe are at several k.
+
+        Raises
+        ------
+        ParameterError
+            If the clusters start from markers, or the recipe has no cluster step.
+        """
+        for entry, parameters in steps_of(recipe, ("cluster",)):
+            return self._choice(entry, parameters, ks, scored=scored)
+        raise ParameterError("A recipe must cluster", got=recipe.name, cure="Add a cluster step.")
+
+    def result(self, recipe: Recipe) -> Segmentation:
+        """Wrap up what the last step made, and repeat the recipe's edits."""
+        if self.segmentation is None:
+            raise InputError(
+                "A recipe must end in a mapping step",
+                got=f"{recipe.name} without one",
+                cure="Add [mapping.clusters].",
+            )
+        shape = self.segmentation.mask.shape
+        others = tuple(image for image in self.scan.context if image.data.shape == shape)
+        found = replace(
+            self.segmentation,
+            context=(*self.segmentation.context, *others),
+            history=tuple(self.history),
+            origin={"path": str(self.scan.path or ""), "digest": self.scan.digest},
+            recipe=replace(recipe, edits=()),  # each edit adds itself
+        )
+        for edit in recipe.edits:
+            found = found.edit(edit["do"], **{k: v for k, v in edit.items() if k != "do"})
+        return found
+
+    def needed_features(self) -> Features:
+        """Return the features; refuse to go on without."""
+        if self.features is None:
+            raise InputError(
+                "A recipe must describe before it reduces or clusters",
+                got="no describe step",
+                cure="Add [describe.spectra].",
+            )
+        return self.features
+
+    def _given_masks(self, entry: Entry) -> dict[str, Masks]:
+        return {"masks": self.masks} if _takes_masks(entry) else {}
+
+    def _described_masks(self) -> dict[str, str]:
+        known = {"scan": self.masks.scan, "signal": self.masks.signal}
+        return {name: _in_words(mask) for name, mask in known.items() if mask is not None}
+
+    def _prepare(self, entry: Entry, parameters: dict[str, Any]) -> None:
+        kind = kind_of(entry)
+        found = entry.step(self.working, **self._given_masks(entry), **parameters)
+        if kind in ("scan mask", "signal mask"):
+            mask = np.asarray(found, dtype=bool)
+            self.masks = self.masks.added(kind, mask)
+            record(f"{np.count_nonzero(mask)} of {mask.size} excluded")
+            return
+        self.working = found if is_signal(found) else found.signal
+        if kind == "geometry":
+            self.raw = self.working
+
+    def _describe(self, entry: Entry, parameters: dict[str, Any]) -> None:
+        found = entry.step(self.working, **self._given_masks(entry), **parameters)
+        self.features = found.with_source(self.raw) if found.source is self.working else found
+
+    def _reduce(self, entry: Entry, parameters: dict[str, Any]) -> None:
+        self.features = entry.step(self.needed_features(), **parameters)
+
+    def _choice(
+        self,
+        entry: Entry,
+        parameters: Mapping[str, Any],
+        ks: Iterable[int],
+        *,
+        scored: Literal["all", "chosen"],
+    ) -> KChoice:
+        from clustem.judge.choose_k import choose_k  # imports scikit-learn
+
+        if parameters.get("markers") is not None:
+            raise ParameterError(
+                "Clusters that start from markers are as many as their regions",
+                got=f"n_clusters={AUTO}",
+                cure="Give that number, or leave the markers out.",
+            )
+        make: Callable[[int], Any] = lambda k: entry.step(**{**parameters, "n_clusters": k})  # noqa: E731  # one line
+        return choose_k(self.needed_features(), make, ks, scored=scored)
+
+    def _cluster(self, entry: Entry, parameters: dict[str, Any]) -> None:
+        features = self.needed_features()
+        if parameters.get("n_clusters") == AUTO:
+            ks = range(1, min(MOST, features.rows.shape[0]) + 1)
+            found = self._choice(entry, parameters, ks, scored="chosen")
+            parameters["n_clusters"] = found.k
+            record(found.summary, n_clusters=found.k)
+        if parameters.get("markers") is not None:
+            self._regions, parameters["markers"] = on_rows(parameters["markers"], features)
+        estimator = entry.step(**parameters)
+        estimator.fit(features.rows if self._shared is None else self._shared)
+        self.clustering = Clustering.from_estimator(estimator, features)
+
+    def _mapping(self, entry: Entry, parameters: dict[str, Any]) -> None:
+        if self.clustering is None:
+            raise InputError(
+                "A recipe must cluster before it maps", got="no cluster step", cure="Add one."
+            )
+        self.segmentation = entry.step(self.clustering, **parameters)
+        record(f"{100 * self.segmentation.unassigned_fraction:.2f} % unassigned")
+        if self._regions is not None:
+            self.segmentation, note = named(self.segmentation, self._regions)
+            record(note)
+
+    def _eels(self, entry: Entry, parameters: dict[str, Any]) -> None:
+        if self.segmentation is None:
+            raise InputError(
+                f"A recipe must map before {entry.label}",
+                got="no mapping step",
+                cure="Add [mapping.clusters].",
+            )
+        self.segmentation = entry.step(self.segmentation, **parameters)
+
+
+class Runner:
+    """Runs on one scan; each step's outcome may be kept under a hash of all that led to it.
+
+    Parameters
+    ----------
+    scan
+        What to work on.
+    keep
+        How many steps' outcomes are kept; most share their arrays with each other.
+
+    Examples
+    --------
+    >>> from clustem.samples import eds
+    >>> runner = Runner(Scan.of(eds(shape=(20, 24)).signal), keep=24)
+    >>> first = runner.run(Recipe.named("eds"))
+    >>> other = runner.run(Recipe.named("eds").with_settings({"cluster.n_clusters": 3}))
+    >>> other.n_clusters, runner.done  # clustering and map again, nothing else
+    (3, 7)
+    """
+
+    def __init__(self, scan: Scan, *, keep: int = 0) -> None:
+        self.scan = scan
+        self.done = 0
+        self._keep = keep
+        self._kept: OrderedDict[str, Run] = OrderedDict()
+
+    def run(
+        self,
+        recipe: Recipe,
+        *,
+        stages: Iterable[str] = STAGES,
+        progress: Progress | None = None,
+    ) -> Segmentation:
+        """Run a recipe from where an earlier run went another way.
+
+        Parameters
+        ----------
+        recipe
+            What to run.
+        stages
+            Whose steps to run.
+        progress
+            Called with the step and the share of steps done, 0 ... 1.
+        """
+        whole = with_markers_inside(recipe)
+        return replace(self.upto(whole, stages, progress).result(whole), before=None)
+
+    def sweep(
+        self,
+        recipe: Recipe,
+        ks: Iterable[int],
+        *,
+        shared: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[int, Segmentation]:
+        """Run a recipe up to the map at several numbers of clusters, what comes before once.
+
+        Parameters
+        ----------
+        recipe
+            What to run; its edits name clusters of one k and are left out.
+        ks
+            Numbers of clusters.
+        shared
+            Whether fits share one sketch made for the largest k, where the estimator has one: that
+            is faster, and its starts can differ from those of :meth:`run`.
+        progress
+            As for :meth:`run`.
+
+        Returns
+        -------
+        :
+            The result for each k; clusters keep their color from k to k.
+
+        Raises
+        ------
+        InputError
+            If there is no k, or the recipe has no such parameter.
+        """
+        plain = with_markers_inside(replace(recipe, edits=()))
+        chosen = {k: plain.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
+        if not chosen:
+            raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
+        results = {}
+        common = self.upto(plain, BEFORE, None) if shared else None
+        if common is not None:
+            common = common.fork()
+            common.share(chosen[max(chosen)])
+        for i, (k, recipe_of_k) in enumerate(chosen.items()):
+            part = part_of(progress, f"k = {k}: ", i, len(chosen))
+            if common is None:
+                run = self.upto(recipe_of_k, (*BEFORE, "cluster", "mapping"), part)
+            else:
+                run = common.fork()
+                run.steps(recipe_of_k, ("cluster", "mapping"), part)
+            results[k] = replace(run.result(recipe_of_k), before=None)
+        return in_lasting_colors(results)
+
+    def choice(
+        self, recipe: Recipe, ks: Iterable[int], *, progress: Progress | None = None
+    ) -> KChoice:
+        """Ask which of several numbers of clusters the rows have: see ``judge.choose_k``.
+
+        Raises
+        ------
+        InputError
+            If the clusters start from markers.
+        """
+        whole = with_markers_inside(recipe)
+        run = self.upto(whole, BEFORE, progress)
+        if progress is not None:
+            progress("judge.choose_k", 0.5)
+        return run.choice(whole, ks)
+
+    def raw(self, recipe: Recipe) -> Signal:
+        """Return the signal that centers come from: the scan, cropped and binned, raw counts."""
+        return self.upto(recipe, ("prepare",), None).raw
+
+    def whole(self, recipe: Recipe) -> Recipe:
+        """Return a recipe with the contents of the files that it names for markers."""
+        return with_markers_inside(recipe)
+
+    def upto(self, recipe: Recipe, stages: Iterable[str], progress: Progress | None) -> Run:
+        """Run the steps of some stages; what an earlier run did alike is not done again."""
+        steps = [*steps_of(recipe, stages)]
+        keys = _keys(steps)
+        known = next((i for i in range(len(keys), 0, -1) if keys[i - 1] in self._kept), 0)
+        run = self._kept[keys[known - 1]].fork() if known else Run(self.scan)
+        for key in keys[:known]:
+            self._kept.move_to_end(key)
+        for i, (key, (entry, parameters)) in enumerate(zip(keys, steps, strict=True)):
+            if i < known:
+                continue
+            if progress is not None:
+                progress(entry.label, i / len(steps))
+            run.step(entry, parameters)
+            self.done += 1
+            self._keep_as(key, run)
+        return run
+
+    def clear(self) -> None:
+        """Forget all outcomes."""
+        self._kept.clear()
+
+    def _keep_as(self, key: str, run: Run) -> None:
+        if not self._keep:
+            return
+        self._kept[key] = run.fork()
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._keep:
+            self._kept.popitem(last=False)
+
+
+def steps_of(recipe: Recipe, stages: Iterable[str]) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
+    """Go through the recipe's steps of some stages, in order, with their parameters."""
+    wanted = set(stages)
+    for entry, parameters in zip(recipe.entries(), recipe.steps.values(), strict=True):
+        if entry.stage in wanted:
+            yield entry, parameters
+
+
+def in_lasting_colors(results: dict[int, Segmentation]) -> dict[int, Segmentation]:
+    """Let clusters keep their color from k to k."""
+    found = lineage(results)
+    return {
+        k: result
+        if found.colors[k] == result.color_index
+        else replace(result.edit("recolor", color_index=list(found.colors[k])), before=None)
+        for k, result in results.items()
+    }
+
+
+def part_of(progress: Progress | None, name: str, i: int, n: int) -> Progress | None:
+    """Report the i-th of n runs as a part of them all."""
+    if progress is None:
+        return None
+    return lambda step, share: progress(f"{name}{step}", (i + share) / n)
+
+
+def _keys(steps: list[tuple[Entry, Mapping[str, Any]]]) -> list[str]:
+    """Hash each step together with all that lies before it; the input is always one scan."""
+    digest, keys = hashlib.sha256(), []
+    for entry, parameters in steps:
+        content = [entry.label, dict(parameters)]
+        digest.update(json.dumps(content, sort_keys=True, default=str).encode())
+        keys.append(digest.hexdigest())
+    return keys
+
+
+def _takes_masks(entry: Entry) -> bool:
+    return any(is_data(hint) for hint in parameter_hints(entry.step).values())
+
+
+def _in_words(mask: NDArray[np.bool_]) -> str:
+    digest = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()[:12]
+    return f"{np.count_nonzero(mask)} of {mask.size} excluded, sha256 {digest}"
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | list | tuple | dict | None)

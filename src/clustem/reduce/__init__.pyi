@@ -1,0 +1,3 @@
+from .nmf import nmf as nmf
+from .pca import pca as pca
+from .smooth import smooth as smooth

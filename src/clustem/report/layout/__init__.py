@@ -1,0 +1,1 @@
+"""What figures share: paper, colors, units, scale bars."""

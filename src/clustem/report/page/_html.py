@@ -1,0 +1,182 @@
+"""The report's page: one file without anything from outside."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import Segmentation, Signal, Step, versions
+from clustem.mapping import Tracks
+from clustem.report.layout.colors import colors
+from clustem.report.layout.extent import area_of, percent, sizes
+from clustem.report.layout.palette import palette
+from clustem.report.layout.plates import Plate
+from clustem.report.layout.units import pretty
+from clustem.report.page._findings import (
+    movie_summary,
+    movie_warnings,
+    provenance_of,
+    summary,
+    warnings_of,
+)
+
+
+def page(
+    segmentation: Segmentation, plates: list[Plate], *, title: str, provenance: Mapping[str, object]
+) -> str:
+    """Fill the template; everything that is not ours is escaped."""
+    pixel = area_of(segmentation)
+    return _report(
+        title=title,
+        summary=summary(segmentation),
+        warnings=warnings_of(segmentation),
+        plates=plates,
+        sizes="Sizes",
+        rows=rows_of(segmentation, pixel),
+        area_units="" if pixel is None else pixel[1],
+        scores=segmentation.scores,
+        history=segmentation.history,
+        provenance={**provenance_of(segmentation), **provenance},
+    )
+
+
+def movie_page(
+    labels: Signal,
+    tracks: Tracks,
+    plates: list[Plate],
+    *,
+    title: str,
+    history: tuple[Step, ...],
+    scores: Mapping[str, float],
+    provenance: Mapping[str, object],
+) -> str:
+    """Fill the template for a movie; sizes are means over its frames."""
+    mean = tracks.pixels.mean(axis=0)
+    shades = _shades(colors(len(mean)))
+    total = max(float(mean.sum()), 1.0)
+    units = pretty(tracks.units)
+    rows = [
+        {
+            "name": name,
+            "color": shades[i],
+            "count": _number(round(mean[i])),
+            "share": percent(mean[i] / total),
+            "width": round(100 * mean[i] / total, 2),
+            "area": _number(float(mean[i]) * tracks.pixel_area),
+        }
+        for i, name in enumerate(tracks.names)
+    ]
+    return _report(
+        title=title,
+        summary=movie_summary(labels, tracks),
+        warnings=movie_warnings(tracks),
+        plates=plates,
+        sizes="Sizes, mean over all frames",
+        rows=rows,
+        area_units=f"{units}²" if units else "",
+        scores=scores,
+        history=history,
+        provenance=provenance,
+    )
+
+
+def filled(template: str, **given: Any) -> str:
+    """Fill a template; what is given is text, not markup."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("clustem.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**given)
+
+
+def _report(
+    *,
+    scores: Mapping[str, float],
+    history: Sequence[Step],
+    provenance: Mapping[str, object],
+    **given: Any,
+) -> str:
+    return filled(
+        "report.html",
+        scores={name: _score(name, value) for name, value in scores.items()},
+        history=[(step, _lines_below(step)) for step in history],
+        provenance={key: str(value) for key, value in provenance.items()},
+        versions={"python": platform.python_version(), **versions()},
+        **given,
+    )
+
+
+def _lines_below(step: Step) -> list[str]:
+    """Write masks that a step was given, values that it found, and its note."""
+    found = ", ".join(f"{name} = {_value(value)}" for name, value in step.found.items())
+    masks = [f"{kind} mask: {mask}" for kind, mask in step.masks.items()]
+    return [line for line in (*masks, found and f"found: {found}", step.note) if line]
+
+
+def _value(value: object) -> str:
+    """Write a value that a step found; six digits are enough."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return str(value)
+
+
+def rows_of(
+    segmentation: Segmentation, pixel: tuple[float, str] | None = None
+) -> list[dict[str, object]]:
+    """Lines of the table of sizes.
+
+    Parameters
+    ----------
+    segmentation
+        Any result.
+    pixel
+        Area of one position and its units, for the column of areas.
+    """
+
+    def line(name: str, count: int, fraction: float | None, color: str) -> dict[str, object]:
+        return {
+            "name": name,
+            "color": color,
+            "count": _number(count),
+            "share": "" if fraction is None else percent(fraction),
+            "width": 0 if fraction is None else round(100 * fraction, 2),
+            "area": "" if pixel is None else _number(count * pixel[0]),
+        }
+
+    shades = _shades(palette(segmentation))
+    rows = [line(s.name, s.count, s.fraction, shades[s.number]) for s in sizes(segmentation)]
+    free, out = int(segmentation.unassigned.sum()), int(segmentation.mask.sum())
+    if free:
+        rows.append(line("unassigned", free, segmentation.unassigned_fraction, "unassigned"))
+    if out:
+        rows.append(line("excluded", out, None, "excluded"))
+    return rows
+
+
+def _shades(found: NDArray[np.float64]) -> list[str]:
+    """Write colors (k, 4) as a page wants them."""
+    return [f"#{bytes(shade).hex()}" for shade in np.rint(255 * found[:, :3]).astype(np.uint8)]
+
+
+def _number(value: float) -> str:
+    """Write a count in full, an area with four digits; thousands apart."""
+    if isinstance(value, float):
+        value = float(f"{value:.4g}")
+    return f"{value:g}" if value < 1000 else f"{value:,.0f}".replace(",", "\u2009")
+
+
+def _score(name: str, value: float) -> str:
+    if name in ("converged", "certified"):
+        return "yes" if value else "no"
+    return f"{float(value):.6g}"

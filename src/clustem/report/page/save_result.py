@@ -1,0 +1,85 @@
+"""Result folders: the report, and what is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import Segmentation
+from clustem.io.output_folder import SWEEP, check_output, check_room, whole_folder
+from clustem.io.result_folder import write_state
+from clustem.judge.lineage import lineage
+from clustem.labelmaps.inheritance import inherited_colors
+from clustem.report.figures.k_choice import k_choice
+from clustem.report.figures.lineage_plot import lineage_plot
+from clustem.report.figures.side_by_side import side_by_side
+from clustem.report.page.write_report import write_report
+
+
+def save_result(
+    result: Segmentation,
+    folder: str | Path,
+    *,
+    force: bool = False,
+    beside: Mapping[str, Segmentation] | None = None,
+    truth: NDArray[np.integer[Any]] | None = None,
+    truth_names: Sequence[str] = (),
+) -> Path:
+    """Write a result folder; see ``Segmentation.save``."""
+    target = check_output(folder, force=force)
+    others = {
+        title: replace(other, color_index=inherited_colors(other, result))
+        for title, other in (beside or {}).items()
+    }
+    with whole_folder(target) as sibling:
+        _write(result, sibling, beside=others, truth=truth, truth_names=truth_names)
+    return target
+
+
+def save_sweep(results: Mapping[int, Segmentation], folder: str | Path, *, force: bool) -> Path:
+    """Write one result folder per k, ``sweep.csv``, maps, lineage and the choice of k.
+
+    Parameters
+    ----------
+    results
+        Segmentations by number of clusters.
+    folder
+        Where to; as for ``Segmentation.save``.
+    force
+        As for ``Segmentation.save``.
+    """
+    target = check_output(folder, force=force)
+    maps = {f"k = {k}": result for k, result in results.items()}
+    with whole_folder(target) as sibling:
+        for k, result in results.items():
+            (sibling / f"k{k:02d}").mkdir()
+            _write(result, sibling / f"k{k:02d}")
+        if all(result.mask.ndim == 2 for result in results.values()):
+            side_by_side(maps).savefig(sibling / "maps.png", dpi=200)
+        if 1 < len(maps) <= 24:  # what a page has room for
+            found = lineage(results)
+            lineage_plot(found).savefig(sibling / "lineage.png", dpi=200)
+        if (choice := getattr(results, "choice", None)) is not None:
+            k_choice(choice).savefig(sibling / "k_choice.png", dpi=200)
+            (sibling / "k_choice.csv").write_text(choice.to_csv(), encoding="utf-8")
+        names = sorted({name for result in results.values() for name in result.scores})
+        lines = [",".join(["k", "unassigned_fraction", "smallest", *names])]
+        for k, result in results.items():
+            row = [k, result.unassigned_fraction, int(min(result.counts))]
+            lines.append(
+                ",".join(str(v) for v in [*row, *(result.scores.get(n, "") for n in names)])
+            )
+        (sibling / SWEEP).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return target
+
+
+def _write(result: Segmentation, folder: Path, **more: Any) -> None:
+    check_room(folder, result.centers.data.nbytes + result.standard_error.data.nbytes)
+    origin = {f"input {key}": value for key, value in result.origin.items() if value}
+    write_report(result, folder, provenance=origin, **more)
+    write_state(result, folder)

@@ -1,0 +1,5 @@
+from .diffraction import diffraction as diffraction
+from .domains import domains as domains
+from .eds import eds as eds
+from .eels import eels as eels
+from .particles import particles as particles
