@@ -330,3 +330,29 @@ def test_only_notes_for_users_are_shown(capsys):
     assert not capsys.readouterr().err
     _warned("a color\nimage", UserWarning)
     assert capsys.readouterr().err == "clustem: note: a color image\n"
+
+
+@pytest.mark.parametrize("suffix", ["hdf5", "h5"])
+def test_a_file_that_several_readers_know_is_opened_by_the_one_that_can(
+    suffix, tmp_path, monkeypatch, capsys
+):
+    samples.eds(shape=(5, 6)).signal.save(tmp_path / "map.hspy")
+    name = f"map.{suffix}"
+    (tmp_path / "map.hspy").rename(tmp_path / name)
+    command = ["info", name]
+    if suffix == "h5":  # not an ending of HyperSpy's own files: the reader must be named
+        assert in_process(command, tmp_path, monkeypatch) == 2
+        command += ["--reader", "HSPY"]
+    assert in_process(command, tmp_path, monkeypatch) == 0
+    assert "5 × 6 × 1024" in capsys.readouterr().out
+
+
+def test_an_unknown_reader_is_refused(tmp_path, monkeypatch, capsys):
+    samples.eds(shape=(5, 6)).signal.save(tmp_path / "map.hspy")
+    assert in_process(["info", "map.hspy", "--reader", "HSPI"], tmp_path, monkeypatch) == 2
+    assert "Did you mean 'HSPY'" in capsys.readouterr().err
+
+
+def test_compare_says_that_a_path_does_not_exist(tmp_path, monkeypatch, capsys):
+    assert in_process(["compare", "no", "none"], tmp_path, monkeypatch) == 2
+    assert "must exist; got no." in capsys.readouterr().err

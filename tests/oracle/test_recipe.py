@@ -179,3 +179,25 @@ def test_a_k_means_sweep_shares_one_sketch():
     found = clustem.sweep(signal, Recipe.from_toml(text), [2, 4])
     assert clustem.compare(found[2], truth).ari == 1
     assert found[4].scores["inertia"] < found[2].scores["inertia"]
+
+
+def test_a_bare_name_is_enough_where_one_step_has_it():
+    eds = Recipe.named("eds")
+    assert eds.with_settings({"m": 2}).steps["cluster", "GustafsonKessel"]["m"] == 2
+    assert eds.with_settings({"n_clusters": 3}) == eds.with_settings({"cluster.n_clusters": 3})
+    swapped = eds.with_settings({"cluster": "KMeans", "n_clusters": 3})
+    assert [step for step in swapped.steps if step[0] == "cluster"] == [("cluster", "KMeans")]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("n_cluster", r"Did you mean cluster\.n_clusters\?"),
+        ("clustr", r"Did you mean cluster\?"),
+        ("random_state", r"Did you mean reduce\.pca\.random_state or cluster\..*random_state\?"),
+        ("zzzz", "clustem recipes NAME --parameters"),
+    ],
+)
+def test_a_bare_name_that_is_unknown_or_ambiguous_is_refused(name, words):
+    with pytest.raises(ParameterError, match=words):
+        Recipe.named("eds").with_settings({name: 1})

@@ -10,7 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Number = int | float
 AxisDictionary = dict[str, Any]
 """An axis as HyperSpy takes and gives it: name, size, scale, offset, units, navigate, ..."""
 
@@ -44,6 +43,14 @@ class AxesManager(Protocol):
     signal_axes: Sequence[Axis]
     _axes: Sequence[Axis]
 
+    def as_dictionary(self) -> dict[str, AxisDictionary]:
+        """Return all axes as plain values."""
+        ...
+
+    def __getitem__(self, axis: int | str) -> Axis:
+        """Return an axis by its place or name."""
+        ...
+
 
 class Metadata(Protocol):
     """A tree of metadata."""
@@ -58,6 +65,10 @@ class Metadata(Protocol):
 
     def as_dictionary(self) -> dict[str, Any]:
         """Return the tree as nested dictionaries."""
+        ...
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a branch or a leaf."""
         ...
 
 
@@ -78,11 +89,11 @@ class Signal(Protocol):
     """
 
     data: Any
-    metadata: Any
-    original_metadata: Any
-    axes_manager: Any
-    inav: Any
-    isig: Any
+    metadata: Metadata
+    original_metadata: Metadata
+    axes_manager: AxesManager
+    inav: Slicer
+    isig: Slicer
 
     def deepcopy(self) -> Self:
         """Copy the signal and its data."""

@@ -335,7 +335,7 @@ def _full_name(steps: Mapping[tuple[str, str], Any], name: str) -> str:
             owners.setdefault(parameter, []).append(f"{stage}.{step}.{parameter}")
     if name not in owners:
         near = get_close_matches(name, [*owners, *STAGES], n=1, cutoff=0.5)
-        full = [_shortest(path) for match in near for path in owners.get(match, [match])]
+        full = [path for match in near for path in map(_shortest, owners.get(match, []))] or near
         raise UnknownNameError(
             f"There is no parameter {name!r} in this recipe",
             cure=f"Did you mean {' or '.join(full)}?"
