@@ -136,7 +136,7 @@ def test_the_recipes_that_fit():
     assert Recipe.fitting(scan()[0]) == []
     eds = scan()[0]
     eds.set_signal_type("EDS_TEM")
-    assert Recipe.fitting(eds) == ["eds"]
+    assert Recipe.fitting(eds) == ["eds", "eds-counts"]
     assert Recipe.fitting(hs.signals.Signal2D(np.ones((3, 4, 5, 6)))) == ["diffraction"]
     assert set(Recipe.fitting(hs.signals.Signal2D(np.ones((5, 6))))) == {"domains", "particles"}
 

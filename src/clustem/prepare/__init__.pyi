@@ -2,8 +2,10 @@ from .align_zero_loss import align_zero_loss as align_zero_loss
 from .bad_pixels import bad_pixels as bad_pixels
 from .beam_mask import beam_mask as beam_mask
 from .beam_shift import beam_shift as beam_shift
+from .counts import counts as counts
 from .crop import crop as crop
 from .energy_axis import energy_axis as energy_axis
+from .energy_range import energy_range as energy_range
 from .fit_energy_axis import fit_energy_axis as fit_energy_axis
 from .nonnegative import nonnegative as nonnegative
 from .normalize import normalize as normalize

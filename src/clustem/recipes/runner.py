@@ -22,6 +22,7 @@ from clustem.core import (
     InputError,
     Masks,
     ParameterError,
+    PatchGrid,
     Progress,
     Scan,
     Segmentation,
@@ -36,6 +37,7 @@ from clustem.core import (
 )
 from clustem.io.reading import read
 from clustem.judge.lineage import lineage
+from clustem.labelmaps.grid_graph import grid_graph
 from clustem.recipes._markers import named, on_rows, with_markers_inside
 from clustem.recipes.recipe import AUTO, BEFORE, STAGES, Recipe, kind_of
 
@@ -269,6 +271,7 @@ class Run:
             record(found.summary, n_clusters=found.k)
         if parameters.get("markers") is not None:
             self._regions, parameters["markers"] = on_rows(parameters["markers"], features)
+        parameters |= _neighbours(entry, parameters, features)
         estimator = entry.step(**parameters)
         estimator.fit(features.rows if self._shared is None else self._shared)
         self.clustering = Clustering.from_estimator(estimator, features)
@@ -481,6 +484,14 @@ def _keys(steps: list[tuple[Entry, Mapping[str, Any]]]) -> list[str]:
         digest.update(json.dumps(content, sort_keys=True, default=str).encode())
         keys.append(digest.hexdigest())
     return keys
+
+
+def _neighbours(entry: Entry, parameters: Mapping[str, Any], features: Features) -> dict[str, Any]:
+    """Return the neighbours on the scan for a clusterer that takes them and was given none."""
+    patches = features.find(PatchGrid) is not None and features.mask.ndim == 1  # on no grid
+    if "connectivity" not in entry.parameters or parameters.get("connectivity") or patches:
+        return {}
+    return {"connectivity": grid_graph(features.mask)}
 
 
 def _takes_masks(entry: Entry) -> bool:

@@ -1,0 +1,315 @@
+"""Mixtures of multinomials on sparse counts: EM with neighbours, starts from coarse to fine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.cluster.kmeans.lloyd import lloyd, plus_plus
+from clustem.core import tick
+
+F64 = NDArray[np.float64]
+_FEWEST, _MOST = 40, 900
+"""Mean counts of a cell between which starts are looked for."""
+_SEARCH = 0.5
+"""Coupling while starts are compared: a strong one would freeze a start where it is."""
+_KEPT = 5
+"""Starts of each level that are refined."""
+_BEAM = 10
+"""Best fits of a level that are handed down to the next finer one."""
+_STEPS = 6
+"""Steps of EM at each level."""
+_FINALISTS = 4
+"""Fits of the positions that are run to their end."""
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Sparse counts at one level of a hierarchy of cells.
+
+    Parameters
+    ----------
+    rows
+        Counts of each cell, sparse CSR (n, D).
+    totals
+        Their sums, (n,).
+    graph
+        Weights between neighbouring cells, sparse CSR (n, n); None without neighbours.
+    parents
+        Cell of the next coarser level that each cell lies in, (n,); None at the coarsest.
+    """
+
+    rows: Any
+    totals: F64
+    graph: Any
+    parents: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What is common to all levels.
+
+    Parameters
+    ----------
+    mean
+        Mean shape of all counts, (D,), all above 0, sum 1.
+    prior
+        Number of counts of the mean shape that each cluster starts with.
+    shared_intensity
+        Whether the total of a cell counts, too.
+    """
+
+    mean: F64
+    prior: float
+    shared_intensity: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted mixture.
+
+    Parameters
+    ----------
+    shapes
+        Shape of each cluster, (k, D), rows sum to 1.
+    rates
+        Mean total of each cluster's positions, (k,).
+    weights
+        Share of each cluster, (k,).
+    memberships
+        Responsibilities (n, k).
+    energy
+        Free energy: the larger the better.
+    n_iter, converged
+        Number of steps, and whether memberships came to rest.
+    """
+
+    shapes: F64
+    rates: F64
+    weights: F64
+    memberships: F64
+    energy: float = -np.inf
+    n_iter: int = 0
+    converged: bool = False
+
+
+def hierarchy(rows: Any, graph: Any, k: int) -> list[Counts]:
+    """Pool neighbouring positions until a cell holds enough counts to be told from others.
+
+    Parameters
+    ----------
+    rows
+        Sparse CSR (n, D).
+    graph
+        Weights between neighbours, or None: then there is one level.
+    k
+        Number of clusters: a level has at least four times as many cells.
+
+    Returns
+    -------
+    :
+        The levels, the positions themselves first; each has about half the cells of the last.
+    """
+    from scipy.sparse import coo_array
+
+    levels = [Counts(rows, np.asarray(rows.sum(axis=1)).ravel(), graph)]
+    while graph is not None and levels[-1].totals.mean() < _MOST:
+        last = levels[-1]
+        parents, m = pair_neighbours(graph.indptr, graph.indices, graph.data)
+        if m < 4 * k or m > 0.9 * len(parents):
+            break
+        pool = coo_array((np.ones(len(parents)), (parents, np.arange(len(parents))))).tocsr()
+        pooled = (pool @ last.rows).tocsr()
+        graph = (pool @ graph @ pool.T).tocsr()
+        graph.setdiag(0)
+        graph.eliminate_zeros()
+        levels[-1] = replace(last, parents=parents)
+        levels.append(Counts(pooled, np.asarray(pooled.sum(axis=1)).ravel(), _lighter(graph)))
+    return levels
+
+
+def _lighter(graph: Any) -> Any:
+    """Scale the weights so that a cell has as much of them as a position of a grid."""
+    graph.data *= 4 * (1 + np.sqrt(0.5)) * graph.shape[0] / max(graph.data.sum(), _TINY)
+    return graph
+
+
+@nb.njit(cache=True)
+def pair_neighbours(indptr, indices, weights):  # type: ignore[no-untyped-def]
+    """Join each cell with its closest free neighbour; return the pair of each, and their number."""
+    n = len(indptr) - 1
+    parents = np.full(n, -1)
+    m = 0
+    for i in range(n):
+        if parents[i] >= 0:
+            continue
+        best, heaviest = -1, 0.0
+        for at in range(indptr[i], indptr[i + 1]):
+            j = indices[at]
+            if parents[j] < 0 and j != i and weights[at] > heaviest:
+                best, heaviest = j, weights[at]
+        parents[i] = m
+        if best >= 0:
+            parents[best] = m
+        m += 1
+    return parents, m
+
+
+def log_likelihoods(model: Model, fit: Fit, counts: Counts) -> F64:
+    """Log-likelihood (n, k) of each row under each cluster, that of the mean shape left out."""
+    found: F64 = counts.rows @ np.log(fit.shapes / model.mean).T
+    if model.shared_intensity:
+        rates = np.maximum(fit.rates, _TINY)
+        found += np.outer(counts.totals, np.log(rates)) - rates
+    return found
+
+
+def maximize(model: Model, memberships: F64, counts: Counts) -> Fit:
+    """Return the shapes, rates and weights that fit memberships best."""
+    sums = (counts.rows.T @ memberships).T + model.prior * model.mean
+    size = memberships.sum(axis=0)
+    rates = (counts.totals @ memberships) / np.maximum(size, _TINY)
+    shapes = sums / sums.sum(axis=1, keepdims=True)
+    return Fit(shapes, rates, size / len(memberships), memberships)
+
+
+def expect(
+    evidence: F64, start: F64, fit: Fit, counts: Counts, coupling: float, rounds: int = 4
+) -> F64:
+    """Return responsibilities (n, k): with neighbours, those of a mean field."""
+    if counts.graph is None or not coupling:
+        return _softmax(evidence + np.log(np.maximum(fit.weights, _TINY)))
+    field = start
+    for _ in range(rounds):
+        new = _softmax(evidence + coupling * (counts.graph @ field))
+        change = float(np.abs(new - field).max())
+        field = new
+        if change < 1e-3:
+            break
+    return field
+
+
+def em(
+    model: Model,
+    start: F64,
+    counts: Counts,
+    *,
+    coupling: float,
+    max_iter: int,
+    tol: float = 1e-4,
+) -> Fit:
+    """Alternate expectation and maximization from some memberships."""
+    memberships, converged, steps = start, False, 0
+    fit = maximize(model, memberships, counts)
+    while steps < max_iter and not converged:
+        steps += 1
+        tick()
+        new = expect(log_likelihoods(model, fit, counts), memberships, fit, counts, coupling)
+        change = float(np.abs(new - memberships).mean())
+        memberships = new
+        fit = maximize(model, memberships, counts)
+        converged = change < tol
+    energy = free_energy(model, fit, counts, coupling)
+    return replace(fit, energy=energy, n_iter=steps, converged=converged)
+
+
+def free_energy(model: Model, fit: Fit, counts: Counts, coupling: float) -> float:
+    """Return the bound on the log-posterior that EM raises."""
+    r = fit.memberships
+    evidence = log_likelihoods(model, fit, counts)
+    if counts.graph is None or not coupling:
+        evidence = evidence + np.log(np.maximum(fit.weights, _TINY))
+        agreement = 0.0
+    else:
+        agreement = 0.5 * coupling * float((r * (counts.graph @ r)).sum())
+    drawn = model.prior * float((np.log(fit.shapes / model.mean) @ model.mean).sum())
+    entropy = -float((r * np.log(np.maximum(r, _TINY))).sum())
+    return float((r * evidence).sum()) + agreement + entropy + drawn
+
+
+def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int) -> list[Fit]:
+    """Find the best few fits of the positions, from starts at several levels.
+
+    Parameters
+    ----------
+    model
+        What is common to all levels.
+    levels
+        Of :func:`hierarchy`.
+    k
+        Number of clusters.
+    n_init
+        Number of k-means starts of each level.
+    seed
+        Seed of the starts.
+
+    Returns
+    -------
+    :
+        Fits with a weak coupling, the best first.
+    """
+    coarse = range(1, len(levels))
+    wanted = [i for i in coarse if _FEWEST <= levels[i].totals.mean() <= _MOST]
+    wanted = wanted or [len(levels) - 1]
+    beam: list[Fit] = []
+    for i in range(wanted[-1], -1, -1):
+        handed_down = [fit.memberships[levels[i].parents] for fit in beam]
+        starts = _starts(model, levels[i], k, n_init=n_init, seed=seed) if i in wanted else []
+        beam = [
+            em(model, memberships, levels[i], coupling=_SEARCH, max_iter=_STEPS)
+            for memberships in (*handed_down, *(fit.memberships for fit in starts))
+        ]
+        beam = sorted(beam, key=lambda fit: -fit.energy)[: _BEAM if i else _FINALISTS]
+    return beam
+
+
+def _starts(model: Model, counts: Counts, k: int, *, n_init: int, seed: int) -> list[Fit]:
+    """Cluster cells by k-means in the chi-square metric, then a few steps of EM; the best few."""
+    z = _chi_square_scores(model, counts, k)
+    rng = np.random.default_rng(seed)
+    alone = replace(counts, graph=None)
+    fits = []
+    for _ in range(n_init):
+        centers = plus_plus(z, np.ones(len(z)), k, rng.random((k, 3)))
+        labels = lloyd(z, np.ones(len(z)), centers, max_iter=30).labels
+        memberships = np.full((len(z), k), 0.02 / k)
+        memberships[np.arange(len(z)), labels] += 0.98
+        fits.append(em(model, memberships, alone, coupling=0.0, max_iter=8))
+    best: dict[float, Fit] = {round(fit.energy, 3): fit for fit in fits}  # equal ones once
+    return sorted(best.values(), key=lambda fit: -fit.energy)[:_KEPT]
+
+
+def _chi_square_scores(model: Model, counts: Counts, k: int) -> F64:
+    """Scores (n, k) on the components of ``(x - N b) / √(N b)``."""
+    from scipy.sparse import diags_array
+    from scipy.sparse.linalg import LinearOperator, svds
+
+    size = np.sqrt(np.maximum(counts.totals, _TINY))
+    root = np.sqrt(model.mean)
+    scaled = (diags_array(1 / size) @ counts.rows @ diags_array(1 / root)).tocsr()
+    turned = scaled.T.tocsr()
+    n, width = scaled.shape
+    wanted = min(k, n - 1, width - 1)
+    if wanted < 1:
+        return np.zeros((n, 1))
+    operator = LinearOperator(
+        (n, width),
+        matvec=lambda v: scaled @ v.ravel() - size * (root @ v.ravel()),
+        rmatvec=lambda u: turned @ u.ravel() - root * (size @ u.ravel()),
+        dtype=np.float64,
+    )
+    left, values, _ = svds(operator, k=wanted, v0=np.ones(min(n, width)))
+    scores: F64 = left * values
+    return scores
+
+
+def _softmax(values: F64) -> F64:
+    values = values - values.max(axis=1, keepdims=True)
+    np.exp(values, out=values)
+    values /= values.sum(axis=1, keepdims=True)
+    return values

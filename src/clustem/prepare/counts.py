@@ -1,0 +1,258 @@
+"""Turn the values of a detector into counts, where they are counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Gt
+from numpy.typing import NDArray
+
+from clustem.core import NO_MASKS, InputError, Masks, Signal, like, preparation, record
+from clustem.core.masks import fitting_mask
+from clustem.passes.rows import Rows
+from clustem.prepare._photon_transfer import Noise, Sample, noise_of, sample_pairs
+from clustem.prepare._signal import NET, require_numbers, require_scan
+
+_UNITY = 0.05
+"""A gain of integers that differs from 1 by less is 1, or by less than three standard errors."""
+
+_LATTICE = 0.1
+"""A gain that differs from the distance of the values by less, relative, is that distance."""
+
+_MISFIT = 0.25
+"""Largest relative deviation of the variance from the line."""
+
+_COUNTED = 0.2
+"""Least share of the variance that must come from counts."""
+
+_ERROR = 0.2
+"""Largest relative standard error of a gain that can be used."""
+
+_DEEP = 8.0
+"""A value so many times the read noise below the offset is none of a detector's."""
+
+_EQUAL = 1e-4
+"""Totals that scatter less, relative, were made equal."""
+
+_CURE = (
+    "Use steps that take any values, the recipe eels-shape or cluster.GaussianMixture; or give the "
+    "raw file."
+)
+
+
+@preparation(kind="geometry")
+def counts(
+    signal: Signal,
+    *,
+    gain: Annotated[float, Gt(0)] | Literal["auto"] = "auto",
+    offset: float | Literal["auto"] = "auto",
+    masks: Masks = NO_MASKS,
+) -> Signal:
+    """Turn values into counts: whole numbers whose variance is their mean.
+
+    Parameters
+    ----------
+    signal
+        Scan of spectra or patterns, lazy or not.
+    gain
+        Signal per count [units of the data]; ``"auto"`` finds it from the noise.
+    offset
+        Signal without counts [units of the data]; ``"auto"`` finds it as far as it can be told.
+    masks
+        Of the scan: boolean, shape of the scan, True = excluded: not looked at. Of the signal:
+        boolean, shape of one spectrum or pattern, True = channels that are not looked at.
+
+    Returns
+    -------
+    :
+        Signal with the same axes. Integers of gain 1 keep their data, others are divided by the
+        gain and rounded to the smallest unsigned integers that hold them, lazy if the input is.
+
+    Raises
+    ------
+    InputError
+        If there are no 16 pairs of neighbouring positions, values are missing, or the values are
+        no counts: they are constant, normalised, net of a background, more negative than read
+        noise, or their variance does not rise in line with the mean.
+
+    Notes
+    -----
+    Photon transfer: variance = gain x (mean - offset) + read noise². Both come from up to 20,000
+    pairs of neighbouring positions, in bins of the mean; what all channels of a pair have in
+    common, such as thickness and drift, cancels. With read noise, the offset is told by the lowest
+    values, and is right only where some channels hold hardly any counts; the gain does not
+    depend on that. A peak that wanders from position to position looks like noise: give the gain.
+    A pass over all positions looks for the largest value where values are converted.
+
+    References
+    ----------
+    J. R. Janesick, Photon Transfer (SPIE Press, 2007), chapters 4 and 5.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> electrons = np.random.default_rng(0).poisson(7, (20, 30, 40))
+    >>> found = counts(hs.signals.Signal1D(0.25 * electrons))
+    >>> found.data.dtype, bool((found.data == electrons).all())
+    (dtype('uint8'), True)
+    """
+    scan = require_scan(signal, "A conversion to counts", cure="Give a scan, not one spectrum.")
+    require_numbers(signal, "A conversion to counts")
+    if signal.metadata.get_item(NET, default=False):
+        raise _no_counts("a signal without background: its noise is that of all counts")
+    inner = signal.data.shape[len(scan) :]
+    left_out = fitting_mask(masks.scan, scan, "scan")
+    channels = np.flatnonzero(~fitting_mask(masks.signal, inner, "signal"))
+    rows = Rows(signal.data, row_ndim=len(inner), mask=left_out if left_out.any() else None)
+    noise = _noise(_pairs(rows, left_out, channels), gain, offset)
+    record(
+        _in_words(noise),
+        gain=noise.gain,
+        gain_error=noise.error,
+        read_noise=noise.read_noise,
+        offset=noise.offset,
+    )
+    unit = noise.gain == 1 and noise.offset == 0
+    if unit and rows.dtype.kind in "bu":
+        return like(signal, signal.data)
+    lowest, highest = _extremes(rows, channels)
+    _require_noise(lowest, noise)
+    if unit and rows.dtype.kind == "i" and lowest >= 0:
+        return like(signal, signal.data)
+    return like(signal, _converted(signal.data, noise, (highest - noise.offset) / noise.gain))
+
+
+def _pairs(rows: Rows, left_out: NDArray[np.bool_], channels: NDArray[np.intp]) -> Sample:
+    """Load pairs of neighbours; refuse what says nothing of noise."""
+    sample = sample_pairs(rows, left_out, channels)
+    if sample is None:
+        raise InputError(
+            "A gain is found from at least 16 pairs of neighbouring positions",
+            got=f"fewer in a scan of {left_out.shape}",
+            cure="Give more of the scan.",
+        )
+    if not all(np.isfinite(values).all() for values in (sample.one, sample.two)):
+        raise _missing()
+    if not sample.one.shape[1]:
+        raise _no_counts("values that are the same at all positions")
+    if rows.dtype.kind == "f":
+        _refuse_normalized(sample)
+    return sample
+
+
+def _refuse_normalized(sample: Sample) -> None:
+    lengths = [np.linalg.norm(x.astype(np.float64), axis=1) for x in (sample.one, sample.two)]
+    measures = {
+        "totals": sample.totals,
+        "largest values": sample.maxima.astype(np.float64),
+        "norms": np.concatenate(lengths),
+    }
+    for name, values in measures.items():
+        if values.std() <= _EQUAL * abs(values.mean()) and sample.one.shape[1] > 1:
+            raise _no_counts(f"normalised values: the {name} of all positions are equal")
+
+
+def _noise(sample: Sample, gain: float | Literal["auto"], offset: float | Literal["auto"]) -> Noise:
+    """Find gain, read noise and offset; refuse what is no noise of counts."""
+    found = noise_of(
+        sample,
+        gain=None if gain == "auto" else gain,
+        offset=None if offset == "auto" else offset,
+    )
+    if gain != "auto":
+        return found
+    if not found.gain > 0:
+        raise _no_counts("a variance that does not rise with the mean")
+    if found.misfit > _MISFIT:
+        raise _no_counts(
+            f"a variance that is not linear in the mean: {100 * found.misfit:.0f} % off in parts "
+            "of the channels",
+            " A peak that wanders over the scan does that to counts, too: then give the gain.",
+        )
+    if found.counted < _COUNTED:
+        raise _no_counts(f"{100 * (1 - found.counted):.0f} % of the variance not from counts")
+    return _rounded(found, sample)
+
+
+def _rounded(found: Noise, sample: Sample) -> Noise:
+    """Take the exact gain where the values show it."""
+    first = float(sample.values[0])
+    integers = sample.one.dtype.kind in "bui"
+    near = max(3 * found.error, _UNITY)
+    if integers and abs(found.gain - 1) <= near:
+        return replace(found, gain=1.0, offset=float(np.round(found.offset)))
+    if found.step and abs(found.gain - found.step) <= max(3 * found.error, _LATTICE * found.step):
+        if integers and found.step == 1:
+            return found
+        offset = first + found.step * np.round((found.offset - first) / found.step)
+        return replace(found, gain=found.step, offset=float(offset))
+    if found.error > _ERROR * found.gain:
+        raise _no_counts(f"a gain of {found.gain:.3g} ± {found.error:.2g}, too uncertain")
+    return found
+
+
+def _extremes(rows: Rows, channels: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the least and the largest value; refuse missing ones."""
+    whole = len(channels) == rows.shape[1]
+
+    def one(block: NDArray[Any], _: NDArray[np.intp]) -> tuple[float, float]:
+        values = block if whole else block[:, channels]
+        return float(values.min()), float(values.max())
+
+    found = np.array([part for _, part in rows.map(one)])
+    if not np.isfinite(found).all():
+        raise _missing()
+    return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def _require_noise(lowest: float, noise: Noise) -> None:
+    least = noise.offset - _DEEP * noise.read_noise - 0.5 * noise.gain
+    if lowest < least:
+        raise _no_counts(
+            f"values down to {lowest:.4g}, where an offset of {noise.offset:.4g} with a read noise "
+            f"of {noise.read_noise:.3g} goes down to {least:.4g}"
+        )
+
+
+def _converted(data: Any, noise: Noise, highest: float) -> Any:
+    """Divide by the gain and round, block by block."""
+    dtype = np.min_scalar_type(int(np.ceil(max(highest, 0.0))))
+    limit = np.iinfo(dtype).max
+
+    def one(block: NDArray[Any]) -> NDArray[Any]:
+        found = np.rint((block.astype(np.float64) - noise.offset) / noise.gain)
+        return np.nan_to_num(found, nan=0.0).clip(0, limit).astype(dtype)
+
+    if not isinstance(data, np.ndarray):
+        return data.map_blocks(one, dtype=dtype)
+    out = np.empty(data.shape, dtype=dtype)
+    for i, part in enumerate(data):
+        out[i] = one(part)
+    return out
+
+
+def _in_words(noise: Noise) -> str:
+    if noise.gain == 1 and noise.offset == 0:
+        return "counts of gain 1"
+    return (
+        f"converted to counts: gain {noise.gain:.4g} (± {noise.error:.2g}), "
+        f"read noise {noise.read_noise:.3g}, offset {noise.offset:.4g}"
+    )
+
+
+def _no_counts(got: str, more: str = "") -> InputError:
+    return InputError(
+        "Values must be counts, their variance in line with their mean",
+        got=got,
+        cure=_CURE + more,
+    )
+
+
+def _missing() -> InputError:
+    return InputError(
+        "Counts must be finite",
+        got="NaN or infinite values",
+        cure="Exclude these positions or channels with a mask first.",
+    )
