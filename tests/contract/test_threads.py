@@ -4,6 +4,7 @@ import logging
 import threading
 import warnings
 
+import numpy  # noqa: F401  # loads BLAS
 import pytest
 from threadpoolctl import threadpool_info
 
@@ -63,7 +64,6 @@ def test_only_the_quiet_thread_is_silent(caplog):
         logger.error("kept")
         over.set()
 
-    logger.propagate = True
     logging.getLogger("hyperspy").propagate = True
     overlapping(first, second)
     assert [entry.message for entry in caplog.records] == ["kept"]

@@ -18,14 +18,15 @@ _IGNORE_ALL = ("ignore", None, Warning, None, 0)
 
 
 class _Records(logging.Filter):
-    """Drops what is logged in a thread that wants silence."""
+    """Drops what is logged in a thread that is inside :func:`quiet`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (_QUIET.get() and record.levelno <= logging.ERROR)
+        theirs = record.name.partition(".")[0] in _PACKAGES
+        return not (theirs and _QUIET.get() and record.levelno <= logging.ERROR)
 
 
 class _Warnings:
-    """Ignores warnings while any thread wants silence: Python has one list of filters for all."""
+    """Ignores warnings while any thread is inside :func:`quiet`: Python has one list for all."""
 
     def __init__(self) -> None:
         self._lock, self._threads = threading.Lock(), 0
@@ -56,9 +57,11 @@ def quiet() -> Iterator[None]:
     While any thread is in here, warnings of other packages are silent in all threads. Ours are
     not: see :func:`clustem.core.history.warn`.
     """
-    for name in [*logging.root.manager.loggerDict]:
-        if name.partition(".")[0] in _PACKAGES:
-            logging.getLogger(name).addFilter(_RECORDS)  # the same one is added once
+    handlers = [*logging.root.handlers, logging.lastResort]
+    handlers += [handler for name in _PACKAGES for handler in logging.getLogger(name).handlers]
+    for handler in handlers:  # not loggers: those of readers are made while they read
+        if handler is not None:
+            handler.addFilter(_RECORDS)  # the same one is added once
     token = _QUIET.set(True)
     _WARNINGS.ignore()
     try:

@@ -111,9 +111,7 @@ class Registry(Mapping[str, Entry]):
 
     @cached_property
     def _entries(self) -> dict[str, Entry]:
-        declared = self.stage in STAGES
-        own = self.own.items()
-        steps = {name: thing for name, thing in own if not declared or declaration_of(thing)}
+        steps = {name: thing for name, thing in self.own.items() if self._offers(thing)}
         for point in entry_points(group=f"clustem.{self.stage}"):
             steps.setdefault(point.name, point.load())
         return {name: Entry(self.stage, name, step) for name, step in sorted(steps.items())}
@@ -133,15 +131,35 @@ class Registry(Mapping[str, Entry]):
         UnknownNameError
             If there is no such entry.
         """
+        found = self._alone(name)
+        if found is not None:
+            return found
         if name not in self._entries:
             raise UnknownNameError.among(what or f"{self.stage} step", name, self._entries)
         return self._entries[name]
+
+    def _alone(self, name: str) -> Entry | None:
+        """Return an entry of the stage's own; no other file is imported for it."""
+        file = self._file_of.get(_fold(name))
+        if file is None:
+            return None
+        own, thing = public_thing(file)
+        return Entry(self.stage, own, thing) if own == name and self._offers(thing) else None
+
+    @cached_property
+    def _file_of(self) -> dict[str, str]:
+        """Full name of each public module by the name of what it offers, case aside."""
+        return {_fold(file.rpartition(".")[2]): file for file in self.files}
+
+    def _offers(self, thing: object) -> bool:
+        """Whether a public thing is a step; in stages without steps, everything is offered."""
+        return self.stage not in STAGES or declaration_of(thing) is not None
 
     def __getitem__(self, name: str) -> Entry:
         return self.named(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and (self._alone(name) is not None or name in self._entries)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, runtime_checkabl
 
 import numpy as np
 
+from clustem.core.quiet import quiet
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -186,10 +188,11 @@ def from_dictionary(content: Mapping[str, Any]) -> Any:
     """Make a signal of what :func:`to_dictionary` returned."""
     import hyperspy.api as hs
 
-    out = hs.signals.BaseSignal(**content)
-    if hasattr(content["data"], "dask"):
-        out = out.as_lazy()
-    out.set_signal_type(type_of(out))
+    with quiet():  # signal types of packages that are not installed
+        out = hs.signals.BaseSignal(**content)
+        if hasattr(content["data"], "dask"):
+            out = out.as_lazy()
+        out.set_signal_type(type_of(out))
     return out
 
 
@@ -219,10 +222,9 @@ def like(signal: S, data: Any, *, copy_variance: bool = False) -> S:
         found: S = from_dictionary(content)
         return found
     make: Any = signal.__class__
-    found = make(**content)
-    if on_disk and not is_lazy(found):
-        found = make(**content).as_lazy()
-    return found
+    with quiet():  # as above
+        made = make(**content)
+        return made.as_lazy() if on_disk and not is_lazy(made) else made  # type: ignore[no-any-return]
 
 
 def stack_of_rows(rows: NDArray[Any], signal: Any) -> Signal:

@@ -85,6 +85,8 @@ def _load(
         raise InputError(
             "The input must hold data", got=f"an empty file, {path}", cure="Copy it again."
         )
+    import hyperspy.api  # noqa: F401  # its handler of logs must be there to be quiet
+
     try:
         with quiet():  # what matters of what the readers say is checked below
             return open_file(path, lazy=lazy, signal_axes=signal_axes, reader=reader)

@@ -63,7 +63,7 @@ def facets(
     Where two facets meet, or a facet ends, a filter sees both sides, and with enough clusters
     k-means gives this seam a cluster of its own. It is as wide as the filter, not a facet. The
     thinnest cluster is dropped and its pixels go to the nearest of the others, until
-    all are wide enough; then means and labels settle in three rounds of Lloyd's algorithm. So the
+    all are wide enough; then means and labels change in three rounds of Lloyd's algorithm. So the
     facets stay as they are when k grows beyond their number.
 
     Examples

@@ -21,7 +21,7 @@ _VALUES = 2**21
 """Most values of one member of all pairs together."""
 
 _FEWEST = 16
-"""Fewest pairs that anything is told from."""
+"""Fewest pairs of neighbours that a gain is estimated from."""
 
 _RUN = 16
 """Pairs are taken in runs of so many, so that few blocks of a file hold them all."""
@@ -202,7 +202,7 @@ def noise_of(sample: Sample, *, gain: float | None = None, offset: float | None 
     error = 0.0
     for i in range(_ROUNDS):
         sums = _sums(sample, line, keep)
-        if i == 0:  # nothing but the gain can be told before boundaries are left out
+        if i == 0:  # only the gain is known before boundaries are left out
             line = _first(sums.bins, line, gain)
         else:
             line, error = _fit(sums.bins, sample, line, known=(gain, offset))

@@ -59,7 +59,7 @@ def counts(
     gain
         Signal per count [units of the data]; ``"auto"`` finds it from the noise.
     offset
-        Signal without counts [units of the data]; ``"auto"`` finds it as far as it can be told.
+        Signal without counts [units of the data]; ``"auto"`` looks for it.
     masks
         Of the scan: boolean, shape of the scan, True = excluded: not looked at. Of the signal:
         boolean, shape of one spectrum or pattern, True = channels that are not looked at.
@@ -81,7 +81,7 @@ def counts(
     -----
     Photon transfer: variance = gain x (mean - offset) + read noise². Both come from up to 20,000
     pairs of neighbouring positions, in bins of the mean; what all channels of a pair have in
-    common, such as thickness and drift, cancels. With read noise, the offset is told by the lowest
+    common, such as thickness and drift, cancels. With read noise, the offset comes from the lowest
     values, and is right only where some channels hold hardly any counts; the gain does not
     depend on that. A peak that wanders from position to position looks like noise: give the gain.
     A pass over all positions looks for the largest value where values are converted.

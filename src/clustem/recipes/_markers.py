@@ -71,15 +71,15 @@ def named(segmentation: Segmentation, image: NDArray[np.int64]) -> tuple[Segment
     counts = overlaps(regions, labels, (len(numbers), segmentation.n_clusters))
     pairs = matched(counts[:-1, :-1])
     names = {cluster: f"region {numbers[i]}" for i, cluster in pairs.items()}
-    told = [
+    notes = [
         f"{100 * counts[i, cluster] / counts[i].sum():.0f} % of region {numbers[i]} in {cluster}"
         for i, cluster in sorted(pairs.items())
     ]
     for i in sorted({*range(len(numbers))} - {*pairs}):
         into = int(counts[i].argmax())
         went = f"most of it in {into}" if into < segmentation.n_clusters else "it is unassigned"
-        told.append(f"region {numbers[i]} has no cluster of its own, {went}")
-    return replace(segmentation, names={**names, **segmentation.names}), ", ".join(told)
+        notes.append(f"region {numbers[i]} has no cluster of its own, {went}")
+    return replace(segmentation, names={**names, **segmentation.names}), ", ".join(notes)
 
 
 def _image(given: Any) -> NDArray[np.int64]:

@@ -29,6 +29,8 @@ _COUPLINGS = (0.0, 0.3, 0.6, 0.9, 1.2, 1.6, 2.2)
 """Couplings that held-out counts choose from."""
 
 
+_FITTED = 0.7
+"""Share of the counts that is fitted while a coupling is chosen; the others are held out."""
 _TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Temperatures at which memberships, too sure in a mean field, are held against counts."""
 
@@ -278,11 +280,11 @@ def _sparse_block(block: NDArray[Any], _: NDArray[np.intp]) -> Any:
 
 
 def _best_coupling(model: Model, fit: Fit, counts: Counts, seed: int) -> float:
-    """Choose the coupling that, fitted to half of the counts, explains the other half best."""
-    half, other = _halves(counts, seed)
+    """Choose the coupling that, fitted to most of the counts, explains the others best."""
+    part, other = _parts(counts, seed)
     start, best = fit.memberships, (-np.inf, 0.0)
     for coupling in _COUPLINGS:
-        found = em(model, start, half, coupling=coupling, max_iter=6)
+        found = em(model, start, part, coupling=coupling, max_iter=6)
         evidence = log_likelihoods(model, found, other)
         for temperature in _TEMPERATURES:
             prior = np.log(np.maximum(found.memberships, 1e-9)) / temperature
@@ -292,11 +294,11 @@ def _best_coupling(model: Model, fit: Fit, counts: Counts, seed: int) -> float:
     return best[1]
 
 
-def _halves(counts: Counts, seed: int) -> tuple[Counts, Counts]:
+def _parts(counts: Counts, seed: int) -> tuple[Counts, Counts]:
     """Split each count at random: two independent maps of the same scene."""
     rng = np.random.default_rng(seed)
     one, other = counts.rows.copy(), counts.rows.copy()
-    one.data = rng.binomial(counts.rows.data.astype(np.int64), 0.5).astype(np.float64)
+    one.data = rng.binomial(counts.rows.data.astype(np.int64), _FITTED).astype(np.float64)
     other.data = counts.rows.data - one.data
     return tuple(  # type: ignore[return-value]
         Counts(part, np.asarray(part.sum(axis=1)).ravel(), counts.graph) for part in (one, other)
