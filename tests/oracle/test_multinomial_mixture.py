@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 import clustem
 from clustem import samples
 from clustem.cluster import MultinomialMixture
-from clustem.cluster.mixture._counts import pair_neighbours
+from clustem.cluster.mixture._counts import mean_field, pair_neighbours, softmax
 from clustem.core import InputError, Masks
 from clustem.describe import spectra
 from clustem.labelmaps.grid_graph import grid_graph
@@ -225,3 +225,20 @@ def test_the_sample_of_the_eds_recipe():
     truth = sample.truth_for(found)
     known = truth >= 0
     assert adjusted_rand_score(truth[known], found.labels.data[known]) > 0.97
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_kernels_are_their_formulas(compiled):
+    rng = np.random.default_rng(4)
+    graph = grid((4, 5))
+    evidence, field = rng.normal(0, 300, (20, 3)), rng.dirichlet(np.ones(3), 20)
+    run = (lambda kernel: kernel) if compiled else (lambda kernel: kernel.py_func)
+    out = np.empty((20, 3))
+    run(softmax)(evidence, out)
+    shares = np.exp(evidence - evidence.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(out, shares / shares.sum(axis=1, keepdims=True), rtol=1e-12)
+    change = run(mean_field)(evidence, graph.indptr, graph.indices, 0.7 * graph.data, field, out)
+    total = evidence + 0.7 * (graph @ field)
+    shares = np.exp(total - total.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(out, shares / shares.sum(axis=1, keepdims=True), rtol=1e-10)
+    assert change == pytest.approx(np.abs(out - field).max())

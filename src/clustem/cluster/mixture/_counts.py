@@ -183,12 +183,15 @@ def expect(
 ) -> F64:
     """Return responsibilities (n, k): with neighbours, those of a mean field."""
     if counts.graph is None or not coupling:
-        return _softmax(evidence + np.log(np.maximum(fit.weights, _TINY)))
-    field = start
+        found: F64 = np.empty_like(evidence)
+        softmax(evidence + np.log(np.maximum(fit.weights, _TINY)), found)
+        return found
+    graph, field, new = counts.graph, start, np.empty_like(start)
     for _ in range(rounds):
-        new = _softmax(evidence + coupling * (counts.graph @ field))
-        change = float(np.abs(new - field).max())
-        field = new
+        change = mean_field(
+            evidence, graph.indptr, graph.indices, coupling * graph.data, field, new
+        )
+        field, new = new, (np.empty_like(start) if field is start else field)
         if change < 1e-3:
             break
     return field
@@ -308,8 +311,42 @@ def _chi_square_scores(model: Model, counts: Counts, k: int) -> F64:
     return scores
 
 
-def _softmax(values: F64) -> F64:
-    values = values - values.max(axis=1, keepdims=True)
-    np.exp(values, out=values)
-    values /= values.sum(axis=1, keepdims=True)
-    return values
+@nb.njit(cache=True, nogil=True)
+def softmax(values, out):  # type: ignore[no-untyped-def]
+    """Write the exponentials of each row, divided by their sum, to ``out``."""
+    n, k = values.shape
+    for i in range(n):
+        highest = values[i, 0]
+        for j in range(1, k):
+            highest = max(highest, values[i, j])
+        total = 0.0
+        for j in range(k):
+            out[i, j] = np.exp(values[i, j] - highest)
+            total += out[i, j]
+        for j in range(k):
+            out[i, j] /= total
+
+
+@nb.njit(cache=True, nogil=True)
+def mean_field(evidence, indptr, indices, weights, field, out):  # type: ignore[no-untyped-def]
+    """Write the responsibilities given those of the neighbours to ``out``; return the change."""
+    n, k = evidence.shape
+    row, change = np.empty(k), 0.0
+    for i in range(n):
+        for j in range(k):
+            row[j] = evidence[i, j]
+        for at in range(indptr[i], indptr[i + 1]):
+            neighbour, weight = indices[at], weights[at]
+            for j in range(k):
+                row[j] += weight * field[neighbour, j]
+        highest = row[0]
+        for j in range(1, k):
+            highest = max(highest, row[j])
+        total = 0.0
+        for j in range(k):
+            row[j] = np.exp(row[j] - highest)
+            total += row[j]
+        for j in range(k):
+            out[i, j] = row[j] / total
+            change = max(change, abs(out[i, j] - field[i, j]))
+    return change
