@@ -367,7 +367,7 @@ def test_an_input_is_open_from_the_start(chromium, root):
     with serving(str(root / "domains.hspy")) as (url, server), visiting(chromium, url) as page:
         assert "token" not in url
         what = page.locator("header [data-key=open]")
-        expect(what).to_contain_text("domains.hspy", timeout=30_000)  # HyperSpy is imported once
+        expect(what).to_contain_text("domains.hspy", timeout=120_000)  # HyperSpy is imported once
         server.send_signal(signal.SIGINT)  # Ctrl-C
         assert server.wait(20) == 0
 
