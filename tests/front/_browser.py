@@ -90,7 +90,7 @@ def button(page, name):
 def said(page, pattern):
     """Wait for a message and return it."""
     line = page.locator("footer [data-key=status]")
-    expect(line).to_contain_text(re.compile(pattern), timeout=180_000)  # Numba compiles once, on a busy machine
+    expect(line).to_contain_text(re.compile(pattern), timeout=180_000)  # Numba compiles once
     return line.inner_text()
 
 
