@@ -30,22 +30,8 @@ def grid_graph(mask: NDArray[np.bool_]) -> csr_array:
     >>> grid_graph(np.zeros((2, 2), dtype=bool)).toarray().round(2)[0]
     array([0.  , 1.  , 1.  , 0.71])
     """
-    from scipy.sparse import coo_array
+    from scipy.sparse import csr_array
+    from skimage.graph import pixel_graph
 
-    plane = np.atleast_2d(mask)
-    number = np.full(plane.shape, -1)
-    number[~plane] = np.arange(np.count_nonzero(~plane))
-    rows, columns, weights = [], [], []
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        height, width = plane.shape[0] - down, plane.shape[1] - abs(right)
-        left = max(0, -right)
-        one = number[:height, left : left + width].ravel()
-        other = number[down:, left + right : left + right + width].ravel()
-        both = (one >= 0) & (other >= 0)
-        rows.append(one[both])
-        columns.append(other[both])
-        weights.append(np.full(np.count_nonzero(both), 1 / np.hypot(down, right)))
-    i, j, w = (np.concatenate(parts) for parts in (rows, columns, weights))
-    n = np.count_nonzero(~plane)
-    half = coo_array((w, (i, j)), shape=(n, n))
-    return (half + half.T).tocsr()
+    distances, _ = pixel_graph(np.atleast_2d(~mask), connectivity=2)
+    return csr_array((1 / distances.data, distances.indices, distances.indptr), distances.shape)

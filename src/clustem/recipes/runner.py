@@ -381,7 +381,7 @@ class Runner:
         if not chosen:
             raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
         results = {}
-        common = self.upto(plain, BEFORE, None) if shared else None
+        common = self.upto(plain, BEFORE, part_of(progress, "", 0, len(chosen))) if shared else None
         if common is not None:
             common = common.fork()
             common.share(chosen[max(chosen)])
@@ -489,7 +489,8 @@ def _keys(steps: list[tuple[Entry, Mapping[str, Any]]]) -> list[str]:
 def _neighbours(entry: Entry, parameters: Mapping[str, Any], features: Features) -> dict[str, Any]:
     """Return the neighbours on the scan for a clusterer that takes them and was given none."""
     patches = features.find(PatchGrid) is not None and features.mask.ndim == 1  # on no grid
-    if "connectivity" not in entry.parameters or parameters.get("connectivity") or patches:
+    given = parameters.get("connectivity") is not None
+    if "connectivity" not in entry.parameters or given or patches:
         return {}
     return {"connectivity": grid_graph(features.mask)}
 
