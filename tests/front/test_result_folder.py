@@ -10,6 +10,7 @@ import clustem
 from clustem.core import (
     FilterBank,
     InputError,
+    IntensityInfo,
     NMFInfo,
     PatchGrid,
     PatternInfo,
@@ -102,7 +103,7 @@ def test_every_kind_of_result_is_read_back(case, cases, tmp_path):
         names={0: 'oxide "α"'},
         color_index=tuple(range(given.n_clusters))[::-1],
         scores={"inertia": 0.1 + 0.2},
-        ranked_by="ln N_tot",
+        about=IntensityInfo(ranked_by="ln N_tot"),
         mean=np.atleast_1d(mean),
         feature_centers=np.arange(given.n_clusters) / 3,
         distance=some,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from clustem.core.about import FilterBank, Info, PatternInfo
+from clustem.core.about import FilterBank, Info, IntensityInfo, PatternInfo
 from clustem.core.errors import InputError, ParameterError, UnknownNameError
 from clustem.core.features import Features
 from clustem.core.history import Step, versions
@@ -95,8 +95,6 @@ class Segmentation:
         Figures of merit by name.
     about
         What the steps that made the features know about them.
-    ranked_by
-        Name of the feature by whose falling median clusters are numbered; empty for their size.
     mean
         Mean raw row of all positions that take part.
     feature_centers
@@ -149,7 +147,6 @@ class Segmentation:
     color_index: tuple[int, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     about: Info | None = None
-    ranked_by: str = ""
     mean: NDArray[np.float32] | None = None
     feature_centers: NDArray[np.float64] | None = None
     distance: NDArray[np.float32] | None = None
@@ -215,6 +212,12 @@ class Segmentation:
         """Pixels of a pattern that were no features, True = excluded."""
         found = self.find(PatternInfo)
         return None if found is None else found.signal_mask
+
+    @property
+    def ranked_by(self) -> str:
+        """Name of the feature by whose falling median clusters are numbered; empty for size."""
+        found = self.find(IntensityInfo)
+        return "" if found is None else found.ranked_by
 
     @property
     def lattice(self) -> FilterBank | None:

@@ -73,7 +73,6 @@ def write_state(result: Segmentation, folder: Path) -> None:
         "names": {str(key): name for key, name in result.names.items()},
         "color_index": list(result.color_index),
         "feature_names": list(result.feature_names),
-        "ranked_by": result.ranked_by,
         "about": infos,
         "title": title_of(result.labels),
         "axes": axes_of(result.labels),
@@ -172,7 +171,6 @@ def _read(folder: Path) -> Segmentation:
         color_index=tuple(known["color_index"]),
         scores=known["scores"],
         about=_infos(known["about"], arrays),
-        ranked_by=known["ranked_by"],
         thickness=None if maps["relative"] is None else Thickness(**maps),  # type: ignore[arg-type]
         zero_loss=zero_loss,
         history=tuple(Step(**step) for step in known["history"]),

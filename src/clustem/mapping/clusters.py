@@ -14,7 +14,6 @@ from clustem.core import (
     Segmentation,
     map_of,
     mapping,
-    ranked_by,
     stack_of_maps,
     stack_of_rows,
 )
@@ -123,7 +122,6 @@ def clusters(
         feature_names=features.names if narrow else (),
         scores=dict(clustering.scores),
         about=features.about,
-        ranked_by=ranked_by(features),
         mean=sums.mean,
         feature_centers=_feature_centers(clustering),
         distance=distance,

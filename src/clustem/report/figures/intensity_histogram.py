@@ -45,9 +45,11 @@ def intensity_histogram(segmentation: Segmentation) -> Figure:
     Examples
     --------
     >>> from dataclasses import replace
+    >>> from clustem.core import IntensityInfo
     >>> from clustem.report.figures.example import example
     >>> some = np.arange(24, dtype=np.float32)[:, None]
-    >>> given = {"points": some, "feature_names": ("ln N_tot",), "ranked_by": "ln N_tot"}
+    >>> about = IntensityInfo(ranked_by="ln N_tot")
+    >>> given = {"points": some, "feature_names": ("ln N_tot",), "about": about}
     >>> figure = intensity_histogram(replace(example(), **given))
     >>> figure.axes[0].get_ylabel()
     'Positions per bin'

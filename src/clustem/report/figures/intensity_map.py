@@ -43,9 +43,11 @@ def intensity_map(segmentation: Segmentation) -> Figure:
     Examples
     --------
     >>> from dataclasses import replace
+    >>> from clustem.core import IntensityInfo
     >>> from clustem.report.figures.example import example
     >>> some = np.arange(24, dtype=np.float32)[:, None]
-    >>> given = {"points": some, "feature_names": ("ln N_tot",), "ranked_by": "ln N_tot"}
+    >>> about = IntensityInfo(ranked_by="ln N_tot")
+    >>> given = {"points": some, "feature_names": ("ln N_tot",), "about": about}
     >>> len(intensity_map(replace(example(), **given)).axes)  # the map and its color bar
     2
     """
