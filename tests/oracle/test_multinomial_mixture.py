@@ -10,7 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 import clustem
 from clustem import samples
 from clustem.cluster import MultinomialMixture
-from clustem.cluster.mixture._counts import mean_field, pair_neighbours, softmax
+from clustem.cluster._neighbours import softmax, step
+from clustem.cluster.mixture._counts import pair_neighbours
 from clustem.core import InputError, Masks
 from clustem.describe import spectra
 from clustem.labelmaps.grid_graph import grid_graph
@@ -237,7 +238,8 @@ def test_kernels_are_their_formulas(compiled):
     run(softmax)(evidence, out)
     shares = np.exp(evidence - evidence.max(axis=1, keepdims=True))
     np.testing.assert_allclose(out, shares / shares.sum(axis=1, keepdims=True), rtol=1e-12)
-    change = run(mean_field)(evidence, graph.indptr, graph.indices, 0.7 * graph.data, field, out)
+    edges = (graph.indptr, graph.indices, graph.data)
+    change = run(step)(evidence, *edges, 0.7, field, out, 0, 20)
     total = evidence + 0.7 * (graph @ field)
     shares = np.exp(total - total.max(axis=1, keepdims=True))
     np.testing.assert_allclose(out, shares / shares.sum(axis=1, keepdims=True), rtol=1e-10)

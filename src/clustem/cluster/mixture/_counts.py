@@ -9,6 +9,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.cluster._neighbours import mean_field, softmax
 from clustem.cluster.kmeans.lloyd import lloyd, plus_plus
 from clustem.core import tick
 
@@ -178,23 +179,13 @@ def maximize(model: Model, memberships: F64, counts: Counts) -> Fit:
     return Fit(shapes, rates, size / len(memberships), memberships)
 
 
-def expect(
-    evidence: F64, start: F64, fit: Fit, counts: Counts, coupling: float, rounds: int = 4
-) -> F64:
+def expect(evidence: F64, start: F64, fit: Fit, counts: Counts, coupling: float) -> F64:
     """Return responsibilities (n, k): with neighbours, those of a mean field."""
     if counts.graph is None or not coupling:
         found: F64 = np.empty_like(evidence)
         softmax(evidence + np.log(np.maximum(fit.weights, _TINY)), found)
         return found
-    graph, field, new = counts.graph, start, np.empty_like(start)
-    for _ in range(rounds):
-        change = mean_field(
-            evidence, graph.indptr, graph.indices, coupling * graph.data, field, new
-        )
-        field, new = new, (np.empty_like(start) if field is start else field)
-        if change < 1e-3:
-            break
-    return field
+    return mean_field(evidence, counts.graph, coupling, start)
 
 
 def em(
@@ -309,44 +300,3 @@ def _chi_square_scores(model: Model, counts: Counts, k: int) -> F64:
     left, values, _ = svds(operator, k=wanted, v0=np.ones(min(n, width)))
     scores: F64 = left * values
     return scores
-
-
-@nb.njit(cache=True, nogil=True)
-def softmax(values, out):  # type: ignore[no-untyped-def]
-    """Write the exponentials of each row, divided by their sum, to ``out``."""
-    n, k = values.shape
-    for i in range(n):
-        highest = values[i, 0]
-        for j in range(1, k):
-            highest = max(highest, values[i, j])
-        total = 0.0
-        for j in range(k):
-            out[i, j] = np.exp(values[i, j] - highest)
-            total += out[i, j]
-        for j in range(k):
-            out[i, j] /= total
-
-
-@nb.njit(cache=True, nogil=True)
-def mean_field(evidence, indptr, indices, weights, field, out):  # type: ignore[no-untyped-def]
-    """Write the responsibilities given those of the neighbours to ``out``; return the change."""
-    n, k = evidence.shape
-    row, change = np.empty(k), 0.0
-    for i in range(n):
-        for j in range(k):
-            row[j] = evidence[i, j]
-        for at in range(indptr[i], indptr[i + 1]):
-            neighbour, weight = indices[at], weights[at]
-            for j in range(k):
-                row[j] += weight * field[neighbour, j]
-        highest = row[0]
-        for j in range(1, k):
-            highest = max(highest, row[j])
-        total = 0.0
-        for j in range(k):
-            row[j] = np.exp(row[j] - highest)
-            total += row[j]
-        for j in range(k):
-            out[i, j] = row[j] / total
-            change = max(change, abs(out[i, j] - field[i, j]))
-    return change

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse, sparray, spmatrix, vstack
 from sklearn.exceptions import ConvergenceWarning
 
+from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator
 from clustem.cluster.mixture._counts import (
     Counts,
@@ -158,7 +159,7 @@ class MultinomialMixture(Estimator):
         """
         rows = self._counts(X, reset=True)
         params = self._checked(n_rows=rows.shape[0])
-        graph = self._graph(params["connectivity"], rows.shape[0])
+        graph = checked_graph(params["connectivity"], rows.shape[0])
         totals = np.asarray(rows.sum(axis=0), dtype=np.float64).ravel()
         self._used = np.flatnonzero(totals)
         model = Model(
@@ -260,19 +261,6 @@ class MultinomialMixture(Estimator):
                 got=rows.shape[1],
                 cure="Describe the new scan as the fitted one.",
             )
-
-    def _graph(self, connectivity: Any, n: int) -> Any:
-        if connectivity is None:
-            return None
-        graph = csr_array(connectivity, dtype=np.float64)
-        fits = graph.shape == (n, n) and np.isfinite(graph.data).all() and (graph.data >= 0).all()
-        if not fits or abs(graph - graph.T).sum() > 1e-9 * abs(graph).sum():
-            raise InputError(
-                f"connectivity must be a symmetric matrix of weights of at least 0 for {n} rows",
-                got=f"shape {graph.shape}",
-                cure="Make it of the same mask: labelmaps.grid_graph(mask).",
-            )
-        return graph
 
 
 def _sparse_block(block: NDArray[Any], _: NDArray[np.intp]) -> Any:

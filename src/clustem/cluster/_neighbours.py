@@ -1,0 +1,135 @@
+"""Neighbouring rows in a fit: a Potts prior, whose posterior is taken as a mean field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from clustem.core import InputError
+from clustem.passes.threads import cores
+
+F64 = NDArray[np.float64]
+_BLOCK = 4096
+"""Rows that a thread works on at a time."""
+_AT_REST = 1e-3
+"""Largest change of a membership at which a mean field has come to rest."""
+
+
+def checked_graph(connectivity: Any, n: int) -> csr_array | None:
+    """Return weights between n rows as a sparse graph; None for none.
+
+    Raises
+    ------
+    InputError
+        If it has another shape, is not symmetric, or has weights below 0 or not finite.
+    """
+    if connectivity is None:
+        return None
+    graph = csr_array(connectivity, dtype=np.float64)
+    fits = graph.shape == (n, n) and np.isfinite(graph.data).all() and (graph.data >= 0).all()
+    if not fits or abs(graph - graph.T).sum() > 1e-9 * abs(graph).sum():
+        raise InputError(
+            f"connectivity must be a symmetric matrix of weights of at least 0 for {n} rows",
+            got=f"shape {graph.shape}",
+            cure="Make it of the same mask: labelmaps.grid_graph(mask).",
+        )
+    return graph
+
+
+def mean_field(
+    evidence: F64, graph: csr_array, coupling: float, start: F64, *, rounds: int = 4
+) -> F64:
+    """Return memberships (n, k) given those of the neighbours, after some rounds.
+
+    Parameters
+    ----------
+    evidence
+        Log-likelihood of each row under each cluster, (n, k).
+    graph
+        Weights between rows, (n, n).
+    coupling
+        What a neighbour of weight 1 adds to the logarithm of the membership in its cluster.
+    start
+        Memberships to start from, (n, k); they are left as they are.
+    rounds
+        Most rounds; in each, all rows change at once.
+    """
+    field, other = start, np.empty_like(start)
+    for _ in range(rounds):
+        old, new = field, other
+
+        def one(part: slice, old: F64 = old, new: F64 = new) -> float:
+            edges = (graph.indptr, graph.indices, graph.data)
+            return step(evidence, *edges, coupling, old, new, part.start, part.stop)
+
+        change = max(in_threads(one, len(start)))
+        field, other = new, (np.empty_like(start) if old is start else old)
+        if change < _AT_REST:
+            break
+    return field
+
+
+def in_threads(work: Callable[[slice], Any], n: int) -> list[Any]:
+    """Return what work gives for each block of n rows, in their order."""
+    blocks = [slice(at, min(at + _BLOCK, n)) for at in range(0, n, _BLOCK)]
+    if len(blocks) == 1 or cores() == 1:
+        return [work(block) for block in blocks]
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(work, blocks))
+
+
+@numba.njit(nogil=True, cache=True)
+def softmax(values: F64, out: F64) -> None:
+    """Write the exponentials of each row, divided by their sum, to ``out``."""
+    n, k = values.shape
+    for i in range(n):
+        highest = values[i, 0]
+        for j in range(1, k):
+            highest = max(highest, values[i, j])
+        total = 0.0
+        for j in range(k):
+            out[i, j] = np.exp(values[i, j] - highest)
+            total += out[i, j]
+        for j in range(k):
+            out[i, j] /= total
+
+
+@numba.njit(nogil=True, cache=True)
+def step(  # a kernel takes arrays one by one
+    evidence: F64,
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+    weights: F64,
+    coupling: float,
+    field: F64,
+    out: F64,
+    first: int,
+    last: int,
+) -> float:
+    """Write the memberships of some rows given the field's to ``out``; return the change."""
+    k = evidence.shape[1]
+    row, change = np.empty(k), 0.0
+    for i in range(first, last):
+        for j in range(k):
+            row[j] = evidence[i, j]
+        for at in range(indptr[i], indptr[i + 1]):
+            neighbour, weight = indices[at], coupling * weights[at]
+            for j in range(k):
+                row[j] += weight * field[neighbour, j]
+        highest = row[0]
+        for j in range(1, k):
+            highest = max(highest, row[j])
+        total = 0.0
+        for j in range(k):
+            row[j] = np.exp(row[j] - highest)
+            total += row[j]
+        for j in range(k):
+            out[i, j] = row[j] / total
+            change = max(change, abs(out[i, j] - field[i, j]))
+    return change
