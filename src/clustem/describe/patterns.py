@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from clustem.core import NO_MASKS, Features, Masks, PatternInfo, Signal, descriptor
+from annotated_types import Ge
+
+from clustem.core import NO_MASKS, Features, InputError, Masks, PatternInfo, Signal, descriptor
 from clustem.core.masks import fitting_mask
+from clustem.describe._pooling import groups_of, pixels
 from clustem.describe._scan import pattern_rows
 from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.summed_rows import SummedRows
 from clustem.passes.transform import RowTransform
 
 
@@ -17,6 +21,7 @@ def patterns(
     *,
     masks: Masks = NO_MASKS,
     normalize: Literal["l2", "l1", "max", "zscore"] | None = None,
+    pool: Annotated[int, Ge(1)] | Literal["auto"] = 1,
 ) -> Features:
     """Take each diffraction pattern of a 4D-STEM scan as one row.
 
@@ -32,6 +37,10 @@ def patterns(
         What each pattern is divided by: ``"l2"`` its Euclidean norm, ``"l1"`` the sum and
         ``"max"`` the largest of its magnitudes; ``"zscore"`` subtracts its mean and divides by its
         standard deviation. None leaves the values as they are.
+    pool
+        Pixels along each side that are summed to one feature, for counts that are not normalised.
+        ``"auto"``: as many as it takes, 1, 2, 4 or 8, until a feature has 100 counts in the whole
+        scan.
 
     Returns
     -------
@@ -42,7 +51,8 @@ def patterns(
     Raises
     ------
     InputError
-        If the signal is not a scan of patterns, a mask does not fit, or everything is masked.
+        If the signal is not a scan of patterns, a mask does not fit, or everything is masked; if
+        patterns are to be normalised and pooled.
 
     Notes
     -----
@@ -60,10 +70,18 @@ def patterns(
     ((6, 18), 1.0)
     """
     rows, excluded = pattern_rows(signal, masks.scan)
+    if normalize is not None and pool != 1:
+        raise InputError(
+            "Patterns are pooled as counts, without normalisation",
+            got=f"normalize={normalize!r}, pool={pool!r}",
+            cure="Leave one of them out, or bin the scan with prepare.rebin.",
+        )
     left_out = fitting_mask(masks.signal, rows.row_shape, "pattern")
-    if normalize is None and not left_out.any():
-        return Features.of_scan(rows, signal, excluded)
     some = left_out if left_out.any() else None
-    transform = RowTransform(rows.shape[1], normalize=normalize, mask=some)
     about = None if some is None else PatternInfo(signal_mask=some)
-    return Features.of_scan(ScaledRows(rows, transform), signal, excluded, about=about)
+    size = pixels(pool, rows)
+    if normalize is not None or some is not None:
+        rows = ScaledRows(rows, RowTransform(rows.shape[1], normalize=normalize, mask=some))
+    if size > 1:
+        rows = SummedRows(rows, groups_of(left_out.shape, size, ~left_out))
+    return Features.of_scan(rows, signal, excluded, about=about)

@@ -24,8 +24,6 @@ _BEAM = 10
 """Best fits of a level that are handed down to the next finer one."""
 _STEPS = 6
 """Steps of EM at each level."""
-_FINALISTS = 4
-"""Fits of the positions that are run to their end."""
 _TINY = 1e-12
 
 
@@ -84,6 +82,9 @@ class Fit:
         Share of each cluster, (k,).
     memberships
         Responsibilities (n, k).
+    concentrations
+        How narrowly shapes of positions scatter around that of their cluster, (k,): those of a
+        Dirichlet distribution. None if all positions of a cluster have its shape.
     energy
         Free energy: the larger the better.
     n_iter, converged
@@ -94,6 +95,7 @@ class Fit:
     rates: F64
     weights: F64
     memberships: F64
+    concentrations: F64 | None = None
     energy: float = -np.inf
     n_iter: int = 0
     converged: bool = False
@@ -226,8 +228,8 @@ def free_energy(model: Model, fit: Fit, counts: Counts, coupling: float) -> floa
     return float((r * evidence).sum()) + agreement + entropy + drawn
 
 
-def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int) -> list[Fit]:
-    """Find the best few fits of the positions, from starts at several levels.
+def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int) -> Fit:
+    """Find the best fit of the positions, from starts at several levels.
 
     Parameters
     ----------
@@ -245,7 +247,7 @@ def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int
     Returns
     -------
     :
-        Fits with a weak coupling, the best first.
+        The fit of the highest free energy, with a weak coupling.
     """
     coarse = range(1, len(levels))
     wanted = [i for i in coarse if _FEWEST <= levels[i].totals.mean() <= _MOST]
@@ -258,8 +260,8 @@ def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int
             em(model, memberships, levels[i], coupling=_SEARCH, max_iter=_STEPS)
             for memberships in (*handed_down, *(fit.memberships for fit in starts))
         ]
-        beam = sorted(beam, key=lambda fit: -fit.energy)[: _BEAM if i else _FINALISTS]
-    return beam
+        beam = sorted(beam, key=lambda fit: -fit.energy)[:_BEAM]
+    return beam[0]
 
 
 def _starts(model: Model, counts: Counts, k: int, *, n_init: int, seed: int) -> list[Fit]:

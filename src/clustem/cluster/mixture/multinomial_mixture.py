@@ -12,28 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator
-from clustem.cluster.mixture._counts import (
-    Counts,
-    Fit,
-    Model,
-    em,
-    expect,
-    hierarchy,
-    log_likelihoods,
-    search,
-)
+from clustem.cluster.mixture._borders import evidence, scattered
+from clustem.cluster.mixture._counts import Counts, Model, em, expect, hierarchy, search
+from clustem.cluster.mixture._held_out import choose, held_out, settled
 from clustem.core import InputError, RandomState, clusterer, record, warn
 from clustem.passes.rows import Rows
 
 F64 = NDArray[np.float64]
-_COUPLINGS = (0.0, 0.3, 0.6, 0.9, 1.2, 1.6, 2.2)
-"""Couplings that held-out counts choose from."""
-
-
-_FITTED = 0.7
-"""Share of the counts that is fitted while a coupling is chosen; the others are held out."""
-_TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""Temperatures at which memberships, too sure in a mean field, are held against counts."""
 
 
 @clusterer
@@ -56,6 +41,9 @@ class MultinomialMixture(Estimator):
         likely. ``"auto"`` takes what explains held-out counts best. 0 leaves neighbours out.
     intensity
         ``"free"``: only the shape counts; ``"shared"``: the total of a row does, too (Poisson).
+    overdispersion
+        Whether the shapes of a cluster's positions scatter around its own (Dirichlet-multinomial),
+        as the composition of a real phase does. ``"auto"`` asks held-out counts.
     prior
         Number of counts of the mean shape that each cluster's shape is drawn towards.
     n_init
@@ -81,6 +69,10 @@ class MultinomialMixture(Estimator):
         Share of each cluster, (k,).
     coupling_
         The coupling that took effect.
+    concentrations_
+        Concentration of each cluster's Dirichlet distribution, (k,), in counts: the variance of N
+        counts is ``1 + (N - 1) / (1 + concentration)`` times the multinomial one. None without
+        overdispersion.
     objective_
         Free energy, a bound on the log-posterior; EM raises it, but for the last digits where
         neighbours change at once.
@@ -120,6 +112,7 @@ class MultinomialMixture(Estimator):
         connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
         coupling: Annotated[float, Ge(0)] | Literal["auto"] = "auto",
         intensity: Literal["free", "shared"] = "free",
+        overdispersion: bool | Literal["auto"] = "auto",
         prior: Annotated[float, Gt(0)] = 100.0,
         n_init: Annotated[int, Ge(1)] = 10,
         max_iter: Annotated[int, Ge(1)] = 200,
@@ -130,6 +123,7 @@ class MultinomialMixture(Estimator):
         self.connectivity = connectivity
         self.coupling = coupling
         self.intensity = intensity
+        self.overdispersion = overdispersion
         self.prior = prior
         self.n_init = n_init
         self.max_iter = max_iter
@@ -167,16 +161,33 @@ class MultinomialMixture(Estimator):
         )
         k, seed = params["n_clusters"], params["random_state"]
         levels = hierarchy(rows[:, self._used], graph, k)
-        finalists = search(model, levels, k, n_init=params["n_init"], seed=seed)
-        self.coupling_ = params["coupling"]
-        if graph is None:
-            self.coupling_ = 0.0
-        elif self.coupling_ == "auto":
-            self.coupling_ = _best_coupling(model, finalists[0], levels[0], seed)
-            record(f"coupling {self.coupling_:g} by held-out counts", coupling=self.coupling_)
-        given = {"coupling": self.coupling_, "max_iter": params["max_iter"], "tol": params["tol"]}
-        ends = [em(model, fit.memberships, levels[0], **given) for fit in finalists]
-        self._model, self._fit = model, max(ends, key=lambda fit: fit.energy)
+        counts, start = levels[0], search(model, levels, k, n_init=params["n_init"], seed=seed)
+        self.coupling_, scatter = choose(
+            model,
+            start,
+            counts,
+            coupling=0.0 if graph is None else params["coupling"],
+            scatter=params["overdispersion"],
+            seed=seed,
+        )
+        if "auto" in (params["coupling"], params["overdispersion"]):
+            record(
+                f"by held-out counts: coupling {self.coupling_:g}, overdispersion {scatter}",
+                coupling=self.coupling_,
+                overdispersion=scatter,
+            )
+        fit = em(
+            model,
+            start.memberships,
+            counts,
+            coupling=self.coupling_,
+            max_iter=params["max_iter"],
+            tol=params["tol"],
+        )
+        self._model = model
+        self._fit, self._borders = settled(
+            model, fit, counts, self.coupling_, scatter=scatter, seed=seed
+        )
         self._keep(rows)
         if not self.converged_:
             warn(
@@ -193,18 +204,40 @@ class MultinomialMixture(Estimator):
     def predict_proba(self, X: Any) -> F64:
         """Return posterior probabilities (n, k) of rows, without neighbours."""
         counts = self._new(X)
-        evidence = log_likelihoods(self._model, self._fit, counts)
-        return expect(evidence, evidence, self._fit, counts, 0.0)
+        fits = scattered(self._model, self._fit, counts)
+        return expect(fits, fits, self._fit, counts, 0.0)
 
     def score_samples(self, X: Any) -> F64:
         """Return the log-likelihood (n,) of rows, that of the mean shape left out."""
-        evidence = log_likelihoods(self._model, self._fit, self._new(X))
-        found: F64 = np.logaddexp.reduce(evidence + np.log(self.weights_), axis=1)
+        fits = scattered(self._model, self._fit, self._new(X))
+        found: F64 = np.logaddexp.reduce(fits + np.log(self.weights_), axis=1)
         return found
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002  # scikit-learn's signature
         """Return the mean log-likelihood of a row, that of the mean shape left out."""
         return float(self.score_samples(X).mean())
+
+    def score_held_out(self, X: Any, more: Any) -> F64:
+        """Return the log-likelihood (n,) of more counts of the rows that were fitted.
+
+        Parameters
+        ----------
+        X
+            The counts that were fitted, (n, D).
+        more
+            Counts of the same rows that are independent of these: what count splitting left out.
+
+        Returns
+        -------
+        :
+            Log-likelihood of the further counts, that of the mean shape left out.
+        """
+        fitted, others = self._new(X), self._new(more)
+        both = Counts(fitted.rows + others.rows, fitted.totals + others.totals, None)
+        known, whole = (
+            evidence(self._model, self._fit, counts, self._borders) for counts in (fitted, both)
+        )
+        return held_out(self.memberships_, known, whole)
 
     def _keep(self, rows: Any) -> None:
         fit = self._fit
@@ -214,7 +247,7 @@ class MultinomialMixture(Estimator):
         self.shapes_[:, self._used] = fit.shapes
         sizes = np.maximum(fit.memberships.sum(axis=0), np.finfo(np.float64).tiny)
         self.cluster_centers_ = (rows.T @ fit.memberships).T / sizes[:, None]
-        self.weights_ = fit.weights
+        self.weights_, self.concentrations_ = fit.weights, fit.concentrations
         self.objective_, self.n_iter_ = fit.energy, fit.n_iter
         self.converged_ = fit.converged
 
@@ -265,29 +298,3 @@ class MultinomialMixture(Estimator):
 
 def _sparse_block(block: NDArray[Any], _: NDArray[np.intp]) -> Any:
     return csr_array(np.asarray(block, dtype=np.float64))
-
-
-def _best_coupling(model: Model, fit: Fit, counts: Counts, seed: int) -> float:
-    """Choose the coupling that, fitted to most of the counts, explains the others best."""
-    part, other = _parts(counts, seed)
-    start, best = fit.memberships, (-np.inf, 0.0)
-    for coupling in _COUPLINGS:
-        found = em(model, start, part, coupling=coupling, max_iter=6)
-        evidence = log_likelihoods(model, found, other)
-        for temperature in _TEMPERATURES:
-            prior = np.log(np.maximum(found.memberships, 1e-9)) / temperature
-            prior -= np.logaddexp.reduce(prior, axis=1, keepdims=True)
-            held_out = float(np.logaddexp.reduce(evidence + prior, axis=1).sum())
-            best = max(best, (held_out, coupling))
-    return best[1]
-
-
-def _parts(counts: Counts, seed: int) -> tuple[Counts, Counts]:
-    """Split each count at random: two independent maps of the same scene."""
-    rng = np.random.default_rng(seed)
-    one, other = counts.rows.copy(), counts.rows.copy()
-    one.data = rng.binomial(counts.rows.data.astype(np.int64), _FITTED).astype(np.float64)
-    other.data = counts.rows.data - one.data
-    return tuple(  # type: ignore[return-value]
-        Counts(part, np.asarray(part.sum(axis=1)).ravel(), counts.graph) for part in (one, other)
-    )

@@ -1,0 +1,145 @@
+"""How well the counts of a position fit clusters, also where it lies between two of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, log_likelihoods
+
+Borders = dict[tuple[int, int], NDArray[np.intp]]
+"""Positions around which each two clusters are present."""
+_SHARES = (np.arange(8) + 0.5) / 8
+"""Shares of the first cluster in a mixed position; four of them are less than a half."""
+_MIXED = 0.3
+"""Probability that a position on a border is a mixture of both sides."""
+_PRESENT = 0.05
+"""Share of the neighbours from which on a second cluster is present around a position."""
+_SURE = 0.9
+"""Membership from which on a position tells how widely its cluster scatters."""
+_ENOUGH = 4000
+"""Positions of a cluster that tell how widely it scatters."""
+_FEW = 12
+"""Counts of a channel up to which a sum is shorter than a gamma function."""
+_WIDTHS = np.geomspace(0.3, 300, 13)
+"""Concentrations that are tried, in units of the counts of a position."""
+
+
+def borders_of(memberships: F64, graph: Any) -> Borders:
+    """Find the positions around which two clusters are present; memberships are (n, k)."""
+    k = memberships.shape[1]
+    if k == 1 or graph is None:
+        return {}
+    around = graph @ memberships + 0.5 * memberships
+    around /= np.maximum(around.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    two = np.argpartition(-around, 1, axis=1)[:, :2]
+    on_border = np.take_along_axis(around, two, axis=1).min(axis=1) > _PRESENT
+    low, high = two.min(axis=1), two.max(axis=1)
+    pairs = {
+        pair: np.flatnonzero(on_border & (low == pair[0]) & (high == pair[1]))
+        for pair in itertools.combinations(range(k), 2)
+    }
+    return {pair: rows for pair, rows in pairs.items() if len(rows)}
+
+
+def evidence(model: Model, fit: Fit, counts: Counts, borders: Borders) -> F64:
+    """Return the log-likelihood (n, k) of each row where a cluster holds more of it than others.
+
+    A position on a border is pure or, with probability 0.3, a mixture of both sides in which all
+    shares above a half are as likely. The log-likelihood of the mean shape is left out.
+    """
+    found = scattered(model, fit, counts)
+    half = len(_SHARES) // 2
+    for (one, other), rows in borders.items():
+        share = _SHARES[:, None]
+        mixture = replace(
+            fit,
+            shapes=share * fit.shapes[one] + (1 - share) * fit.shapes[other],
+            rates=_SHARES * fit.rates[one] + (1 - _SHARES) * fit.rates[other],
+        )
+        if fit.concentrations is not None:
+            widest = fit.concentrations[[one, other]].min()
+            mixture = replace(mixture, concentrations=np.full(len(_SHARES), widest))
+        there = Counts(counts.rows[rows], counts.totals[rows], None)
+        shares = scattered(model, mixture, there)
+        for cluster, larger in ((one, shares[:, half:]), (other, shares[:, :half])):
+            found[rows, cluster] = np.logaddexp(
+                np.log(1 - _MIXED) + found[rows, cluster],
+                np.log(_MIXED / half) + logsumexp(larger, axis=1),
+            )
+    return found
+
+
+def scattered(model: Model, fit: Fit, counts: Counts) -> F64:
+    """Return the log-likelihood (n, k) of rows whose shapes scatter around those of the clusters.
+
+    That of the mean shape is left out.
+    """
+    plain = log_likelihoods(model, fit, counts)
+    if fit.concentrations is None:
+        return plain
+    rows = counts.rows
+    alphas = np.ascontiguousarray((fit.shapes * fit.concentrations[:, None]).T)
+    more_than_once(rows.indptr, rows.indices, rows.data, alphas, fit.concentrations, plain)
+    return plain
+
+
+def with_scatter(model: Model, fit: Fit, counts: Counts) -> Fit:
+    """Fit how widely the shapes of each cluster's positions scatter around its own.
+
+    References
+    ----------
+    T. Minka, Estimating a Dirichlet distribution (2000).
+    """
+    labels = fit.memberships.argmax(axis=1)
+    sure = fit.memberships.max(axis=1) > _SURE
+    found = np.full(len(fit.weights), _WIDTHS[-1] * max(counts.totals.mean(), 1.0))
+    for j in range(len(found)):
+        rows = np.flatnonzero(sure & (labels == j))
+        rows = rows[:: len(rows) // _ENOUGH + 1]
+        if not len(rows):
+            continue
+        some = Counts(counts.rows[rows], counts.totals[rows], None)
+        tried = _WIDTHS * max(float(some.totals.mean()), 1.0)
+        same = np.full(len(tried), j)
+        one = replace(fit, shapes=fit.shapes[same], rates=fit.rates[same], concentrations=tried)
+        found[j] = tried[scattered(model, one, some).sum(axis=0).argmax()]
+    return replace(fit, concentrations=found)
+
+
+@numba.njit(nogil=True, cache=True)
+def more_than_once(
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+    values: F64,
+    alphas: F64,
+    concentrations: F64,
+    out: F64,
+) -> None:
+    """Add what scatter changes in the log-likelihoods (n, k) of counts; ``alphas`` are (D, k).
+
+    ``ln Γ(α + x) − ln Γ(α)`` is a sum over the counts one by one, of which ``x ln α`` is there.
+    """
+    k = alphas.shape[1]
+    for i in range(len(indptr) - 1):
+        total = 0.0
+        for at in range(indptr[i], indptr[i + 1]):
+            x = values[at]
+            total += x
+            for j in range(k):
+                alpha = alphas[indices[at], j]
+                if x <= _FEW:
+                    for m in range(1, int(x)):
+                        out[i, j] += np.log1p(m / alpha)
+                else:
+                    out[i, j] += math.lgamma(alpha + x) - math.lgamma(alpha) - x * np.log(alpha)
+        for j in range(k):
+            wide = concentrations[j]
+            out[i, j] -= math.lgamma(wide + total) - math.lgamma(wide) - total * np.log(wide)

@@ -1,0 +1,122 @@
+"""What explains counts that were held out: coupling, and scatter within clusters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from scipy.special import logsumexp
+
+from clustem.cluster._neighbours import marginals, softmax
+from clustem.cluster.mixture._borders import Borders, borders_of, evidence, with_scatter
+from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, em, maximize
+
+_COUPLINGS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
+"""Couplings that held-out counts choose from."""
+_USUAL = 0.8
+"""Coupling of the fit that these are held against."""
+_FITTED = 0.7
+"""Share of the counts that is fitted; the others are held out."""
+_STEPS = 6
+"""Steps of EM on that share."""
+_FEW, _MANY = 30, 100
+"""Draws of each position for a choice, and for a result."""
+_LEAST = 1e-6
+"""Least membership that held-out counts are predicted with."""
+
+
+def choose(
+    model: Model,
+    start: Fit,
+    counts: Counts,
+    *,
+    coupling: float | Literal["auto"],
+    scatter: bool | Literal["auto"],
+    seed: int,
+) -> tuple[float, bool]:
+    """Choose the coupling and whether positions scatter within clusters, where these are "auto".
+
+    The weakest coupling within a standard error of the best is taken, and scatter where it is
+    better by more than that.
+    """
+    if coupling != "auto" and scatter != "auto":
+        return coupling, scatter
+    part = fitted_part(counts, seed)
+    usual = _USUAL if coupling == "auto" else coupling
+    fit = em(model, start.memberships, part, coupling=usual, max_iter=_STEPS)
+    borders = borders_of(fit.memberships, part.graph)
+
+    def scores(fit: Fit, couplings: tuple[float, ...]) -> list[F64]:
+        known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
+        found = []
+        for value in couplings:
+            memberships = drawn(known, fit, part, value, sweeps=_FEW, seed=seed)
+            found.append(held_out(memberships, known, whole))
+        return found
+
+    if coupling == "auto":
+        found = scores(fit, _COUPLINGS)
+        best = max(found, key=np.sum)
+        usual = next(c for c, s in zip(_COUPLINGS, found, strict=True) if not better(best, s))
+    if scatter == "auto":
+        (with_it,) = scores(with_scatter(model, fit, part), (usual,))
+        (without,) = scores(fit, (usual,))
+        scatter = better(with_it, without)
+    return usual, scatter
+
+
+def settled(
+    model: Model, fit: Fit, counts: Counts, coupling: float, *, scatter: bool, seed: int
+) -> tuple[Fit, Borders]:
+    """Replace the memberships of a mean field by drawn ones, which see mixed positions."""
+    if scatter:
+        fit = with_scatter(model, fit, counts)
+    borders = borders_of(fit.memberships, counts.graph if coupling else None)
+    known = evidence(model, fit, counts, borders)
+    memberships = drawn(known, fit, counts, coupling, sweeps=_MANY, seed=seed)
+    new = maximize(model, memberships, counts)
+    found = replace(
+        fit, memberships=memberships, shapes=new.shapes, rates=new.rates, weights=new.weights
+    )
+    return found, borders
+
+
+def drawn(
+    evidence: F64, fit: Fit, counts: Counts, coupling: float, *, sweeps: int, seed: int
+) -> F64:
+    """Return memberships (n, k): with neighbours, how often each cluster is drawn."""
+    if counts.graph is not None and coupling:
+        start = fit.memberships.argmax(axis=1)
+        return marginals(evidence, counts.graph, coupling, start, sweeps=sweeps, seed=seed)
+    found = np.empty_like(evidence)
+    softmax(evidence + np.log(np.maximum(fit.weights, np.finfo(np.float64).tiny)), found)
+    return found
+
+
+def held_out(memberships: F64, known: F64, whole: F64) -> F64:
+    """Return the log-likelihood (n,) of held-out counts.
+
+    Parameters
+    ----------
+    memberships
+        Of a fit to the other counts, (n, k).
+    known, whole
+        Log-likelihood of the other counts and of all of them, (n, k).
+    """
+    found: F64 = logsumexp(np.log(np.maximum(memberships, _LEAST)) + whole - known, axis=1)
+    return found
+
+
+def better(one: F64, other: F64) -> bool:
+    """Return whether one log-likelihood (n,) is higher by more than a standard error."""
+    gain = one - other
+    return bool(gain.sum() > np.sqrt(len(gain)) * gain.std())
+
+
+def fitted_part(counts: Counts, seed: int) -> Counts:
+    """Draw a share of the counts; the others are independent of them."""
+    part = counts.rows.copy()
+    kept = np.random.default_rng(seed).binomial(part.data.astype(np.int64), _FITTED)
+    part.data = kept.astype(np.float64)
+    return Counts(part, np.asarray(part.sum(axis=1)).ravel(), counts.graph)
