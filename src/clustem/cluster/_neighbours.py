@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -16,9 +16,13 @@ from scipy.sparse import csr_array
 from clustem.core import InputError, tick
 from clustem.passes.threads import cores
 
+S = TypeVar("S")
+T = TypeVar("T")
 F64 = NDArray[np.float64]
 _BLOCK = 4096
-"""Rows that a thread works on at a time."""
+"""Rows that a thread works on at a time, at least."""
+_MOST_BLOCKS = 64
+"""Blocks of rows, at most."""
 _AT_REST = 1e-3
 """Largest change of a membership at which a mean field has come to rest."""
 
@@ -70,20 +74,25 @@ def mean_field(
             edges = (graph.indptr, graph.indices, graph.data)
             return step(evidence, *edges, coupling, old, new, part.start, part.stop)
 
-        change = max(in_threads(one, len(start)))
+        change = max(in_threads(one, blocks_of(len(start))))
         field, other = new, (np.empty_like(start) if old is start else old)
         if change < _AT_REST:
             break
     return field
 
 
-def in_threads(work: Callable[[slice], Any], n: int) -> list[Any]:
-    """Return what work gives for each block of n rows, in their order."""
-    blocks = [slice(at, min(at + _BLOCK, n)) for at in range(0, n, _BLOCK)]
-    if len(blocks) == 1 or cores() == 1:
-        return [work(block) for block in blocks]
+def blocks_of(n: int) -> list[slice]:
+    """Return blocks of n rows for threads to work on: the same with any number of them."""
+    size = max(_BLOCK, -(-n // _MOST_BLOCKS))
+    return [slice(at, min(at + size, n)) for at in range(0, n, size)]
+
+
+def in_threads(work: Callable[[S], T], tasks: Sequence[S]) -> list[T]:
+    """Return what work gives for each task, in their order."""
+    if len(tasks) == 1 or cores() == 1:
+        return [work(task) for task in tasks]
     with ThreadPoolExecutor(cores()) as pool:
-        return list(pool.map(work, blocks))
+        return list(pool.map(work, tasks))
 
 
 @numba.njit(nogil=True, cache=True)

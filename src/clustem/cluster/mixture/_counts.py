@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
 
-from clustem.cluster._neighbours import mean_field, softmax
+from clustem.cluster._neighbours import blocks_of, in_threads, mean_field, softmax
 from clustem.cluster.kmeans.lloyd import lloyd, plus_plus
 from clustem.core import tick
 
@@ -20,8 +22,10 @@ _SEARCH = 0.5
 """Coupling while starts are compared: a strong one would freeze a start where it is."""
 _KEPT = 5
 """Starts of each level that are refined."""
-_BEAM = 10
-"""Best fits of a level that are handed down to the next finer one."""
+_BEAM = (3, 6, 10)
+"""Best fits of a level, from the finest to coarse ones, that are handed down to the next."""
+_SAME = 0.97
+"""Adjusted Rand index from which on two fits are the same one."""
 _STEPS = 6
 """Steps of EM at each level."""
 _TINY = 1e-12
@@ -47,6 +51,11 @@ class Counts:
     totals: F64
     graph: Any
     parents: NDArray[np.int64] | None = None
+
+    @functools.cached_property
+    def blocks(self) -> list[tuple[slice, Any]]:
+        """Blocks of the rows, for threads, and where they are."""
+        return [(where, self.rows[where]) for where in blocks_of(self.rows.shape[0])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +174,8 @@ def pair_neighbours(indptr, indices, weights):  # type: ignore[no-untyped-def]
 
 def log_likelihoods(model: Model, fit: Fit, counts: Counts) -> F64:
     """Log-likelihood (n, k) of each row under each cluster, that of the mean shape left out."""
-    found: F64 = counts.rows @ np.log(fit.shapes / model.mean).T
+    logs = np.log(fit.shapes / model.mean).T
+    found: F64 = np.concatenate(in_threads(lambda block: block[1] @ logs, counts.blocks))
     if model.shared_intensity:
         rates = np.maximum(fit.rates, _TINY)
         found += np.outer(counts.totals, np.log(rates)) - rates
@@ -174,7 +184,8 @@ def log_likelihoods(model: Model, fit: Fit, counts: Counts) -> F64:
 
 def maximize(model: Model, memberships: F64, counts: Counts) -> Fit:
     """Return the shapes, rates and weights that fit memberships best."""
-    sums = (counts.rows.T @ memberships).T + model.prior * model.mean
+    parts = in_threads(lambda block: block[1].T @ memberships[block[0]], counts.blocks)
+    sums = functools.reduce(np.add, parts).T + model.prior * model.mean
     size = memberships.sum(axis=0)
     rates = (counts.totals @ memberships) / np.maximum(size, _TINY)
     shapes = sums / sums.sum(axis=1, keepdims=True)
@@ -260,8 +271,18 @@ def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int
             em(model, memberships, levels[i], coupling=_SEARCH, max_iter=_STEPS)
             for memberships in (*handed_down, *(fit.memberships for fit in starts))
         ]
-        beam = sorted(beam, key=lambda fit: -fit.energy)[:_BEAM]
+        beam = _others(beam)[: _BEAM[min(i, len(_BEAM)) - 1]]
     return beam[0]
+
+
+def _others(fits: list[Fit]) -> list[Fit]:
+    """Sort fits, the best first, and drop those that are much the same as a better one."""
+    kept: list[tuple[Fit, NDArray[np.intp]]] = []
+    for fit in sorted(fits, key=lambda fit: -fit.energy):
+        labels = fit.memberships.argmax(axis=1)
+        if all(adjusted_rand_score(other, labels) < _SAME for _, other in kept):
+            kept.append((fit, labels))
+    return [fit for fit, _ in kept]
 
 
 def _starts(model: Model, counts: Counts, k: int, *, n_init: int, seed: int) -> list[Fit]:
@@ -269,15 +290,17 @@ def _starts(model: Model, counts: Counts, k: int, *, n_init: int, seed: int) -> 
     z = _chi_square_scores(model, counts, k)
     rng = np.random.default_rng(seed)
     alone = replace(counts, graph=None)
-    fits = []
+    found = {}
     for _ in range(n_init):
         centers = plus_plus(z, np.ones(len(z)), k, rng.random((k, 3)))
-        labels = lloyd(z, np.ones(len(z)), centers, max_iter=30).labels
+        run = lloyd(z, np.ones(len(z)), centers, max_iter=30)
+        found[round(run.inertia, 6)] = run.labels  # equal ones once
+    fits = []
+    for labels in found.values():
         memberships = np.full((len(z), k), 0.02 / k)
         memberships[np.arange(len(z)), labels] += 0.98
         fits.append(em(model, memberships, alone, coupling=0.0, max_iter=8))
-    best: dict[float, Fit] = {round(fit.energy, 3): fit for fit in fits}  # equal ones once
-    return sorted(best.values(), key=lambda fit: -fit.energy)[:_KEPT]
+    return sorted(fits, key=lambda fit: -fit.energy)[:_KEPT]
 
 
 def _chi_square_scores(model: Model, counts: Counts, k: int) -> F64:

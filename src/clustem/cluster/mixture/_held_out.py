@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -20,7 +22,7 @@ _FITTED = 0.7
 """Share of the counts that is fitted; the others are held out."""
 _STEPS = 6
 """Steps of EM on that share."""
-_FEW, _MANY = 30, 100
+_FEW, _MANY = 24, 100
 """Draws of each position for a choice, and for a result."""
 _LEAST = 1e-6
 """Least membership that held-out counts are predicted with."""
@@ -37,8 +39,7 @@ def choose(
 ) -> tuple[float, bool]:
     """Choose the coupling and whether positions scatter within clusters, where these are "auto".
 
-    The weakest coupling within a standard error of the best is taken, and scatter where it is
-    better by more than that.
+    The best coupling is taken, and scatter where it is better by more than a standard error.
     """
     if coupling != "auto" and scatter != "auto":
         return coupling, scatter
@@ -47,23 +48,31 @@ def choose(
     fit = em(model, start.memberships, part, coupling=usual, max_iter=_STEPS)
     borders = borders_of(fit.memberships, part.graph)
 
-    def scores(fit: Fit, couplings: tuple[float, ...]) -> list[F64]:
+    def scorer(fit: Fit) -> Callable[[float], F64]:
         known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
-        found = []
-        for value in couplings:
-            memberships = drawn(known, fit, part, value, sweeps=_FEW, seed=seed)
-            found.append(held_out(memberships, known, whole))
-        return found
 
+        def score(coupling: float) -> F64:
+            found = drawn(known, fit, part, coupling, sweeps=_FEW, seed=seed)
+            return held_out(found, known, whole)
+
+        return score
+
+    score = scorer(fit)
     if coupling == "auto":
-        found = scores(fit, _COUPLINGS)
-        best = max(found, key=np.sum)
-        usual = next(c for c, s in zip(_COUPLINGS, found, strict=True) if not better(best, s))
+        usual = _peak(lambda value: float(score(value).sum()))
     if scatter == "auto":
-        (with_it,) = scores(with_scatter(model, fit, part), (usual,))
-        (without,) = scores(fit, (usual,))
-        scatter = better(with_it, without)
+        scatter = better(scorer(with_scatter(model, fit, part))(usual), score(usual))
     return usual, scatter
+
+
+def _peak(score: Callable[[float], float]) -> float:
+    """Climb from the usual coupling to the best one near it."""
+    scores = functools.cache(lambda i: score(_COUPLINGS[i]))
+    at = _COUPLINGS.index(_USUAL)
+    for step in (1, -1):
+        while 0 <= at + step < len(_COUPLINGS) and scores(at + step) > scores(at):
+            at += step
+    return _COUPLINGS[at]
 
 
 def settled(
