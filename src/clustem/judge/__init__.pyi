@@ -4,5 +4,6 @@ from .distinguishing import distinguishing as distinguishing
 from .gap import gap as gap
 from .lineage import lineage as lineage
 from .regions import regions as regions
+from .residuals import residuals as residuals
 from .scores import scores as scores
 from .stability import stability as stability

@@ -259,8 +259,10 @@ class Run:
                 got=f"n_clusters={AUTO}",
                 cure="Give that number, or leave the markers out.",
             )
-        make: Callable[[int], Any] = lambda k: entry.step(**{**parameters, "n_clusters": k})  # noqa: E731  # one line
-        return choose_k(self.needed_features(), make, ks, scored=scored)
+        features = self.needed_features()
+        given = {**parameters, **_neighbours(entry, parameters, features)}
+        make: Callable[[int], Any] = lambda k: entry.step(**{**given, "n_clusters": k})  # noqa: E731  # one line
+        return choose_k(features, make, ks, scored=scored)
 
     def _cluster(self, entry: Entry, parameters: dict[str, Any]) -> None:
         features = self.needed_features()
@@ -489,8 +491,11 @@ def _keys(steps: list[tuple[Entry, Mapping[str, Any]]]) -> list[str]:
 def _neighbours(entry: Entry, parameters: Mapping[str, Any], features: Features) -> dict[str, Any]:
     """Return the neighbours on the scan for a clusterer that takes them and was given none."""
     patches = features.find(PatchGrid) is not None and features.mask.ndim == 1  # on no grid
+    known = entry.parameters
     given = parameters.get("connectivity") is not None
-    if "connectivity" not in entry.parameters or given or patches:
+    if "connectivity" not in known or given or patches:
+        return {}
+    if parameters.get("coupling", known["coupling"].default) == 0:
         return {}
     return {"connectivity": grid_graph(features.mask)}
 

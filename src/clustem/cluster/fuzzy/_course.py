@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator
 from clustem.cluster.fuzzy._passes import F64, Frame, Space, State, Sums, readable, threads
 from clustem.core import tick, warn
 from clustem.passes.rows import Rows
 
 _log = logging.getLogger(__name__)
-_ROUNDING = 1e-9  # share of its first value by which rounding can raise the objective
+ROUNDING = 1e-9  # share of its first value by which rounding can raise the objective
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,14 @@ class Course:
         The objective after each update of the memberships, per start; it only falls.
     converged
         Whether the last step lowered it by no more than the tolerance, (S,).
+    memberships
+        Of a single start whose rows have neighbours, (n, k); None where they follow from the state.
     """
 
     state: State
     history: list[list[float]]
     converged: NDArray[np.bool_]
+    memberships: F64 | None = None
 
     @property
     def best(self) -> int:
@@ -101,7 +105,7 @@ def alternate(
             history[s].append(float(objective))
         kept.put(active[fell], now[fell])
         first = np.array([history[s][0] for s in active])
-        if np.any(value - before > _ROUNDING * first):
+        if np.any(value - before > ROUNDING * first):
             _log.warning("an objective rose from %s to %s", before, value)
         done = ~fell | (np.isfinite(before) & (value >= before * (1 - tol)))
         converged[active[done]] = True
@@ -159,12 +163,14 @@ class Fuzzy(Estimator):
         Raises
         ------
         InputError
-            If there are NaN or infinite values.
+            If there are NaN or infinite values, or the connectivity does not fit the rows.
         ParameterError
             If a parameter does not fit, or there are more clusters than rows.
         """
         rows = readable(self._validated(X))
         params = self._checked(n_rows=len(rows))
+        used = params.get("coupling", 0.0) > 0
+        params["graph"] = checked_graph(params["connectivity"], len(rows)) if used else None
         params["centers"] = self._seeded(Rows(rows), params)
         with threads() as (pool, count):
             frame = Frame(rows, Space.plain(rows), params["m"], pool, count)
@@ -186,7 +192,11 @@ class Fuzzy(Estimator):
         """Set the fitted attributes from the best start."""
         best = course.best
         self._space, self._state, self._m = frame.space, course.state[[best]], frame.m
-        self.memberships_, self.labels_ = frame.memberships(self._state)
+        if course.memberships is None:
+            self.memberships_, self.labels_ = frame.memberships(self._state)
+        else:
+            self.memberships_ = course.memberships
+            self.labels_ = course.memberships.argmax(axis=1).astype(np.int32)
         self.cluster_centers_ = frame.space.points(self._state.centers[0])
         self.objective_history_ = np.array(course.history[best]) * frame.space.unit
         self.objective_ = float(self.objective_history_[-1])

@@ -332,6 +332,140 @@ def fuzzy_memberships(
 
 
 @_kernel
+def fuzzy_distances(
+    X: NDArray[Any],
+    origin: F64,
+    scale: float,
+    basis: F64,
+    centers: F64,
+    factors: F64,
+    block: int,
+    first: int,
+    last: int,
+    distances: F64,
+) -> None:
+    """Write squared distances (n, k) of rows ``first`` to ``last`` to the centers (k, r)."""
+    k, r = centers.shape
+    z = np.empty((r, block))
+    difference = np.empty((r, block))
+    d2 = np.empty(block)
+    y = np.empty(block)
+    for row in range(first, last, block):
+        count = min(block, last - row)
+        load_block(X, row, count, origin, scale, basis, z)
+        for i in range(k):
+            block_distances(z, count, centers[i], factors[i], difference, y, d2)
+            for b in range(count):
+                distances[row + b, i] = d2[b]
+
+
+@_kernel
+def weighted_sums(
+    X: NDArray[Any],
+    origin: F64,
+    scale: float,
+    basis: F64,
+    centers: F64,
+    distances: F64,
+    weights: F64,
+    m: float,
+    panel: int,
+    block: int,
+    first: int,
+    last: int,
+    out: F64,
+) -> None:
+    """Make the sums of ``fuzzy_sums`` with given weights ``u^m`` (n, k), for one start.
+
+    ``distances`` are (n, k); ``first`` and ``last`` count panels; ``out`` is (panels, k, width).
+    """
+    n = X.shape[0]
+    k, r = centers.shape
+    z = np.empty((r, block))
+    difference = np.empty((r, block))
+    d2 = np.empty(block)
+    w = np.empty(block)
+    y = np.empty(block)
+    for p in range(first, last):
+        for row in range(p * panel, min((p + 1) * panel, n), block):
+            count = min(block, min((p + 1) * panel, n) - row)
+            load_block(X, row, count, origin, scale, basis, z)
+            for i in range(k):
+                for b in range(count):
+                    w[b] = weights[row + b, i]
+                    d2[b] = distances[row + b, i]
+                for a in range(r):
+                    for b in range(count):
+                        difference[a, b] = z[a, b] - centers[i, a]
+                add_sums(difference, count, w, w, d2, 0.0, m, y, out[p, i])
+
+
+@_kernel
+def update_in_field(
+    rows: NDArray[np.int64],
+    distances: F64,
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+    links: F64,
+    coupling: float,
+    m: float,
+    memberships: F64,
+    weights: F64,
+) -> None:
+    """Write the best memberships and weights ``u^m`` (n, k) of some rows, given the neighbours'.
+
+    ``links`` are the weights of the graph's edges. A weight of a neighbour in other clusters adds
+    ``coupling`` times that of the edge to the squared distance.
+    """
+    k = distances.shape[1]
+    d2 = np.empty((k, 1))
+    u = np.empty((k, 1))
+    w = np.empty((k, 1))
+    y = np.empty(1)
+    for i in rows:
+        for j in range(k):
+            d2[j, 0] = distances[i, j]
+        for at in range(indptr[i], indptr[i + 1]):
+            neighbour = indices[at]
+            if neighbour == i:
+                continue
+            total = 0.0
+            for j in range(k):
+                total += weights[neighbour, j]
+            for j in range(k):
+                d2[j, 0] += coupling * links[at] * (total - weights[neighbour, j])
+        shared_memberships(d2, 1, m, y, u, w)
+        for j in range(k):
+            memberships[i, j] = u[j, 0]
+            weights[i, j] = w[j, 0]
+
+
+@_kernel
+def disagreement(
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+    links: F64,
+    weights: F64,
+    first: int,
+    last: int,
+) -> float:
+    """Sum over some rows and their neighbours of the weights in different clusters."""
+    k = weights.shape[1]
+    found = 0.0
+    for i in range(first, last):
+        for at in range(indptr[i], indptr[i + 1]):
+            if indices[at] == i:
+                continue
+            own, other, same = 0.0, 0.0, 0.0
+            for j in range(k):
+                own += weights[i, j]
+                other += weights[indices[at], j]
+                same += weights[i, j] * weights[indices[at], j]
+            found += links[at] * (own * other - same)
+    return found
+
+
+@_kernel
 def lower_distances(
     X: NDArray[Any],
     origin: F64,

@@ -234,11 +234,9 @@ class Frame:
         """Pass over all rows for all starts of a state."""
         n, r = len(self.X), self.space.rank
         starts, k, _ = state.centers.shape
-        width = kernels.width_of_sums(r, moments=moments)
-        most = min(64, max(4, _SUMS_BYTES // (8 * k * width)))
-        panel = max(_PANEL, -(-n // most))
-        panels = -(-n // panel)
-        out = np.zeros((starts, panels, k, width))
+        panel, one = self._panels(k, kernels.width_of_sums(r, moments=moments))
+        panels = len(one)
+        out = np.zeros((starts, *one.shape))
 
         def work(first: int, last: int) -> None:
             kernels.fuzzy_sums(
@@ -264,6 +262,44 @@ class Frame:
 
         self._share(work, tasks, n * k * self.space.rank)
         return out, labels
+
+    def distances(self, state: State) -> F64:
+        """Return squared distances (n, k) of all rows to the clusters of a state of one start."""
+        n, k = len(self.X), state.centers.shape[1]
+        out = np.empty((n, k))
+        (centers,), (factors,) = state.centers, state.factors
+
+        def work(first: int, last: int) -> None:
+            kernels.fuzzy_distances(
+                *self._where, centers, factors, self._block(k),
+                first * _PANEL, min(last * _PANEL, n), out,
+            )  # fmt: skip
+
+        self._share(work, -(-n // _PANEL), n * k * self.space.rank)
+        return out
+
+    def sums_with(
+        self, state: State, weights: F64, distances: F64, *, moments: bool = False
+    ) -> Sums:
+        """Pass over all rows with given weights ``u^m`` (n, k), for a state of one start."""
+        n, r = len(self.X), self.space.rank
+        k = state.centers.shape[1]
+        panel, out = self._panels(k, kernels.width_of_sums(r, moments=moments))
+
+        def work(first: int, last: int) -> None:
+            kernels.weighted_sums(
+                *self._where, state.centers[0], distances, weights, self.m,
+                panel, self._block(k), first, last, out,
+            )  # fmt: skip
+
+        self._share(work, len(out), n * k * r)
+        return Sums.unpack(out.sum(axis=0)[None], r)
+
+    def _panels(self, k: int, width: int) -> tuple[int, F64]:
+        """Rows of a panel, and zeros (panels, k, width) for their sums."""
+        most = min(64, max(4, _SUMS_BYTES // (8 * k * width)))
+        panel = max(_PANEL, -(-len(self.X) // most))
+        return panel, np.zeros((-(-len(self.X) // panel), k, width))
 
     def draw_centers(self, k: int, n_init: int, seed: int) -> F64:
         """Draw centers (n_init, k, r) from the rows, far ones more likely (k-means++)."""

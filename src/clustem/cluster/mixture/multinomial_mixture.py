@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse, sparray, spmatrix, vstack
+from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster._neighbours import checked_graph
@@ -17,6 +17,7 @@ from clustem.cluster.mixture._counts import Counts, Model, em, expect, hierarchy
 from clustem.cluster.mixture._held_out import choose, held_out, settled
 from clustem.core import InputError, RandomState, clusterer, record, warn
 from clustem.passes.rows import Rows
+from clustem.passes.sparse import sparse
 
 F64 = NDArray[np.float64]
 
@@ -261,15 +262,16 @@ class MultinomialMixture(Estimator):
     def _counts(self, X: Any, *, reset: bool) -> Any:
         """Return counts as sparse rows (n, D), float64."""
         if isinstance(X, Rows):
-            parts = {int(where[0]): part for where, part in X.map(_sparse_block)}
-            rows = vstack([parts[first] for first in sorted(parts)], format="csr")
+            rows = sparse(X).astype(np.float64)
             self._check_n_features(rows, reset)
-        elif issparse(X):
-            rows = csr_array(X, dtype=np.float64, copy=True)
+        elif issparse(X) or hasattr(
+            X, "to_scipy_sparse"
+        ):  # scipy's, or those of the package sparse
+            rows = csr_array(X if issparse(X) else X.to_scipy_sparse(), dtype=np.float64, copy=True)
             rows.sum_duplicates()
             self._check_n_features(rows, reset)
         else:
-            rows = csr_array(self._validated(X, reset=reset).astype(np.float64))
+            rows = sparse(Rows(self._validated(X, reset=reset))).astype(np.float64)
         values = rows.data
         wrong = ~np.isfinite(values) | (values < 0) | (values != np.rint(values))
         if wrong.any():
@@ -294,7 +296,3 @@ class MultinomialMixture(Estimator):
                 got=rows.shape[1],
                 cure="Describe the new scan as the fitted one.",
             )
-
-
-def _sparse_block(block: NDArray[Any], _: NDArray[np.intp]) -> Any:
-    return csr_array(np.asarray(block, dtype=np.float64))

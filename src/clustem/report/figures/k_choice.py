@@ -19,6 +19,7 @@ _LINE = 4.2  # height of a line of text [mm]
 _CHARACTERS = 125  # of a line of text that fits
 _FIRST, _SECOND, _CHOSEN = "#2f6fae", "#9a9a9a", "#c2492b"
 _PANELS = (
+    ("Held-out counts", "Log-likelihood per count", ("held-out",)),
     ("Weakest gap", "Strength", ("weakest gap",)),
     ("Gap statistic", "Gap", ("gap", "gap, along features")),
     ("Silhouette", "Silhouette", ("silhouette", "simplified silhouette")),
@@ -48,7 +49,7 @@ def k_choice(choice: KChoice) -> Figure:
     Returns
     -------
     :
-        A ``matplotlib.figure.Figure``, 183 mm wide: the choice in words, and six panels.
+        A ``matplotlib.figure.Figure``, 183 mm wide: the choice in words, and panels.
 
     Examples
     --------
@@ -61,11 +62,12 @@ def k_choice(choice: KChoice) -> Figure:
     """
     text = textwrap.wrap(choice.summary, _CHARACTERS)
     top = _EDGE + _LINE * len(text)
-    n_rows = -(-len(_PANELS) // _COLUMNS)
+    panels = [panel for panel in _PANELS if any(name in choice.scores for name in panel[2])]
+    n_rows = -(-len(panels) // _COLUMNS)
     sheet = Sheet(DOUBLE, top + n_rows * (_ABOVE + _HEIGHT + _BELOW))
     for i, line in enumerate(text):
         sheet.text(_EDGE, _EDGE + _LINE * (i + 0.5), line)
-    for i, (title, label, names) in enumerate(_PANELS):
+    for i, (title, label, names) in enumerate(panels):
         row, column = divmod(i, _COLUMNS)
         left = _LEFT + column * (_WIDTH + _LEFT + 1.5)
         ax = sheet.axes(left, top + _ABOVE + row * (_ABOVE + _HEIGHT + _BELOW), _WIDTH, _HEIGHT)

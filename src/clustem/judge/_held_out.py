@@ -1,0 +1,164 @@
+"""How many clusters explain counts that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import Features, InputError, recording
+from clustem.judge._fits import refitted, with_few_starts
+from clustem.judge._intensity import Intensity
+from clustem.passes.rows import Rows
+from clustem.passes.sparse import sparse
+
+F64 = NDArray[np.float64]
+_FITTED = 0.7
+"""Share of the counts that is fitted; the others are held out."""
+_SAME, _CLEAR = 2.0, 4.0
+"""Standard errors up to which two numbers of clusters explain alike, and from which on not."""
+_WORSE = 2
+"""Numbers of clusters, one after the other, that are worse than the best: enough."""
+_VARIES = 0.05
+"""Relative spread of the intensity that is worth a word."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Log-likelihood of held-out counts, by number of clusters.
+
+    Parameters
+    ----------
+    gains
+        Log-likelihood of each position (n,), by number of clusters.
+    counts
+        Number of held-out counts.
+    spread
+        Relative spread of the intensity, counting noise left out.
+    """
+
+    gains: Mapping[int, F64]
+    counts: int
+    spread: float
+
+    @property
+    def k(self) -> int:
+        """The number of clusters that explains held-out counts best; 1 unless clearly worse."""
+        best = max(self.gains, key=lambda k: float(self.gains[k].sum()))
+        first = min(self.gains)
+        return first if first == 1 and self.worse(1, best) < _SAME else best
+
+    def worse(self, k: int, than: int) -> float:
+        """How much worse one number explains them than another, in standard errors."""
+        difference = self.gains[than] - self.gains[k]
+        error = float(np.sqrt(len(difference)) * difference.std())
+        return float(difference.sum()) / error if error > 0 else 0.0
+
+    def columns(self, ks: tuple[int, ...]) -> dict[str, F64]:
+        """Log-likelihood per count against that of the smallest number, and its error, over k."""
+        first = self.gains[min(self.gains)]
+        rise = {k: gain - first for k, gain in self.gains.items()}
+        error = {k: np.sqrt(len(d)) * d.std() for k, d in rise.items()}
+        return {
+            "held-out": np.array(
+                [rise[k].sum() / self.counts if k in rise else np.nan for k in ks]
+            ),
+            "held-out: error": np.array(
+                [error[k] / self.counts if k in error else np.nan for k in ks]
+            ),
+        }
+
+    @property
+    def confidence(self) -> Literal["low", "medium", "high"]:
+        """How clearly the best number is better than its neighbours."""
+        k, last = self.k, max(self.gains)
+        if k == last and last > 1:
+            return "low"
+        others = [self.worse(other, k) for other in self.gains if abs(other - k) == 1]
+        nearest = min(others, default=0.0)
+        return "high" if nearest > _CLEAR else "medium" if nearest > _SAME else "low"
+
+    @property
+    def alternatives(self) -> tuple[int, ...]:
+        """Other numbers that explain held-out counts about as well, the best first."""
+        k = self.k
+        close = {other: self.worse(other, k) for other in self.gains if other != k}
+        return tuple(sorted((o for o, w in close.items() if w < _CLEAR), key=close.__getitem__)[:3])
+
+    @property
+    def reason(self) -> str:
+        """What held-out counts say, in one sentence."""
+        k = self.k
+        others = [o for o in (k - 1, k + 1) if o in self.gains]
+        worse = " and ".join(f"{o} by {self.worse(o, k):.1f}" for o in others)
+        compared = f"worse in standard errors: {worse}" if worse else "no other was tried"
+        if k > 1:
+            most = "; it is the largest number tried" if k == max(self.gains) else ""
+            return f"{k} spectra explain held-out counts best ({compared}){most}"
+        if self.spread > _VARIES:
+            return (
+                "thickness or dose only: held-out counts are explained best by one shape "
+                f"({compared}), while the intensity varies by {100 * self.spread:.0f} %"
+            )
+        return f"no structure at this dose: one shape explains held-out counts best ({compared})"
+
+
+def held_out(
+    features: Features,
+    make: Callable[[int], Any],
+    ks: tuple[int, ...],
+    *,
+    every: bool,
+    random_state: int,
+    report: Callable[[float], None],
+) -> HeldOut:
+    """Fit most of the counts with each number of clusters, and predict the others.
+
+    Parameters
+    ----------
+    features
+        Rows (n, D) of counts.
+    make
+        Makes an unfitted estimator for k clusters that has ``score_held_out``.
+    ks
+        Numbers of clusters, rising.
+    every
+        Whether to go on when larger numbers only get worse.
+    random_state
+        Seed of the split.
+    report
+        Called with the share of work done.
+
+    References
+    ----------
+    A. Neufeld et al., J. Mach. Learn. Res. 25 (2024) 57.
+    """
+    rows = sparse(Rows.of(features.rows))
+    values = rows.data
+    if (values < 0).any() or not np.array_equal(values, np.rint(values)):
+        raise InputError(
+            "Count splitting needs counts, whole numbers of at least 0",
+            got=f"{values[(values < 0) | (values != np.rint(values))][0]:g}",
+            cure="Convert them with prepare.counts.",
+        )
+    rows = rows.astype(np.int64)
+    fitted, rest = rows.copy(), rows.copy()
+    fitted.data = np.random.default_rng(random_state).binomial(rows.data, _FITTED)
+    rest.data = rows.data - fitted.data
+    gains: dict[int, F64] = {}
+    best, missed = -np.inf, 0
+    for i, k in enumerate(ks):
+        with recording():  # what the fits found is not what the result found
+            fit = refitted(with_few_starts(make(k)), fitted)
+        gains[k] = fit.score_held_out(fitted, rest)
+        report((i + 1) / len(ks))
+        missed = 0 if gains[k].sum() > best else missed + 1
+        best = max(best, float(gains[k].sum()))
+        if missed == _WORSE and not every:
+            break
+    totals = np.asarray(rows.sum(axis=1), dtype=np.float64).ravel()
+    spread = Intensity(totals, counted=True).spread
+    return HeldOut(gains, max(int(rest.sum()), 1), spread)

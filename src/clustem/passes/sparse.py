@@ -1,0 +1,63 @@
+"""Counts as sparse rows: most channels of most positions hold none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.passes.rows import Rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+def sparse(rows: Rows) -> csr_array:
+    """Load the values of rows that are not zero, in one pass.
+
+    Parameters
+    ----------
+    rows
+        Rows (n, D), possibly not in memory.
+
+    Returns
+    -------
+    :
+        Sparse rows (n, D) in the rows' dtype.
+
+    Examples
+    --------
+    >>> sparse(Rows(np.array([[0, 3], [0, 0], [2, 1]]))).data.tolist()
+    [3, 2, 1]
+    """
+    from scipy.sparse import csr_array, vstack
+
+    def one(block: NDArray[Any], _: NDArray[np.intp]) -> Any:
+        block = np.ascontiguousarray(block.astype(block.dtype.newbyteorder("="), copy=False))
+        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(block, axis=1))])
+        columns = np.empty(starts[-1], dtype=np.int32)
+        values = np.empty(starts[-1], dtype=block.dtype)
+        fill(block, starts, columns, values)
+        return csr_array((values, columns, starts), shape=block.shape)
+
+    found = list(rows.map(one))
+    where = np.concatenate([numbers for numbers, _ in found])
+    loaded = vstack([part for _, part in found], format="csr")
+    if (np.diff(where) != 1).any():  # chunks of a file need not follow each other
+        loaded = loaded[np.argsort(where)]
+    return csr_array(loaded)
+
+
+@numba.njit(nogil=True, cache=True)
+def fill(
+    block: NDArray[Any], starts: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[Any]
+) -> None:
+    """Write the columns and values (m,) of what is not zero in each row."""
+    for i in range(block.shape[0]):
+        at = starts[i]
+        for j in range(block.shape[1]):
+            if block[i, j] != 0:
+                columns[at], values[at] = j, block[i, j]
+                at += 1
