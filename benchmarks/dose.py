@@ -84,7 +84,7 @@ def nmf(data, k, _):
 
 
 METHODS = {
-    "recipe eds-counts": recipe("eds-counts"),
+    "recipe eds-counts": recipe("eds"),
     "recipe eds": recipe("eds"),
     "true spectra": oracle(0.0),
     "and neighbours": oracle(COUPLING),

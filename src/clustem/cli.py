@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIG_IGN, Signals, getsignal
+from signal import signal as set_signal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,6 +76,10 @@ Lazy = Annotated[
     typer.Option("--lazy/--no-lazy", help="Leave the data on disk (default: beyond 2 GB)."),
 ]
 
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Run a recipe for lattices on an image that shows none.")
+]
+
 
 @app.command()
 def run(
@@ -85,6 +92,7 @@ def run(
     lazy: Lazy = None,
     reader: Reader = None,
     force: Force = False,
+    anyway: Anyway = False,
 ) -> None:
     """Run a recipe on a file and write the result folder."""
     from clustem.io.output_folder import check_output
@@ -93,14 +101,14 @@ def run(
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, k))
     folder = output or Path(f"{source.stem}_{chosen.name}")
-    check_output(folder, force=force)
+    check_output(folder, force=force, inputs=[source])
     scan = open_scan(chosen, source, lazy=lazy, stack=True, reader=reader)
     n = n_frames(scan.signal)
     if n > 1 and ("describe", "gabor") in chosen.steps:
         typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
         _save_movie(scan, chosen, folder, force=force)
     else:
-        _save(_segmented(scan, chosen, lazy=lazy), folder, force=force)
+        _save(_segmented(scan, chosen, lazy=lazy, anyway=anyway), folder, force=force)
 
 
 @app.command()
@@ -163,7 +171,7 @@ def sweep(
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
     folder = output or Path(f"{source.stem}_{chosen.name}_sweep")
-    check_output(folder, force=force)
+    check_output(folder, force=force, inputs=[source])
     with _progress() as progress:
         scan = open_scan(chosen, source, lazy=lazy, reader=reader)
         results = run_sweep(scan, chosen, _range(k), progress=progress)
@@ -241,6 +249,12 @@ def info(source: Source, *, reader: Reader = None) -> None:
                 f"scale {axis.scale:.6g} {units}, offset {axis.offset:.6g} {units}"
             )
     fits = Recipe.fitting(scan.signal)
+    if "texture" in fits:  # an image: with a lattice, or without
+        from clustem.judge.lattice import lattice
+
+        seen = lattice(scan.signal)
+        typer.echo(f"image: {seen.summary}")
+        fits = [name for name in fits if name in seen.recipes]
     typer.echo(f"recipe: {', '.join(fits) if fits else 'none fits yet'}")
 
 
@@ -277,6 +291,13 @@ def main() -> None:
     """Run the command line: exit 0 if fine, 2 for wrong use or bad input, 130 for Ctrl-C."""
     status = 130
     warnings.showwarning = _warned
+    for stream in (sys.stdout, sys.stderr):  # what the locale has no letters for
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    if threading.current_thread() is threading.main_thread():
+        for number in Signals:
+            if number.name in {"SIGTERM", "SIGHUP"} and getsignal(number) is not SIG_IGN:
+                set_signal(number, _interrupted)
     try:
         status = app(standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
@@ -294,6 +315,11 @@ def main() -> None:
     if status == 130:
         _stop("stopped; nothing was written.", 130)
     sys.exit(status)
+
+
+def _interrupted(*_: Any) -> None:
+    """Let SIGTERM stop a run as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def _warned(message: Any, category: Any, *_: Any, **__: Any) -> None:
@@ -357,11 +383,13 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
         yield lambda step, share: bar.update(task, description=step, completed=share)
 
 
-def _segmented(source: AnySource, recipe: Recipe, *, lazy: bool | None = None) -> Segmentation:
+def _segmented(
+    source: AnySource, recipe: Recipe, *, lazy: bool | None = None, anyway: bool = False
+) -> Segmentation:
     from clustem.recipes.segment import segment
 
     with _progress() as progress:
-        return segment(source, recipe, lazy=lazy, progress=progress)
+        return segment(source, recipe, lazy=lazy, progress=progress, anyway=anyway)
 
 
 def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> None:

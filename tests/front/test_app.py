@@ -137,7 +137,7 @@ class TestRunner:
     def test_what_is_in_common_runs_once(self, signals):
         runner, recipe = (
             Runner(Scan.of(signals["eds"]), keep=24),
-            Recipe.named("eds").with_settings(EDS),
+            Recipe.named("eds-fuzzy").with_settings(EDS),
         )
         runner.run(recipe)
         first = runner.done
@@ -175,7 +175,8 @@ class TestDrawing:
         frame = session.opened.frame
         (x0, y0), (x1, y1) = frame.middle(3, 4), frame.middle(12, 17)
         drawing.crop(session, [x0 - 1, x1 - 1], [y0 - 1, y1 - 1])
-        assert list(session.recipe.steps)[:2] == [("prepare", "crop"), ("prepare", "rebin")]
+        assert next(iter(session.recipe.steps)) == ("prepare", "crop")
+        assert ("prepare", "rebin") in session.recipe.steps
         crop = session.recipe.steps["prepare", "crop"]
         assert (crop["rows"], crop["columns"]) == ("3:12", "4:17")
         box = drawing.crop_box(session)

@@ -107,7 +107,7 @@ class TestSteps:
                 assert f"set/{stage}/{step}/{parameter}" in keys
 
     def test_values_steps_and_methods_change_the_recipe(self, session):
-        session.recipe = Recipe.named("eds")
+        session.recipe = Recipe.named("eds-fuzzy")
         steps = Steps(session)
         steps.handle("set/cluster/GustafsonKessel/n_clusters", 6)
         steps.handle("set/reduce/pca/n_components", "3")

@@ -57,7 +57,7 @@ class TestSession:
     def test_npy_is_mapped_and_gets_a_recipe_that_the_command_line_takes_too(self, session):
         rng = np.random.default_rng(3)
         data = rng.poisson(3, (9, 11, 20)).astype(np.uint16)
-        data[:, 6:, 4:9] += 9
+        data[:, 6:, 4:9] += rng.poisson(9, (9, 5, 5)).astype(np.uint16)
         np.save(session.root / "plain.npy", data)
         session.open_path("plain.npy")
         finished(session)

@@ -90,7 +90,7 @@ BAD = {
     "directory": (["run", ".", "-r", "eds"], "a directory"),
     "no EDS": (["run", "image.hspy", "-r", "eds"], "a signal of type EDS"),
     "NaN": (["run", "nan.hspy", "-r", "eds"], "NaN"),
-    "negative": (["run", "negative.hspy", "-r", "eds"], "0 or more"),
+    "negative": (["run", "negative.hspy", "-r", "eds"], "must be counts"),
     "all masked": (
         ["run", "map.hspy", "-r", "eds", "-s", "prepare.vacuum.threshold=1e9"],
         "left in",
@@ -285,7 +285,7 @@ def test_info_and_recipes(files, monkeypatch, capsys):
     assert "keV" in about
     assert "recipe: eds" in about
     assert "eds" in told("recipes")
-    assert "[cluster.GustafsonKessel]" in told("recipes", "eds")
+    assert "[cluster.MultinomialMixture]" in told("recipes", "eds")
     assert "default 4" in told("recipes", "eds", "--parameters")
 
 

@@ -262,3 +262,13 @@ def test_real_maps_are_counts(data_dir, name):
     with recording() as said:
         assert counts(signal).data is signal.data
     assert said.found["gain"] == 1
+
+
+def test_integers_in_doubt_are_taken_as_counts_with_a_warning():
+    data = np.random.default_rng(0).poisson(3, (9, 11, 20)).astype(np.uint16)
+    data[:, 6:, 4:9] += 9
+    scan = hs.signals.Signal1D(data)
+    with pytest.raises(InputError, match="must be counts"):
+        counts(scan)
+    with pytest.warns(UserWarning, match="in doubt"):
+        assert counts(scan, in_doubt="take").data is data

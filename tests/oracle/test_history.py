@@ -60,5 +60,5 @@ def test_other_masks_have_other_digests():
 def test_the_number_of_clusters_that_was_chosen_is_named():
     sample = samples.eds(shape=(24, 30))
     found = clustem.segment(sample.signal, "eds", n_clusters="auto")
-    step = steps(found)["cluster.GustafsonKessel"]
+    step = steps(found)["cluster.MultinomialMixture"]
     assert step.parameters["n_clusters"] == step.found["n_clusters"] == found.n_clusters

@@ -198,7 +198,7 @@ def test_a_recipe_gives_the_grid_of_the_scan_and_heeds_masks():
     truth, x = scene(4)
     signal = hs.signals.Signal1D(x)
     signal.set_signal_type("EDS_SEM")
-    found = clustem.segment(signal, "eds-counts", n_clusters=3)
+    found = clustem.segment(signal, "eds", n_clusters=3)
     assert adjusted_rand_score(truth.ravel(), found.labels.data.ravel()) > 0.93
     step = next(step for step in found.history if step.name == "MultinomialMixture")
     assert step.found["coupling"] > 0
@@ -216,13 +216,13 @@ def test_minerals_at_a_fraction_of_the_dose(share, least, data_dir):
     thinned = np.random.default_rng(3).binomial(data, share)
     signal = hs.signals.Signal1D(thinned)
     signal.set_signal_type("EDS_SEM")
-    found = clustem.segment(signal, "eds-counts", n_clusters=5)
+    found = clustem.segment(signal, "eds", n_clusters=5)
     assert adjusted_rand_score(truth.ravel(), found.labels.data.ravel()) > least
 
 
 def test_the_sample_of_the_eds_recipe():
     sample = samples.eds(shape=(60, 72))
-    found = clustem.segment(sample.signal, "eds-counts", n_clusters=4)
+    found = clustem.segment(sample.signal, "eds", n_clusters=4)
     truth = sample.truth_for(found)
     known = truth >= 0
     assert adjusted_rand_score(truth[known], found.labels.data[known]) > 0.97

@@ -16,7 +16,7 @@ def test_toml_round_trip(name):
 
 
 def test_settings_reach_the_step():
-    recipe = Recipe.named("eds").with_settings(
+    recipe = Recipe.named("eds-fuzzy").with_settings(
         {"cluster.n_clusters": 7, "reduce.pca.n_components": 3, "prepare.rebin.scan": 2}
     )
     assert recipe.steps["cluster", "GustafsonKessel"]["n_clusters"] == 7
@@ -25,7 +25,7 @@ def test_settings_reach_the_step():
 
 
 def test_a_step_is_replaced_and_keeps_what_both_share():
-    recipe = Recipe.named("eds").with_settings({"cluster": "KMeans", "cluster.n_clusters": 3})
+    recipe = Recipe.named("eds-fuzzy").with_settings({"cluster": "KMeans", "cluster.n_clusters": 3})
     assert ("cluster", "GustafsonKessel") not in recipe.steps
     found = recipe.steps["cluster", "KMeans"]
     assert found["n_clusters"] == 3
@@ -55,7 +55,7 @@ def test_a_step_is_switched_off_and_on():
 )
 def test_refused_settings(settings, error, message):
     with pytest.raises(error, match=message):
-        Recipe.named("eds").with_settings(settings)
+        Recipe.named("eds-fuzzy").with_settings(settings)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_the_recipes_that_fit():
     assert Recipe.fitting(scan()[0]) == []
     eds = scan()[0]
     eds.set_signal_type("EDS_TEM")
-    assert Recipe.fitting(eds) == ["eds", "eds-counts"]
+    assert Recipe.fitting(eds) == ["eds", "eds-fuzzy"]
     assert Recipe.fitting(hs.signals.Signal2D(np.ones((3, 4, 5, 6)))) == ["diffraction"]
-    assert set(Recipe.fitting(hs.signals.Signal2D(np.ones((5, 6))))) == {"domains", "particles"}
+    assert set(Recipe.fitting(hs.signals.Signal2D(np.ones((5, 6))))) == {"domains", "particles", "texture"}
 
 
 def test_a_recipe_without_an_end_is_refused():
@@ -182,7 +182,7 @@ def test_a_k_means_sweep_shares_one_sketch():
 
 
 def test_a_bare_name_is_enough_where_one_step_has_it():
-    eds = Recipe.named("eds")
+    eds = Recipe.named("eds-fuzzy")
     assert eds.with_settings({"m": 2}).steps["cluster", "GustafsonKessel"]["m"] == 2
     assert eds.with_settings({"n_clusters": 3}) == eds.with_settings({"cluster.n_clusters": 3})
     swapped = eds.with_settings({"cluster": "KMeans", "n_clusters": 3})
@@ -200,4 +200,4 @@ def test_a_bare_name_is_enough_where_one_step_has_it():
 )
 def test_a_bare_name_that_is_unknown_or_ambiguous_is_refused(name, words):
     with pytest.raises(ParameterError, match=words):
-        Recipe.named("eds").with_settings({name: 1})
+        Recipe.named("eds-fuzzy").with_settings({name: 1})

@@ -107,15 +107,30 @@ class Estimator(ClusterMixin, BaseEstimator):
                     cure="Give markers, or leave fix_centers out.",
                 )
             return None
-        markers = np.asarray(given)
-        if markers.shape != (n,) or markers.dtype.kind not in "bui":
+        regions, count = self._regions(given, n, k)
+        params["n_fixed"] = count if params["fix_centers"] else 0
+        return region_starts(
+            rows, regions, k, transform=transform, random_state=params["random_state"]
+        )
+
+    @staticmethod
+    def _regions(markers: Any, n: int, k: int) -> tuple[NDArray[np.intp], int]:
+        """Return the region of each row (n,), -1 = none, and their number.
+
+        Raises
+        ------
+        ParameterError
+            If markers are not one integer per row, or have more than k regions.
+        """
+        given = np.asarray(markers)
+        if given.shape != (n,) or given.dtype.kind not in "bui":
             raise ParameterError(
                 f"markers must hold {n} integers, the region of each row",
-                got=f"{markers.dtype} of shape {markers.shape}",
+                got=f"{given.dtype} of shape {given.shape}",
                 cure="Files are for recipes: "
                 "segment(..., settings={'cluster.markers': 'mask.tif'}).",
             )
-        names, regions = np.unique(np.where(markers > 0, markers, 0), return_inverse=True)
+        names, regions = np.unique(np.where(given > 0, given, 0), return_inverse=True)
         regions = regions - np.count_nonzero(names == 0)
         count = int(regions.max(initial=-1)) + 1
         if not 1 <= count <= k:
@@ -124,10 +139,7 @@ class Estimator(ClusterMixin, BaseEstimator):
                 got=count,
                 cure="Raise n_clusters, or draw fewer regions." if count else "Draw a region.",
             )
-        params["n_fixed"] = count if params["fix_centers"] else 0
-        return region_starts(
-            rows, regions, k, transform=transform, random_state=params["random_state"]
-        )
+        return regions, count
 
     def _validated(
         self, X: Any, *, reset: bool = True, order: str | None = "C", finite: bool = True

@@ -9,7 +9,16 @@ import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from clustem.core import NO_MASKS, InputError, Masks, Signal, like, preparation, record
+from clustem.core import (
+    NO_MASKS,
+    InputError,
+    Masks,
+    Signal,
+    like,
+    preparation,
+    record,
+    warn,
+)
 from clustem.core.masks import fitting_mask
 from clustem.passes.rows import Rows
 from clustem.prepare._photon_transfer import Noise, Sample, noise_of, sample_pairs
@@ -37,8 +46,8 @@ _EQUAL = 1e-4
 """Totals that scatter less, relative, were made equal."""
 
 _CURE = (
-    "Use steps that take any values, the recipe eels-shape or cluster.GaussianMixture; or give the "
-    "raw file."
+    "Use steps that take any values, the recipe eels-shape or eds-fuzzy or "
+    "cluster.GaussianMixture; or give the raw file."
 )
 
 
@@ -48,6 +57,7 @@ def counts(
     *,
     gain: Annotated[float, Gt(0)] | Literal["auto"] = "auto",
     offset: float | Literal["auto"] = "auto",
+    in_doubt: Literal["refuse", "take"] = "refuse",
     masks: Masks = NO_MASKS,
 ) -> Signal:
     """Turn values into counts: whole numbers whose variance is their mean.
@@ -60,6 +70,9 @@ def counts(
         Signal per count [units of the data]; ``"auto"`` finds it from the noise.
     offset
         Signal without counts [units of the data]; ``"auto"`` looks for it.
+    in_doubt
+        Unsigned integers that do not look like counts are refused, or taken as counts of gain 1
+        with a warning: X-rays are counted one by one.
     masks
         Of the scan: boolean, shape of the scan, True = excluded: not looked at. Of the signal:
         boolean, shape of one spectrum or pattern, True = channels that are not looked at.
@@ -106,7 +119,14 @@ def counts(
     left_out = fitting_mask(masks.scan, scan, "scan")
     channels = np.flatnonzero(~fitting_mask(masks.signal, inner, "signal"))
     rows = Rows(signal.data, row_ndim=len(inner), mask=left_out if left_out.any() else None)
-    noise = _noise(_pairs(rows, left_out, channels), gain, offset)
+    try:
+        noise = _noise(_pairs(rows, left_out, channels), gain, offset)
+    except InputError as error:
+        if rows.dtype.kind not in "bu" or in_doubt == "refuse":
+            raise
+        warn(f"Whole numbers are taken as counts of gain 1, in doubt. {error}")
+        record("taken as counts of gain 1, in doubt", gain=1.0, offset=0.0)
+        return like(signal, signal.data)
     record(
         _in_words(noise),
         gain=noise.gain,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -25,7 +24,7 @@ from clustem.core import (
     type_of,
     warn,
 )
-from clustem.io.toml import toml_table
+from clustem.io.toml import from_toml, toml_table
 
 BEFORE = ("prepare", "describe", "reduce")
 """Stages whose steps do not depend on the number of clusters."""
@@ -38,7 +37,7 @@ STAGES = (*UP_TO_MAP, "eels")
 """Stages of a recipe, in order."""
 AUTO = "auto"
 """As ``n_clusters``: what ``judge.choose_k`` recommends."""
-_HEAD = ("name", "title", "signal", "data", "reaches")
+_HEAD = ("name", "title", "signal", "data", "reaches", "few_counts")
 _ONE_EACH = {"describe", "cluster", "mapping"}
 
 
@@ -64,11 +63,13 @@ class Recipe:
     reaches
         A value that the signal axis must reach for the recipe to fit: 0 where it needs the
         zero-loss peak. None if any axis does.
+    few_counts
+        Name of the recipe that takes its place where a scan holds few counts; none if empty.
 
     Examples
     --------
     >>> recipe = Recipe.named("eds").with_settings({"cluster.n_clusters": 5})
-    >>> recipe.steps["cluster", "GustafsonKessel"]["n_clusters"]
+    >>> recipe.steps["cluster", "MultinomialMixture"]["n_clusters"]
     5
     """
 
@@ -79,6 +80,7 @@ class Recipe:
     steps: Mapping[tuple[str, str], Mapping[str, Any]]
     edits: tuple[Mapping[str, Any], ...] = ()
     reaches: float | None = None
+    few_counts: str = ""
 
     @classmethod
     def names(cls) -> list[str]:
@@ -145,12 +147,7 @@ class Recipe:
     @classmethod
     def from_toml(cls, text: str, *, where: str = "recipe") -> Recipe:
         """Read a recipe from TOML text and check every name and value in it."""
-        try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(
-                f"{where} must be TOML", got=str(error), cure="Start from `clustem recipes NAME`."
-            ) from None
+        content = from_toml(text, where)
         head = content.pop("recipe", {})
         edits = tuple(_checked_edit(edit) for edit in _listed(content.pop("edit", [])))
         steps = {}
@@ -174,6 +171,7 @@ class Recipe:
             _ordered(steps),
             edits,
             None if head.get("reaches") is None else float(head["reaches"]),
+            str(head.get("few_counts", "")),
         )
 
     @classmethod
@@ -190,6 +188,8 @@ class Recipe:
             and recipe.data in {"", data}
             and _reached(recipe.reaches, manager)
         ]
+        stand_ins = {recipe.few_counts for recipe in found}  # they are taken where they fit better
+        found = [recipe for recipe in found if recipe.name not in stand_ins]
         return [recipe.name for recipe in sorted(found, key=lambda recipe: -len(recipe.signal))]
 
     def entries(self) -> list[Entry]:
@@ -202,7 +202,9 @@ class Recipe:
 
     def to_toml(self) -> str:
         """Write the recipe as TOML; :meth:`from_toml` reads it back the same."""
-        head = {name: getattr(self, name) for name in _HEAD if getattr(self, name) is not None}
+        known = {name: getattr(self, name) for name in _HEAD}
+        optional = ("reaches", "few_counts")
+        head = {k: v for k, v in known.items() if k not in optional or v not in (None, "")}
         tables: list[tuple[str, Mapping[str, Any]]] = [("recipe", head)]
         tables += [(f"{stage}.{step}", params) for (stage, step), params in self.steps.items()]
         written = [toml_table(name, values) for name, values in tables]

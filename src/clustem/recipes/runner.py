@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,6 +39,7 @@ from clustem.core import (
 from clustem.io.reading import read
 from clustem.judge.lineage import lineage
 from clustem.labelmaps.grid_graph import grid_graph
+from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
 from clustem.recipes._markers import named, on_rows, with_markers_inside
 from clustem.recipes.recipe import AUTO, BEFORE, STAGES, Recipe, kind_of
 
@@ -124,6 +126,7 @@ class Run:
         self.history: list[Step] = []
         self._shared: Any = None  # a sketch of the rows that several fits have in common
         self._regions: NDArray[np.int64] | None = None  # that clusters started from, on the scan
+        self.why = ""  # this recipe runs and not the one that was given
 
     def fork(self) -> Run:
         """Return a copy that can go another way from here."""
@@ -266,6 +269,8 @@ class Run:
 
     def _cluster(self, entry: Entry, parameters: dict[str, Any]) -> None:
         features = self.needed_features()
+        if self.why:
+            record(self.why)
         if parameters.get("n_clusters") == AUTO:
             ks = range(1, min(MOST, features.rows.shape[0]) + 1)
             found = self._choice(entry, parameters, ks, scored="chosen")
@@ -324,6 +329,7 @@ class Runner:
         self.done = 0
         self._keep = keep
         self._kept: OrderedDict[str, Run] = OrderedDict()
+        self._why = ""  # another recipe runs than the one given
 
     def run(
         self,
@@ -343,7 +349,7 @@ class Runner:
         progress
             Called with the step and the share of steps done, 0 ... 1.
         """
-        whole = with_markers_inside(recipe)
+        whole = self.whole(recipe)
         return replace(self.upto(whole, stages, progress).result(whole), before=None)
 
     def sweep(
@@ -378,7 +384,7 @@ class Runner:
         InputError
             If there is no k, or the recipe has no such parameter.
         """
-        plain = with_markers_inside(replace(recipe, edits=()))
+        plain = self.whole(replace(recipe, edits=()))
         chosen = {k: plain.with_settings({"cluster.n_clusters": k}) for k in sorted(set(ks))}
         if not chosen:
             raise ParameterError("A sweep needs a k", got="none", cure="Give a range such as 2:10.")
@@ -407,7 +413,7 @@ class Runner:
         InputError
             If the clusters start from markers.
         """
-        whole = with_markers_inside(recipe)
+        whole = self.whole(recipe)
         run = self.upto(whole, BEFORE, progress)
         if progress is not None:
             progress("judge.choose_k", 0.5)
@@ -415,11 +421,16 @@ class Runner:
 
     def raw(self, recipe: Recipe) -> Signal:
         """Return the signal that centers come from: the scan, cropped and binned, raw counts."""
-        return self.upto(recipe, ("prepare",), None).raw
+        return self.upto(self.whole(recipe), ("prepare",), None).raw
 
     def whole(self, recipe: Recipe) -> Recipe:
-        """Return a recipe with the contents of the files that it names for markers."""
-        return with_markers_inside(recipe)
+        """Return the recipe that runs: for few counts where it says so, and with its markers."""
+        found, self._why = for_few_counts(recipe, lambda: self._counts)
+        return with_markers_inside(found)
+
+    @cached_property
+    def _counts(self) -> float | None:
+        return counts_of_a_position(self.scan)
 
     def upto(self, recipe: Recipe, stages: Iterable[str], progress: Progress | None) -> Run:
         """Run the steps of some stages; what an earlier run did alike is not done again."""
@@ -427,6 +438,7 @@ class Runner:
         keys = _keys(steps)
         known = next((i for i in range(len(keys), 0, -1) if keys[i - 1] in self._kept), 0)
         run = self._kept[keys[known - 1]].fork() if known else Run(self.scan)
+        run.why = self._why
         for key in keys[:known]:
             self._kept.move_to_end(key)
         for i, (key, (entry, parameters)) in enumerate(zip(keys, steps, strict=True)):

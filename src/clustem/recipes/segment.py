@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clustem.core import Progress, Scan, Segmentation, Signal
+from clustem.recipes._fit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner, open_scan
 
@@ -24,6 +25,7 @@ def segment(
     lazy: bool | None = None,
     client: Any = None,
     progress: Progress | None = None,
+    anyway: bool = False,
 ) -> Segmentation:
     """Run a recipe on a scan.
 
@@ -45,6 +47,8 @@ def segment(
         threads of this process.
     progress
         Called with the step and the share of steps done, 0 ... 1.
+    anyway
+        Whether a recipe for lattices also runs on an image in which ``judge.lattice`` sees none.
 
     Returns
     -------
@@ -56,6 +60,8 @@ def segment(
     ------
     InputError
         If the data, a name or a value cannot be used: what, what was got, and the cure.
+    ParameterError
+        If the recipe is for lattices and the image shows none.
 
     Examples
     --------
@@ -67,6 +73,8 @@ def segment(
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
     with on_workers(client):
         scan = open_scan(chosen, source, lazy=lazy if client is None or lazy is False else True)
+        if not anyway:
+            refuse_misfit(chosen, scan)
         return Runner(scan).run(chosen, progress=progress)
 
 

@@ -275,6 +275,29 @@ def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int
     return beam[0]
 
 
+def from_regions(model: Model, found: Fit, counts: Counts, regions: NDArray[np.intp]) -> Fit:
+    """Let the first clusters start from regions (n,), -1 = none; the others as they were found."""
+    from scipy.optimize import linear_sum_assignment
+
+    k, inside = len(found.weights), regions >= 0
+    count = int(regions.max()) + 1
+    memberships = np.zeros((len(regions), count))
+    memberships[inside, regions[inside]] = 1.0
+    given = maximize(model, memberships, counts)
+    roots = np.sqrt(given.shapes) @ np.sqrt(found.shapes).T  # Bhattacharyya coefficients
+    _, replaced = linear_sum_assignment(-roots)
+    rest = np.setdiff1d(np.arange(k), replaced)
+    start = replace(
+        found,
+        shapes=np.concatenate([given.shapes, found.shapes[rest]]),
+        rates=np.concatenate([given.rates, found.rates[rest]]),
+        weights=np.full(k, 1 / k),
+    )
+    memberships = np.empty((len(regions), k))
+    softmax(log_likelihoods(model, start, counts), memberships)
+    return replace(start, memberships=memberships)
+
+
 def _others(fits: list[Fit]) -> list[Fit]:
     """Sort fits, the best first, and drop those that are much the same as a better one."""
     kept: list[tuple[Fit, NDArray[np.intp]]] = []

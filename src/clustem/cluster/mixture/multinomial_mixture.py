@@ -11,9 +11,17 @@ from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster._neighbours import checked_graph
-from clustem.cluster.estimator import Estimator
+from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture._borders import evidence, scattered
-from clustem.cluster.mixture._counts import Counts, Model, em, expect, hierarchy, search
+from clustem.cluster.mixture._counts import (
+    Counts,
+    Model,
+    em,
+    expect,
+    from_regions,
+    hierarchy,
+    search,
+)
 from clustem.cluster.mixture._held_out import choose, held_out, settled
 from clustem.core import InputError, RandomState, clusterer, record, warn
 from clustem.passes.rows import Rows
@@ -47,6 +55,9 @@ class MultinomialMixture(Estimator):
         as the composition of a real phase does. ``"auto"`` asks held-out counts.
     prior
         Number of counts of the mean shape that each cluster's shape is drawn towards.
+    markers
+        Region of each row (n,), 1 or more, others none: the first clusters start from the counts
+        in the regions. In a recipe a label image or masks.
     n_init
         Number of k-means starts at each level of pooled positions.
     max_iter
@@ -115,6 +126,7 @@ class MultinomialMixture(Estimator):
         intensity: Literal["free", "shared"] = "free",
         overdispersion: bool | Literal["auto"] = "auto",
         prior: Annotated[float, Gt(0)] = 100.0,
+        markers: Markers = None,
         n_init: Annotated[int, Ge(1)] = 10,
         max_iter: Annotated[int, Ge(1)] = 200,
         tol: Annotated[float, Ge(0)] = 1e-4,
@@ -126,6 +138,7 @@ class MultinomialMixture(Estimator):
         self.intensity = intensity
         self.overdispersion = overdispersion
         self.prior = prior
+        self.markers = markers
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -163,6 +176,9 @@ class MultinomialMixture(Estimator):
         k, seed = params["n_clusters"], params["random_state"]
         levels = hierarchy(rows[:, self._used], graph, k)
         counts, start = levels[0], search(model, levels, k, n_init=params["n_init"], seed=seed)
+        if params["markers"] is not None:
+            regions, _ = self._regions(params["markers"], rows.shape[0], k)
+            start = from_regions(model, start, counts, regions)
         self.coupling_, scatter = choose(
             model,
             start,
