@@ -24,6 +24,8 @@ _SCORES = {
     "optimal_": "optimal",
     "gap_bound_": "gap to the optimum at most",
     "agreement_": "agreement with p = 1",
+    "held_out_gain_": "held-out gain",
+    "held_out_error_": "held-out gain, error",
 }
 """Figures of merit by the attribute of an estimator that holds them."""
 

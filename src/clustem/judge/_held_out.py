@@ -9,15 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import Features, InputError, recording
-from clustem.judge._fits import refitted, with_few_starts
+from clustem.core import Features
+from clustem.judge._fits import with_few_starts
 from clustem.judge._intensity import Intensity
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
 F64 = NDArray[np.float64]
-_FITTED = 0.7
-"""Share of the counts that is fitted; the others are held out."""
 _SAME, _CLEAR = 2.0, 4.0
 """Standard errors up to which two numbers of clusters explain alike, and from which on not."""
 _WORSE = 2
@@ -35,13 +33,13 @@ class HeldOut:
     gains
         Log-likelihood of each position (n,), by number of clusters.
     counts
-        Number of held-out counts.
+        Number of counts.
     spread
         Relative spread of the intensity, counting noise left out.
     """
 
     gains: Mapping[int, F64]
-    counts: int
+    counts: float
     spread: float
 
     @property
@@ -112,7 +110,6 @@ def held_out(
     ks: tuple[int, ...],
     *,
     every: bool,
-    random_state: int,
     report: Callable[[float], None],
 ) -> HeldOut:
     """Fit most of the counts with each number of clusters, and predict the others.
@@ -122,13 +119,11 @@ def held_out(
     features
         Rows (n, D) of counts.
     make
-        Makes an unfitted estimator for k clusters that has ``score_held_out``.
+        Makes an unfitted estimator for k clusters that has ``held_out_gains``.
     ks
         Numbers of clusters, rising.
     every
         Whether to go on when larger numbers only get worse.
-    random_state
-        Seed of the split.
     report
         Called with the share of work done.
 
@@ -137,28 +132,16 @@ def held_out(
     A. Neufeld et al., J. Mach. Learn. Res. 25 (2024) 57.
     """
     rows = sparse(Rows.of(features.rows))
-    values = rows.data
-    if (values < 0).any() or not np.array_equal(values, np.rint(values)):
-        raise InputError(
-            "Count splitting needs counts, whole numbers of at least 0",
-            got=f"{values[(values < 0) | (values != np.rint(values))][0]:g}",
-            cure="Convert them with prepare.counts.",
-        )
-    rows = rows.astype(np.int64)
-    fitted, rest = rows.copy(), rows.copy()
-    fitted.data = np.random.default_rng(random_state).binomial(rows.data, _FITTED)
-    rest.data = rows.data - fitted.data
+    estimator = with_few_starts(make(ks[-1]))
     gains: dict[int, F64] = {}
     best, missed = -np.inf, 0
-    for i, k in enumerate(ks):
-        with recording():  # what the fits found is not what the result found
-            fit = refitted(with_few_starts(make(k)), fitted)
-        gains[k] = fit.score_held_out(fitted, rest)
-        report((i + 1) / len(ks))
-        missed = 0 if gains[k].sum() > best else missed + 1
-        best = max(best, float(gains[k].sum()))
+    for k, gain in estimator.held_out_gains(rows, ks):
+        gains[k] = gain
+        report(len(gains) / len(ks))
+        missed = 0 if gain.sum() > best else missed + 1
+        best = max(best, float(gain.sum()))
         if missed == _WORSE and not every:
             break
     totals = np.asarray(rows.sum(axis=1), dtype=np.float64).ravel()
     spread = Intensity(totals, counted=True).spread
-    return HeldOut(gains, max(int(rest.sum()), 1), spread)
+    return HeldOut(gains, max(float(totals.sum()), 1.0), spread)

@@ -223,7 +223,7 @@ def choose_k(
     features = Features.of(features)
     n = int(features.rows.shape[0])
     ks = checked_ks(ks, n)
-    if hasattr(make(ks[-1]), "score_held_out"):
+    if hasattr(make(ks[-1]), "held_out_gains"):
         return _by_counts(
             features, make, ks, sample if scored == "all" else 0, random_state, report
         )
@@ -280,7 +280,6 @@ def _by_counts(  # noqa: PLR0917  # one call
         make,
         ks,
         every=every,
-        random_state=random_state,
         report=lambda share: report((0.7 if every else 1.0) * share),
     )
     columns, gaps = found.columns(ks), {}

@@ -153,7 +153,7 @@ class Footer:
         if not message.text:
             hint = _HINT if self._explorer.opened is not None else _FIRST
             return [fields.text(hint, style="faint", key="status", role="status")]
-        role = "alert" if message.kind == "error" else "status"
+        role = "alert" if message.kind in {"error", "warning"} else "status"
         return [fields.text(message.text, style=message.kind, key="status", role=role)]
 
     def handle(self, key: str, value: Any) -> None:  # noqa: ARG002  # every form has it

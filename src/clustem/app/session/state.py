@@ -22,6 +22,7 @@ from clustem.app.session.probe import Places, Reading, read_open, read_result
 from clustem.app.web.security import below, closed, located, public
 from clustem.core import Cancelled, InputError, Progress, Segmentation, collecting
 from clustem.judge.lineage import Lineage, lineage
+from clustem.judge.verdict import verdict
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner
 
@@ -36,7 +37,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Message:
-    """A line for the user: ``kind`` is ``"info"``, ``"done"`` or ``"error"``."""
+    """A line for the user: ``kind`` is ``"info"``, ``"done"``, ``"warning"`` or ``"error"``."""
 
     kind: str
     text: str
@@ -212,7 +213,9 @@ class Explorer(param.Parameterized):
         """Say what the present outcome is."""
         left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
         text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
-        self.message = Message("done", " ".join([text, *warnings]))
+        found = verdict(outcome.result)
+        kind = "warning" if found.doubts else "done"
+        self.message = Message(kind, " ".join([*found.doubts, text, *warnings]))
 
     def _against_truth(self, outcome: Outcome) -> str:
         if self.opened is None or self.opened.truth is None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, log_likelihoods
+from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, log_likelihoods
 
 Borders = dict[tuple[int, int], NDArray[np.intp]]
 """Positions around which each two clusters are present."""
@@ -20,8 +20,10 @@ _SHARES = (np.arange(8) + 0.5) / 8
 """Shares of the first cluster in a mixed position; four of them are less than a half."""
 _MIXED = 0.3
 """Probability that a position on a border is a mixture of both sides."""
-_PRESENT = 0.05
-"""Share of the neighbours from which on a second cluster is present around a position."""
+_REACH = 3
+"""Steps from neighbour to neighbour up to which a cluster is looked for around a position."""
+_PRESENT = 0.02
+"""Share of them from which on a second cluster is present."""
 _SURE = 0.9
 """Membership from which on a position tells how widely its cluster scatters."""
 _ENOUGH = 4000
@@ -37,8 +39,11 @@ def borders_of(memberships: F64, graph: Any) -> Borders:
     k = memberships.shape[1]
     if k == 1 or graph is None:
         return {}
-    around = graph @ memberships + 0.5 * memberships
-    around /= np.maximum(around.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    around = memberships
+    for _ in range(_REACH):
+        around = graph @ around
+        around /= np.maximum(around.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    around += 0.1 * memberships
     two = np.argpartition(-around, 1, axis=1)[:, :2]
     on_border = np.take_along_axis(around, two, axis=1).min(axis=1) > _PRESENT
     low, high = two.min(axis=1), two.max(axis=1)
@@ -67,7 +72,7 @@ def evidence(model: Model, fit: Fit, counts: Counts, borders: Borders) -> F64:
         if fit.concentrations is not None:
             widest = fit.concentrations[[one, other]].min()
             mixture = replace(mixture, concentrations=np.full(len(_SHARES), widest))
-        there = Counts(counts.rows[rows], counts.totals[rows], None)
+        there = counts_of(counts.rows[rows], None)
         shares = scattered(model, mixture, there)
         for cluster, larger in ((one, shares[:, half:]), (other, shares[:, :half])):
             found[rows, cluster] = np.logaddexp(
@@ -75,6 +80,19 @@ def evidence(model: Model, fit: Fit, counts: Counts, borders: Borders) -> F64:
                 np.log(_MIXED / half) + logsumexp(larger, axis=1),
             )
     return found
+
+
+def purity(model: Model, fit: Fit, counts: Counts, borders: Borders, found: F64) -> F64:
+    """Return how likely each row (n, k) is pure where a cluster holds more of it than others.
+
+    ``found`` is what :func:`evidence` returned.
+    """
+    pure = np.ones_like(found)
+    alone = np.log(1 - _MIXED) + scattered(model, fit, counts)
+    for pair, rows in borders.items():
+        where = np.ix_(rows, np.array(pair))
+        pure[where] = np.exp(alone[where] - found[where])
+    return pure
 
 
 def scattered(model: Model, fit: Fit, counts: Counts) -> F64:
@@ -106,7 +124,7 @@ def with_scatter(model: Model, fit: Fit, counts: Counts) -> Fit:
         rows = rows[:: len(rows) // _ENOUGH + 1]
         if not len(rows):
             continue
-        some = Counts(counts.rows[rows], counts.totals[rows], None)
+        some = counts_of(counts.rows[rows], None)
         tried = _WIDTHS * max(float(some.totals.mean()), 1.0)
         same = np.full(len(tried), j)
         one = replace(fit, shapes=fit.shapes[same], rates=fit.rates[same], concentrations=tried)

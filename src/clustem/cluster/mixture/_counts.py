@@ -18,12 +18,16 @@ from clustem.core import tick
 F64 = NDArray[np.float64]
 _FEWEST, _MOST = 40, 900
 """Mean counts of a cell between which starts are looked for."""
+_FEWEST_CELLS = 4
+"""Cells of a level, for each cluster."""
 _SEARCH = 0.5
 """Coupling while starts are compared: a strong one would freeze a start where it is."""
 _KEPT = 5
 """Starts of each level that are refined."""
 _BEAM = (3, 6, 10)
 """Best fits of a level, from the finest to coarse ones, that are handed down to the next."""
+LARGE = 20_000
+"""Positions above which only the best fit is handed down."""
 _SAME = 0.97
 """Adjusted Rand index from which on two fits are the same one."""
 _STEPS = 6
@@ -110,17 +114,18 @@ class Fit:
     converged: bool = False
 
 
-def hierarchy(rows: Any, graph: Any, k: int) -> list[Counts]:
+def counts_of(rows: Any, graph: Any) -> Counts:
+    """Wrap sparse counts (n, D) with their totals, and weights (n, n) between neighbours."""
+    return Counts(rows, np.asarray(rows.sum(axis=1)).ravel(), graph)
+
+
+def hierarchy(counts: Counts) -> list[Counts]:
     """Pool neighbouring positions until a cell holds enough counts to be told from others.
 
     Parameters
     ----------
-    rows
-        Sparse CSR (n, D).
-    graph
-        Weights between neighbours, or None: then there is one level.
-    k
-        Number of clusters: a level has at least four times as many cells.
+    counts
+        Of the positions; without neighbours there is one level.
 
     Returns
     -------
@@ -129,11 +134,11 @@ def hierarchy(rows: Any, graph: Any, k: int) -> list[Counts]:
     """
     from scipy.sparse import coo_array
 
-    levels = [Counts(rows, np.asarray(rows.sum(axis=1)).ravel(), graph)]
+    levels, graph = [counts], counts.graph
     while graph is not None and levels[-1].totals.mean() < _MOST:
         last = levels[-1]
         parents, m = pair_neighbours(graph.indptr, graph.indices, graph.data)
-        if m < 4 * k or m > 0.9 * len(parents):
+        if m < _FEWEST_CELLS or m > 0.9 * len(parents):
             break
         pool = coo_array((np.ones(len(parents)), (parents, np.arange(len(parents))))).tocsr()
         pooled = (pool @ last.rows).tocsr()
@@ -141,7 +146,7 @@ def hierarchy(rows: Any, graph: Any, k: int) -> list[Counts]:
         graph.setdiag(0)
         graph.eliminate_zeros()
         levels[-1] = replace(last, parents=parents)
-        levels.append(Counts(pooled, np.asarray(pooled.sum(axis=1)).ravel(), _lighter(graph)))
+        levels.append(counts_of(pooled, _lighter(graph)))
     return levels
 
 
@@ -260,6 +265,8 @@ def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int
     :
         The fit of the highest free energy, with a weak coupling.
     """
+    enough = [level for level in levels if len(level.totals) >= _FEWEST_CELLS * k]
+    levels = enough or levels[:1]
     coarse = range(1, len(levels))
     wanted = [i for i in coarse if _FEWEST <= levels[i].totals.mean() <= _MOST]
     wanted = wanted or [len(levels) - 1]
@@ -271,7 +278,8 @@ def search(model: Model, levels: list[Counts], k: int, *, n_init: int, seed: int
             em(model, memberships, levels[i], coupling=_SEARCH, max_iter=_STEPS)
             for memberships in (*handed_down, *(fit.memberships for fit in starts))
         ]
-        beam = _others(beam)[: _BEAM[min(i, len(_BEAM)) - 1]]
+        large = i > 0 and len(levels[i - 1].totals) > LARGE
+        beam = _others(beam)[: 1 if large else _BEAM[min(i, len(_BEAM)) - 1]]
     return beam[0]
 
 

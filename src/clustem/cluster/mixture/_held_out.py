@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
 from clustem.cluster._neighbours import marginals, softmax
-from clustem.cluster.mixture._borders import Borders, borders_of, evidence, with_scatter
-from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, em, maximize
+from clustem.cluster.mixture._borders import Borders, borders_of, evidence, purity, with_scatter
+from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, em, maximize
 
 _COUPLINGS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 """Couplings that held-out counts choose from."""
@@ -24,45 +25,72 @@ _STEPS = 6
 """Steps of EM on that share."""
 _FEW, _MANY = 24, 100
 """Draws of each position for a choice, and for a result."""
+_ENOUGH = 20_000
+"""Positions from which a coupling is chosen, at most."""
+_ROUNDS = 3
+"""Rounds in which shapes are fitted again to positions that are not mixed."""
 _LEAST = 1e-6
 """Least membership that held-out counts are predicted with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What held-out counts say.
+
+    Parameters
+    ----------
+    coupling
+        The coupling that was given or chosen.
+    scatter
+        Whether positions scatter within clusters.
+    gain
+        Log-likelihood of the held-out counts of each position above that of the mean shape, (n,).
+    """
+
+    coupling: float
+    scatter: bool
+    gain: F64
 
 
 def choose(
     model: Model,
     start: Fit,
+    part: Counts,
     counts: Counts,
     *,
     coupling: float | Literal["auto"],
     scatter: bool | Literal["auto"],
     seed: int,
-) -> tuple[float, bool]:
+) -> Choice:
     """Choose the coupling and whether positions scatter within clusters, where these are "auto".
 
-    The best coupling is taken, and scatter where it is better by more than a standard error.
+    ``start`` knows nothing of the counts that are not in ``part``. The best coupling is taken, and
+    scatter where it is better by more than a standard error.
     """
-    if coupling != "auto" and scatter != "auto":
-        return coupling, scatter
-    part = fitted_part(counts, seed)
-    usual = _USUAL if coupling == "auto" else coupling
+    usual: float = _USUAL if coupling == "auto" else coupling
     fit = em(model, start.memberships, part, coupling=usual, max_iter=_STEPS)
-    borders = borders_of(fit.memberships, part.graph)
+    borders = borders_of(fit.memberships, part.graph if usual else None)
 
-    def scorer(fit: Fit) -> Callable[[float], F64]:
-        known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
+    known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
 
-        def score(coupling: float) -> F64:
-            found = drawn(known, fit, part, coupling, sweeps=_FEW, seed=seed)
-            return held_out(found, known, whole)
+    def gain(coupling: float, where: slice = slice(None)) -> F64:
+        start = replace(fit, memberships=fit.memberships[where])
+        graph = None if part.graph is None else part.graph[where][:, where]
+        found = drawn(known[where], start, graph, coupling, sweeps=_FEW, seed=seed)
+        return held_out(found, known[where], whole[where])
 
-        return score
-
-    score = scorer(fit)
     if coupling == "auto":
-        usual = _peak(lambda value: float(score(value).sum()))
-    if scatter == "auto":
-        scatter = better(scorer(with_scatter(model, fit, part))(usual), score(usual))
-    return usual, scatter
+        n = len(known)
+        band = slice(max(0, (n - _ENOUGH) // 2), (n + _ENOUGH) // 2) if n > _ENOUGH else slice(None)
+        usual = _peak(lambda value: float(gain(value, band).sum()))
+    plain = gain(usual)
+    if scatter is False:
+        return Choice(usual, scatter=False, gain=plain)
+    fit = with_scatter(model, fit, part)
+    known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
+    scattered = gain(usual)
+    scatter = better(scattered, plain) if scatter == "auto" else scatter
+    return Choice(usual, scatter=scatter, gain=scattered if scatter else plain)
 
 
 def _peak(score: Callable[[float], float]) -> float:
@@ -81,23 +109,25 @@ def settled(
     """Replace the memberships of a mean field by drawn ones, which see mixed positions."""
     if scatter:
         fit = with_scatter(model, fit, counts)
-    borders = borders_of(fit.memberships, counts.graph if coupling else None)
-    known = evidence(model, fit, counts, borders)
-    memberships = drawn(known, fit, counts, coupling, sweeps=_MANY, seed=seed)
-    new = maximize(model, memberships, counts)
-    found = replace(
-        fit, memberships=memberships, shapes=new.shapes, rates=new.rates, weights=new.weights
-    )
-    return found, borders
+    for sweeps in (*[_FEW] * _ROUNDS, _MANY):
+        borders = borders_of(fit.memberships, counts.graph if coupling else None)
+        known = evidence(model, fit, counts, borders)
+        memberships = drawn(known, fit, counts.graph, coupling, sweeps=sweeps, seed=seed)
+        if not borders and sweeps == _FEW:
+            continue
+        pure = purity(model, fit, counts, borders, known)
+        new = maximize(model, memberships * pure, counts)
+        fit = replace(fit, memberships=memberships, shapes=new.shapes, rates=new.rates)
+    return replace(fit, weights=memberships.mean(axis=0)), borders
 
 
 def drawn(
-    evidence: F64, fit: Fit, counts: Counts, coupling: float, *, sweeps: int, seed: int
+    evidence: F64, fit: Fit, graph: csr_array | None, coupling: float, *, sweeps: int, seed: int
 ) -> F64:
     """Return memberships (n, k): with neighbours, how often each cluster is drawn."""
-    if counts.graph is not None and coupling:
+    if graph is not None and coupling:
         start = fit.memberships.argmax(axis=1)
-        return marginals(evidence, counts.graph, coupling, start, sweeps=sweeps, seed=seed)
+        return marginals(evidence, graph, coupling, start, sweeps=sweeps, seed=seed)
     found = np.empty_like(evidence)
     softmax(evidence + np.log(np.maximum(fit.weights, np.finfo(np.float64).tiny)), found)
     return found
@@ -128,4 +158,4 @@ def fitted_part(counts: Counts, seed: int) -> Counts:
     part = counts.rows.copy()
     kept = np.random.default_rng(seed).binomial(part.data.astype(np.int64), _FITTED)
     part.data = kept.astype(np.float64)
-    return Counts(part, np.asarray(part.sum(axis=1)).ravel(), counts.graph)
+    return counts_of(part, counts.graph)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -12,17 +13,20 @@ from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator, Markers
-from clustem.cluster.mixture._borders import evidence, scattered
+from clustem.cluster.mixture._borders import scattered
 from clustem.cluster.mixture._counts import (
+    LARGE,
     Counts,
+    Fit,
     Model,
+    counts_of,
     em,
     expect,
     from_regions,
     hierarchy,
     search,
 )
-from clustem.cluster.mixture._held_out import choose, held_out, settled
+from clustem.cluster.mixture._held_out import Choice, choose, fitted_part, settled
 from clustem.core import InputError, RandomState, clusterer, record, warn
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
@@ -85,6 +89,9 @@ class MultinomialMixture(Estimator):
         Concentration of each cluster's Dirichlet distribution, (k,), in counts: the variance of N
         counts is ``1 + (N - 1) / (1 + concentration)`` times the multinomial one. None without
         overdispersion.
+    held_out_gain_, held_out_error_
+        Log-likelihood of held-out counts above that of one shape for all, and its standard error:
+        clusters that are no more than noise gain nothing.
     objective_
         Free energy, a bound on the log-posterior; EM raises it, but for the last digits where
         neighbours change at once.
@@ -129,7 +136,7 @@ class MultinomialMixture(Estimator):
         markers: Markers = None,
         n_init: Annotated[int, Ge(1)] = 10,
         max_iter: Annotated[int, Ge(1)] = 200,
-        tol: Annotated[float, Ge(0)] = 1e-4,
+        tol: Annotated[float, Ge(0)] = 1e-3,
         random_state: RandomState = 0,
     ) -> None:
         self.n_clusters = n_clusters
@@ -167,31 +174,22 @@ class MultinomialMixture(Estimator):
         """
         rows = self._counts(X, reset=True)
         params = self._checked(n_rows=rows.shape[0])
-        graph = checked_graph(params["connectivity"], rows.shape[0])
-        totals = np.asarray(rows.sum(axis=0), dtype=np.float64).ravel()
-        self._used = np.flatnonzero(totals)
-        model = Model(
-            totals[self._used] / totals.sum(), params["prior"], params["intensity"] == "shared"
-        )
         k, seed = params["n_clusters"], params["random_state"]
-        levels = hierarchy(rows[:, self._used], graph, k)
-        counts, start = levels[0], search(model, levels, k, n_init=params["n_init"], seed=seed)
+        counts, model = self._model_of(rows, params)
+        part = fitted_part(counts, seed)
+        start = search(model, hierarchy(part), k, n_init=params["n_init"], seed=seed)
         if params["markers"] is not None:
             regions, _ = self._regions(params["markers"], rows.shape[0], k)
-            start = from_regions(model, start, counts, regions)
-        self.coupling_, scatter = choose(
-            model,
-            start,
-            counts,
-            coupling=0.0 if graph is None else params["coupling"],
-            scatter=params["overdispersion"],
-            seed=seed,
-        )
+            start = from_regions(model, start, part, regions)
+        choice = self._choice(model, start, part, counts, params)
+        self.coupling_ = choice.coupling
+        self.held_out_gain_ = float(choice.gain.sum())
+        self.held_out_error_ = float(np.sqrt(len(choice.gain)) * choice.gain.std())
         if "auto" in (params["coupling"], params["overdispersion"]):
             record(
-                f"by held-out counts: coupling {self.coupling_:g}, overdispersion {scatter}",
+                f"by held-out counts: coupling {self.coupling_:g}, overdispersion {choice.scatter}",
                 coupling=self.coupling_,
-                overdispersion=scatter,
+                overdispersion=choice.scatter,
             )
         fit = em(
             model,
@@ -203,7 +201,7 @@ class MultinomialMixture(Estimator):
         )
         self._model = model
         self._fit, self._borders = settled(
-            model, fit, counts, self.coupling_, scatter=scatter, seed=seed
+            model, fit, counts, self.coupling_, scatter=choice.scatter, seed=seed
         )
         self._keep(rows)
         if not self.converged_:
@@ -234,27 +232,59 @@ class MultinomialMixture(Estimator):
         """Return the mean log-likelihood of a row, that of the mean shape left out."""
         return float(self.score_samples(X).mean())
 
-    def score_held_out(self, X: Any, more: Any) -> F64:
-        """Return the log-likelihood (n,) of more counts of the rows that were fitted.
+    def held_out_gains(self, X: Any, ks: Iterable[int]) -> Iterator[tuple[int, F64]]:
+        """Ask how well several numbers of clusters explain counts that are held out.
 
         Parameters
         ----------
         X
-            The counts that were fitted, (n, D).
-        more
-            Counts of the same rows that are independent of these: what count splitting left out.
+            Counts (n, D), as for :meth:`fit`.
+        ks
+            Numbers of clusters.
 
-        Returns
-        -------
+        Yields
+        ------
         :
-            Log-likelihood of the further counts, that of the mean shape left out.
+            Number of clusters, and log-likelihood (m,) of 30 % of the counts, given the others,
+            above that of one shape. Beyond 20,000 rows with neighbours, these are pooled to m.
+
+        Raises
+        ------
+        InputError
+            As :meth:`fit`.
         """
-        fitted, others = self._new(X), self._new(more)
-        both = Counts(fitted.rows + others.rows, fitted.totals + others.totals, None)
-        known, whole = (
-            evidence(self._model, self._fit, counts, self._borders) for counts in (fitted, both)
+        rows = self._counts(X, reset=True)
+        params = self._checked()
+        counts, model = self._model_of(rows, params)
+        seed, part = params["random_state"], fitted_part(counts, params["random_state"])
+        levels, whole = hierarchy(part), hierarchy(counts)
+        while min(len(levels), len(whole)) > 1 and len(levels[0].totals) > LARGE:
+            levels, whole = levels[1:], whole[1:]
+        for k in ks:
+            start = search(model, levels, k, n_init=params["n_init"], seed=seed)
+            yield k, self._choice(model, start, levels[0], whole[0], params).gain
+
+    @staticmethod
+    def _choice(
+        model: Model, start: Fit, part: Counts, counts: Counts, params: dict[str, Any]
+    ) -> Choice:
+        return choose(
+            model,
+            start,
+            part,
+            counts,
+            coupling=0.0 if counts.graph is None else params["coupling"],
+            scatter=params["overdispersion"],
+            seed=params["random_state"],
         )
-        return held_out(self.memberships_, known, whole)
+
+    def _model_of(self, rows: Any, params: dict[str, Any]) -> tuple[Counts, Model]:
+        """Leave channels without counts out."""
+        graph = checked_graph(params["connectivity"], rows.shape[0])
+        totals = np.asarray(rows.sum(axis=0), dtype=np.float64).ravel()
+        self._used = np.flatnonzero(totals)
+        mean, shared = totals[self._used] / totals.sum(), params["intensity"] == "shared"
+        return counts_of(rows[:, self._used], graph), Model(mean, params["prior"], shared)
 
     def _keep(self, rows: Any) -> None:
         fit = self._fit
@@ -273,7 +303,7 @@ class MultinomialMixture(Estimator):
 
         check_is_fitted(self)
         rows = self._counts(X, reset=False)[:, self._used]
-        return Counts(rows, np.asarray(rows.sum(axis=1)).ravel(), None)
+        return counts_of(rows, None)
 
     def _counts(self, X: Any, *, reset: bool) -> Any:
         """Return counts as sparse rows (n, D), float64."""

@@ -7,7 +7,8 @@ from itertools import takewhile
 
 import numpy as np
 
-from clustem.core import Segmentation, Signal, Step, elements_of, instrument
+from clustem.core import PatchGrid, Segmentation, Signal, Step, elements_of, instrument
+from clustem.judge.verdict import Verdict
 from clustem.mapping import Tracks
 from clustem.report.layout.extent import (
     Axis,
@@ -41,6 +42,21 @@ def summary(segmentation: Segmentation) -> str:
         text += "; every position is assigned."
     note = "; ".join(_mapping_notes(segmentation.history))
     return f"{text} {note[:1].upper()}{note[1:]}." if note else text
+
+
+def shapes(segmentation: Segmentation, verdict: Verdict) -> str:
+    """Say whether clusters differ in shape or only in intensity, where they have spectra."""
+    if segmentation.n_clusters < 2 or segmentation.lattice is not None:
+        return ""
+    if segmentation.find(PatchGrid) is not None or is_intensity(segmentation):
+        return ""
+    if not verdict.alike:
+        return "All clusters differ in shape, not only in intensity."
+    same = (
+        f"{segmentation.name_of(i)} and {segmentation.name_of(j)} ({factor:.2g} ×)"
+        for i, j, factor in verdict.alike
+    )
+    return f"Of one shape, different only in intensity, are {', '.join(same)}."
 
 
 def _mapping_notes(history: Sequence[Step]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import Segmentation, Signal, Step, versions
+from clustem.judge.verdict import verdict
 from clustem.mapping import Tracks
 from clustem.report.layout.colors import colors
 from clustem.report.layout.extent import area_of, percent, sizes
@@ -20,6 +21,7 @@ from clustem.report.page._findings import (
     movie_summary,
     movie_warnings,
     provenance_of,
+    shapes,
     summary,
     warnings_of,
 )
@@ -30,9 +32,11 @@ def page(
 ) -> str:
     """Fill the template; everything that is not ours is escaped."""
     pixel = area_of(segmentation)
+    found = verdict(segmentation)
     return _report(
         title=title,
-        summary=summary(segmentation),
+        verdict=found,
+        summary=f"{summary(segmentation)} {shapes(segmentation, found)}".strip(),
         warnings=warnings_of(segmentation),
         plates=plates,
         sizes="Sizes",
@@ -72,6 +76,7 @@ def movie_page(
     ]
     return _report(
         title=title,
+        verdict=None,
         summary=movie_summary(labels, tracks),
         warnings=movie_warnings(tracks),
         plates=plates,

@@ -1,0 +1,210 @@
+"""Whether the data support a map: one sentence to be said before its colors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import FilterBank, PatchGrid, PCAInfo, Segmentation, checked
+from clustem.judge._intensity import Intensity
+from clustem.labelmaps.regions import connected
+from clustem.passes.rows import Rows
+
+_CLEAR = 2.0
+"""Standard errors by which clusters must explain held-out counts better than one shape."""
+_RARE = 0.005
+"""Share of the positions up to which a cluster must have compact regions to be believed."""
+_COMPACT = 4
+"""Positions of a compact region."""
+_TOGETHER = 0.1
+"""How far the neighbours of a cluster's positions must exceed chance; 1 is always the same."""
+_ENOUGH = 25
+"""Positions of a cluster from which on its neighbours are counted."""
+_VARIES = 0.05
+"""Relative spread of the intensity that is worth a word."""
+_DIFFERENT = 4.0
+"""Standard deviations from which on two shapes differ."""
+_SAMPLE = 4096
+"""Positions from which the spread of the intensity is estimated."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the data say of a map.
+
+    Attributes
+    ----------
+    structure
+        Whether they support any clusters at all, as far as this was asked.
+    doubts
+        Sentences to be said first, the gravest first; none if nothing speaks against the map.
+    alike
+        Clusters ``(i, j, factor)`` whose spectra or patterns have the same shape within their
+        errors; that of i is the factor times that of j.
+    """
+
+    structure: bool
+    doubts: tuple[str, ...]
+    alike: tuple[tuple[int, int, float], ...]
+
+    @property
+    def text(self) -> str:
+        """All doubts in one line; empty if there are none."""
+        return " ".join(self.doubts)
+
+
+@checked
+def verdict(segmentation: Segmentation) -> Verdict:
+    """Ask whether the data support the clusters of a map.
+
+    Parameters
+    ----------
+    segmentation
+        Any result; one that was loaded knows less.
+
+    Returns
+    -------
+    :
+        Doubts in words: clusters explain counts that were held out no better than one shape;
+        components lie below the noise floor; all clusters have one shape and differ by their
+        intensity; a cluster is rare and scattered, or lies on the scan as by chance.
+
+    Notes
+    -----
+    Two shapes differ if ``Σ (a - f b)² / var`` over the channels, with f the ratio of their totals,
+    exceeds the number of channels by 4 standard deviations. A cluster of share p whose positions
+    have a neighbour of their own cluster in a share q of the cases lies on the scan as by chance
+    if ``(q - p) / (1 - p)`` is below 0.1.
+
+    Examples
+    --------
+    >>> from clustem.report.figures.example import example
+    >>> verdict(example()).structure
+    True
+    """
+    alike = _alike(segmentation)
+    none = _no_structure(segmentation, alike)
+    if none:
+        return Verdict(structure=False, doubts=(none,), alike=alike)
+    return Verdict(structure=True, doubts=tuple(_doubts(segmentation)), alike=alike)
+
+
+def _no_structure(segmentation: Segmentation, alike: tuple[tuple[int, int, float], ...]) -> str:
+    k, scores = segmentation.n_clusters, segmentation.scores
+    spread = _spread(segmentation)
+    thickness = f"only the intensity varies, by {100 * spread:.0f} %: thickness or dose"
+    if k == 1:
+        if spread > _VARIES:
+            return f"Thickness or dose only: of one cluster {thickness}."
+        return "No structure was found at this dose: all positions are one cluster."
+    gain, error = scores.get("held-out gain"), scores.get("held-out gain, error", 0.0)
+    if gain is not None and gain < _CLEAR * error:
+        also = f"; {thickness}" if spread > _VARIES else ""
+        return (
+            f"No structure at this dose: the {k} clusters explain held-out counts no better than "
+            f"one shape does{also}."
+        )
+    floor = segmentation.find(PCAInfo)
+    if floor is not None:
+        weighted = any(
+            step.name == "pca" and step.parameters.get("weights") == "poisson"
+            for step in segmentation.history
+        )
+        above = int((floor.explained_variance_ratio > floor.noise_floor).sum())
+        if above <= weighted:  # weighted components are not centered: the first is the mean
+            return (
+                "No structure at this dose: all principal components but the mean lie below the "
+                "noise floor."
+            )
+    if len(alike) == k * (k - 1) // 2 and alike:
+        return f"Thickness or dose only: the {k} clusters have one shape and differ by intensity."
+    return ""
+
+
+def _doubts(segmentation: Segmentation) -> list[str]:
+    labels = segmentation.labels.data
+    if labels.ndim != 2 or segmentation.find(PatchGrid) is not None:
+        return []
+    found = []
+    left = max(int((~segmentation.mask).sum()), 1)
+    together = _together(labels, segmentation.n_clusters)
+    for i in range(segmentation.n_clusters):
+        inside = labels == i
+        count, name = int(inside.sum()), segmentation.name_of(i)
+        if not count:
+            continue
+        share = f"{100 * count / left:.2g} %"
+        if count < _RARE * left:
+            sizes = np.bincount(connected(labels)[inside])
+            if not (sizes >= _COMPACT).any():
+                found.append(
+                    f"{name[:1].upper()}{name[1:]} holds {share} of the positions, one here and "
+                    "one there: it may be noise."
+                )
+        elif count >= _ENOUGH and together[i] < _TOGETHER:
+            found.append(
+                f"{name[:1].upper()}{name[1:]} ({share}) lies on the scan as by chance: "
+                "its positions have no more neighbours of their own than any others."
+            )
+    return found
+
+
+def _together(labels: NDArray[np.integer], k: int) -> NDArray[np.float64]:
+    """How far positions have neighbours of their own cluster, beyond chance, (k,)."""
+    same, every = np.zeros(k), np.zeros(k)
+    for one, other in (
+        (labels[:, :-1], labels[:, 1:]),
+        (labels[:-1], labels[1:]),
+    ):
+        both = (one >= 0) & (other >= 0)
+        for a, b in ((one[both], other[both]), (other[both], one[both])):
+            every += np.bincount(a, minlength=k)[:k]
+            same += np.bincount(a[a == b], minlength=k)[:k]
+    share = every / max(every.sum(), 1)
+    excess = same / np.maximum(every, 1) - share
+    found: NDArray[np.float64] = np.where(every > 0, excess / np.maximum(1 - share, 1e-9), 1.0)
+    return found
+
+
+def _alike(segmentation: Segmentation) -> tuple[tuple[int, int, float], ...]:
+    images = segmentation.find(PatchGrid) is not None or segmentation.find(FilterBank) is not None
+    k = segmentation.n_clusters
+    if images or segmentation.standard_error is None or k == 1:
+        return ()
+    hidden = segmentation.signal_mask
+    centers, errors = (
+        np.asarray(signal.data, dtype=np.float64).reshape(k, -1)
+        for signal in (segmentation.centers, segmentation.standard_error)
+    )
+    if hidden is not None and hidden.size == centers.shape[1]:
+        centers, errors = centers[:, ~hidden.ravel()], errors[:, ~hidden.ravel()]
+    totals = centers.sum(axis=1)
+    found = []
+    for i in range(k):
+        for j in range(i):
+            if totals[i] <= 0 or totals[j] <= 0:
+                continue
+            factor = totals[i] / totals[j]
+            variance = errors[i] ** 2 + factor**2 * errors[j] ** 2
+            known = variance > 0
+            square = (centers[i] - factor * centers[j])[known] ** 2 / variance[known]
+            if square.sum() < len(square) + _DIFFERENT * np.sqrt(2 * max(len(square), 1)):
+                found.append((i, j, float(factor)))
+    return tuple(found)
+
+
+def _spread(segmentation: Segmentation) -> float:
+    """Relative spread of the intensity of counts, counting noise left out; 0 where unknown."""
+    source = segmentation.source
+    if source is None or source.data.dtype.kind not in "bui":
+        return 0.0
+    ndim = source.axes_manager.signal_dimension
+    rows = Rows(source.data, row_ndim=ndim, mask=segmentation.mask)
+    numbers = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.intp))
+    hidden = segmentation.signal_mask
+    loaded = rows.take(numbers)
+    if hidden is not None and hidden.size == loaded.shape[1]:
+        loaded = loaded[:, ~hidden.ravel()]
+    return Intensity(loaded.sum(axis=1, dtype=np.float64), counted=True).spread
