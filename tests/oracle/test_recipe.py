@@ -138,7 +138,8 @@ def test_the_recipes_that_fit():
     eds.set_signal_type("EDS_TEM")
     assert Recipe.fitting(eds) == ["eds", "eds-fuzzy"]
     assert Recipe.fitting(hs.signals.Signal2D(np.ones((3, 4, 5, 6)))) == ["diffraction"]
-    assert set(Recipe.fitting(hs.signals.Signal2D(np.ones((5, 6))))) == {"domains", "particles", "texture"}
+    image = hs.signals.Signal2D(np.ones((5, 6)))
+    assert set(Recipe.fitting(image)) == {"domains", "particles", "texture"}
 
 
 def test_a_recipe_without_an_end_is_refused():

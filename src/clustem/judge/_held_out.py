@@ -44,10 +44,9 @@ class HeldOut:
 
     @property
     def k(self) -> int:
-        """The number of clusters that explains held-out counts best; 1 unless clearly worse."""
+        """The smallest number that explains held-out counts as well as the best one."""
         best = max(self.gains, key=lambda k: float(self.gains[k].sum()))
-        first = min(self.gains)
-        return first if first == 1 and self.worse(1, best) < _SAME else best
+        return min(k for k in self.gains if self.worse(k, best) < (_SAME if k == 1 else 1.0))
 
     def worse(self, k: int, than: int) -> float:
         """How much worse one number explains them than another, in standard errors."""
@@ -95,13 +94,13 @@ class HeldOut:
         compared = f"worse in standard errors: {worse}" if worse else "no other was tried"
         if k > 1:
             most = "; it is the largest number tried" if k == max(self.gains) else ""
-            return f"{k} spectra explain held-out counts best ({compared}){most}"
+            return f"{k} shapes explain held-out counts ({compared}){most}"
         if self.spread > _VARIES:
             return (
-                "thickness or dose only: held-out counts are explained best by one shape "
+                "thickness or dose only: one shape explains held-out counts "
                 f"({compared}), while the intensity varies by {100 * self.spread:.0f} %"
             )
-        return f"no structure at this dose: one shape explains held-out counts best ({compared})"
+        return f"no structure at this dose: one shape explains held-out counts ({compared})"
 
 
 def held_out(

@@ -13,6 +13,8 @@ from clustem.passes.rows import Rows
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+_INT32 = np.iinfo(np.int32).max
+
 
 def sparse(rows: Rows) -> csr_array:
     """Load the values of rows that are not zero, in one pass.
@@ -40,7 +42,8 @@ def sparse(rows: Rows) -> csr_array:
         columns = np.empty(starts[-1], dtype=np.int32)
         values = np.empty(starts[-1], dtype=block.dtype)
         fill(block, starts, columns, values)
-        return csr_array((values, columns, starts), shape=block.shape)
+        small = starts.astype(np.int32) if starts[-1] <= _INT32 else starts
+        return csr_array((values, columns, small), shape=block.shape)
 
     found = list(rows.map(one))
     where = np.concatenate([numbers for numbers, _ in found])

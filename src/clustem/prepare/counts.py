@@ -71,8 +71,8 @@ def counts(
     offset
         Signal without counts [units of the data]; ``"auto"`` looks for it.
     in_doubt
-        Unsigned integers that do not look like counts are refused, or taken as counts of gain 1
-        with a warning: X-rays are counted one by one.
+        Integers of at least 0 that do not look like counts are refused, or taken as counts of gain
+        1 with a warning: X-rays are counted one by one.
     masks
         Of the scan: boolean, shape of the scan, True = excluded: not looked at. Of the signal:
         boolean, shape of one spectrum or pattern, True = channels that are not looked at.
@@ -122,7 +122,8 @@ def counts(
     try:
         noise = _noise(_pairs(rows, left_out, channels), gain, offset)
     except InputError as error:
-        if rows.dtype.kind not in "bu" or in_doubt == "refuse":
+        whole = rows.dtype.kind in "bui" and _extremes(rows, channels)[0] >= 0
+        if in_doubt == "refuse" or not whole:
             raise
         warn(f"Whole numbers are taken as counts of gain 1, in doubt. {error}")
         record("taken as counts of gain 1, in doubt", gain=1.0, offset=0.0)

@@ -69,8 +69,7 @@ def choose(
     """
     usual: float = _USUAL if coupling == "auto" else coupling
     fit = em(model, start.memberships, part, coupling=usual, max_iter=_STEPS)
-    borders = borders_of(fit.memberships, part.graph if usual else None)
-
+    fit, borders = purified(model, fit, part, usual, seed=seed)
     known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
 
     def gain(coupling: float, where: slice = slice(None)) -> F64:
@@ -109,16 +108,26 @@ def settled(
     """Replace the memberships of a mean field by drawn ones, which see mixed positions."""
     if scatter:
         fit = with_scatter(model, fit, counts)
-    for sweeps in (*[_FEW] * _ROUNDS, _MANY):
-        borders = borders_of(fit.memberships, counts.graph if coupling else None)
+    fit, borders = purified(model, fit, counts, coupling, seed=seed)
+    known = evidence(model, fit, counts, borders)
+    memberships = drawn(known, fit, counts.graph, coupling, sweeps=_MANY, seed=seed)
+    new = maximize(model, memberships * purity(model, fit, counts, borders, known), counts)
+    found = replace(fit, memberships=memberships, shapes=new.shapes, rates=new.rates)
+    return replace(found, weights=memberships.mean(axis=0)), borders
+
+
+def purified(
+    model: Model, fit: Fit, counts: Counts, coupling: float, *, seed: int
+) -> tuple[Fit, Borders]:
+    """Fit shapes again to positions that are not mixed; return the borders, too."""
+    borders = borders_of(fit.memberships, counts.graph if coupling else None)
+    for _ in range(_ROUNDS if borders else 0):
         known = evidence(model, fit, counts, borders)
-        memberships = drawn(known, fit, counts.graph, coupling, sweeps=sweeps, seed=seed)
-        if not borders and sweeps == _FEW:
-            continue
-        pure = purity(model, fit, counts, borders, known)
-        new = maximize(model, memberships * pure, counts)
+        memberships = drawn(known, fit, counts.graph, coupling, sweeps=_FEW, seed=seed)
+        new = maximize(model, memberships * purity(model, fit, counts, borders, known), counts)
         fit = replace(fit, memberships=memberships, shapes=new.shapes, rates=new.rates)
-    return replace(fit, weights=memberships.mean(axis=0)), borders
+        borders = borders_of(fit.memberships, counts.graph)
+    return fit, borders
 
 
 def drawn(
