@@ -103,6 +103,7 @@ def run(
     folder = output or Path(f"{source.stem}_{chosen.name}")
     check_output(folder, force=force, inputs=[source])
     scan = open_scan(chosen, source, lazy=lazy, stack=True, reader=reader)
+    _check_axes(scan)
     n = n_frames(scan.signal)
     if n > 1 and ("describe", "gabor") in chosen.steps:
         typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
@@ -174,6 +175,7 @@ def sweep(
     check_output(folder, force=force, inputs=[source])
     with _progress() as progress:
         scan = open_scan(chosen, source, lazy=lazy, reader=reader)
+        _check_axes(scan)
         results = run_sweep(scan, chosen, _range(k), progress=progress)
     save_sweep(results, folder, force=force)
     for number, result in results.items():
@@ -244,17 +246,23 @@ def info(source: Source, *, reader: Reader = None) -> None:
         for axis in signal.axes_manager._axes:
             role = "scan" if axis.navigate else "signal"
             units = axis.units if isinstance(axis.units, str) and axis.units else "px"
-            typer.echo(
-                f"  {role:6} {axis.name!s:10} {axis.size:6d}  "
+            steps = (
                 f"scale {axis.scale:.6g} {units}, offset {axis.offset:.6g} {units}"
+                if axis.is_uniform
+                else f"uneven, {axis.axis[0]:.6g} … {axis.axis[-1]:.6g} {units}"
             )
+            typer.echo(f"  {role:6} {axis.name!s:10} {axis.size:6d}  {steps}")
     fits = Recipe.fitting(scan.signal)
     if "texture" in fits:  # an image: with a lattice, or without
-        from clustem.judge.lattice import lattice
+        from clustem.core import InputError
+        from clustem.judge.lattice import RECIPES, lattice
 
-        seen = lattice(scan.signal)
-        typer.echo(f"image: {seen.summary}")
-        fits = [name for name in fits if name in seen.recipes]
+        try:
+            seen = lattice(scan.signal)
+            typer.echo(f"image: {seen.summary}")
+            fits = [name for name in fits if name not in RECIPES.difference(seen.recipes)]
+        except InputError as error:  # no contrast, or no numbers
+            typer.echo(f"image: {error}")
     typer.echo(f"recipe: {', '.join(fits) if fits else 'none fits yet'}")
 
 
@@ -309,6 +317,8 @@ def main() -> None:
 
         if isinstance(error, OSError) and error.errno in _DISK:
             _stop(f"There must be room to write; got {error.strerror}. Free some space.", 2)
+        if isinstance(error, OSError):
+            _stop(f"Files must stay readable and writable during a run; got {error}.", 2)
         if not isinstance(error, ClustemError):
             raise
         _stop(str(error), 2)
@@ -368,6 +378,19 @@ def _range(text: str) -> list[int]:
         ) from None
 
 
+def _check_axes(scan: Scan) -> None:
+    """Refuse now what the report would refuse after all is computed."""
+    from clustem.core import InputError
+
+    n = scan.signal.axes_manager.navigation_dimension
+    if n > 2:
+        raise InputError(
+            "A report needs a scan with one or two axes",
+            got=f"{n} axes",
+            cure="Take one scan of the series (signal.inav) and run again.",
+        )
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[str, float], None]]:
     """Show a bar on a terminal, nothing elsewhere."""
@@ -393,7 +416,11 @@ def _segmented(
 
 
 def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> None:
+    from clustem.judge.verdict import verdict
+
     result.save(folder, force=force, **more)
+    for doubt in verdict(result).doubts:
+        typer.secho(doubt, fg="red", bold=True)
     _print_notes(result.history)
     for i, count in enumerate(result.counts):
         share = 100 * count / max((~result.mask).sum(), 1)

@@ -110,6 +110,10 @@ BAD = {
     "no recipe": (["run", "map.hspy"], "Missing option"),
     "no fringes": (
         ["run", "noise.hspy", "-r", "particles"],
+        "shows lattice fringes; got no lattice, for nothing in the image repeats. Use texture",
+    ),
+    "no fringes anyway": (
+        ["run", "noise.hspy", "-r", "particles", "--anyway"],
         "must show lattice fringes; got no spot",
     ),
     "constant": (["run", "image.hspy", "-r", "particles"], "needs contrast; got 1 in all 600"),
@@ -184,6 +188,7 @@ def test_a_stack_is_segmented_as_a_movie(files, tmp_path, monkeypatch, capsys):
     assert names == {
         "labels.tif",
         "tracks.csv",
+        "manifest.json",
         "recipe.toml",
         "provenance.json",
         "report.html",
@@ -300,6 +305,7 @@ def test_sweep(files, tmp_path, monkeypatch, capsys):
         "k_choice.csv",
         "k_choice.png",
         "lineage.png",
+        "manifest.json",
         "maps.png",
         "sweep.csv",
     }

@@ -109,7 +109,7 @@ def test_the_other_stages_of_contributing(tmp_path):
     named = space["brightest_named"](clustering)
     assert named.name_of(0) == "largest"
     assert space["forget_names"](named).names == {}
-    assert segment(samples.eds(shape=(9, 12)).signal, "eds").n_clusters == 4
+    assert segment(samples.eds(shape=(9, 12)).signal, "eds", n_clusters=4).n_clusters == 4
 
 
 NAMES = {
@@ -118,6 +118,7 @@ NAMES = {
     "lowloss.dm4": lambda: samples.eels(shape=(8, 30), jitter=0.0).signal,
     "image.dm3": lambda: samples.particles(kind="crystal", shape=(80, 88), diameter=4.0).signal,
     "film.dm3": lambda: samples.domains(shape=(160, 200)).signal,
+    "grains.tif": lambda: samples.support(shape=(96, 128), n_particles=4, diameter=8.0).signal,
 }
 """Samples in the place of the vendors' files that the README names."""
 

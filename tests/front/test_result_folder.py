@@ -162,6 +162,7 @@ def test_a_sweep_has_a_folder_for_each_k(tmp_path):
         "k_choice.csv",
         "k_choice.png",
         "lineage.png",
+        "manifest.json",
         "maps.png",
         "sweep.csv",
     ]

@@ -65,6 +65,37 @@ def test_small_decahedra(data_dir, name):
 
 
 @pytest.mark.data
+@pytest.mark.parametrize(("name", "least"), [("deca_hrtem", 0.97), ("deca_linear", 0.99)])
+def test_small_decahedra_have_five_facets_when_k_is_not_given(data_dir, name, least):
+    file = np.load(data_dir / "simulated" / f"{name}.npz")
+    found = clustem.segment(hs.signals.Signal2D(file["image"]), "particles")
+    assert found.n_clusters == 6
+    assert list(found.names.values()).count("background") == 1
+    assert clustem.compare(found, file["labels"].astype(int)).ari >= least
+
+
+@pytest.mark.parametrize(
+    ("contrast", "dose", "carbon", "least"),
+    [("bf", 300, 2, 0.985), ("haadf", 300, 2, 0.985), ("bf", 80, 5, 0.94), ("bf", 1000, 8, 0.94)],
+)
+def test_five_facets_and_a_background_when_k_is_not_given(contrast, dose, carbon, least):
+    given = {"contrast": contrast, "dose": dose, "carbon": carbon, "diameter": 12.0}
+    sample = samples.particles(**given, angle=10.0, random_state=3)
+    found = clustem.segment(sample.signal, "particles")
+    assert found.n_clusters == 6
+    assert list(found.names.values()).count("background") == 1
+    assert clustem.compare(found, sample.labels).ari >= least
+
+
+def test_the_outline_is_sharper_than_the_filters():
+    sample = samples.particles(angle=31.0, dose=150.0, random_state=5)
+    sharp = clustem.segment(sample.signal, "particles")
+    blurred = clustem.segment(sample.signal, "particles", settings={"mapping.outline": False})
+    wrong = [np.sum((r.labels.data > 0) != (sample.labels > 0)) for r in (sharp, blurred)]
+    assert wrong[0] < 0.75 * wrong[1]
+
+
+@pytest.mark.data
 def test_two_grains_of_graphene(data_dir):
     file = np.load(data_dir / "simulated" / "img_graphene.npz")
     signal = hs.signals.Signal2D(file["image"])

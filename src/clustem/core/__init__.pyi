@@ -2,6 +2,7 @@ from .about import FilterBank as FilterBank
 from .about import Info as Info
 from .about import IntensityInfo as IntensityInfo
 from .about import NMFInfo as NMFInfo
+from .about import ParticleMap as ParticleMap
 from .about import PatchGrid as PatchGrid
 from .about import PatternInfo as PatternInfo
 from .about import PCAInfo as PCAInfo

@@ -173,3 +173,17 @@ class PatchGrid(Info):
     image_scale: NDArray[np.float64]
     image_units: str = ""
     patch_size: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ParticleMap(Info):
+    """Particles of an image, those that touch cut apart.
+
+    Parameters
+    ----------
+    particles
+        Number of the particle at each position, 1 ... n, 0 where there is none, int32, shape of
+        the scan.
+    """
+
+    particles: NDArray[np.int32]

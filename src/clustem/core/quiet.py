@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from clustem.core.history import collecting
 
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
-_PACKAGES = ("hyperspy", "rsciio", "exspy", "numba")
+_PACKAGES = ("hyperspy", "rsciio", "exspy", "numba", "tifffile")
 _IGNORE_ALL = ("ignore", None, Warning, None, 0)
 """An entry of ``warnings.filters`` that lets no warning pass."""
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clustem.recipes.recipe import Recipe
 
 K = TypeVar("K", bound=Info)
+_LAST_COLOR = 65535
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +169,12 @@ class Segmentation:
             raise InputError(
                 f"There must be one color for each of {self.n_clusters} clusters",
                 got=len(self.color_index),
+                cure="Leave color_index empty to color clusters by their numbers.",
+            )
+        if not all(0 <= place <= _LAST_COLOR for place in self.color_index):
+            raise InputError(
+                f"Places in the palette must be 0 … {_LAST_COLOR}",
+                got=max(self.color_index, key=abs),
                 cure="Leave color_index empty to color clusters by their numbers.",
             )
 

@@ -243,7 +243,8 @@ def stack_of_rows(rows: NDArray[Any], signal: Any) -> Signal:
         Signal (cluster | signal axes).
     """
     axes = [{"name": "cluster", "size": len(rows), "navigate": True, "units": "", "scale": 1.0}]
-    axes += axes_of(signal)[-rows.ndim + 1 :]
+    known = axes_of(signal)
+    axes += known[len(known) - rows.ndim + 1 :]
     out: Signal = _kind(rows.ndim - 1)(rows, axes=axes, metadata=signal.metadata.as_dictionary())
     if signal._signal_type:  # of the class: one whose package is not installed stays in metadata
         out.set_signal_type(signal._signal_type)
@@ -292,7 +293,8 @@ def stack_of_maps(
 
 
 def _kind(signal_dimension: int) -> Any:
-    """HyperSpy's class for spectra (1) or images (2)."""
+    """HyperSpy's class for single values (0), spectra (1) or images (2)."""
     import hyperspy.api as hs
 
-    return hs.signals.Signal1D if signal_dimension == 1 else hs.signals.Signal2D
+    kinds = (hs.signals.BaseSignal, hs.signals.Signal1D, hs.signals.Signal2D)
+    return kinds[min(signal_dimension, 2)]

@@ -11,7 +11,8 @@ F64 = NDArray[np.float64]
 _FIRST = 10  # fringes across the shorter side at least; what is slower is shape, not lattice
 _ABOVE = 10.0  # a spot rises this much above the background; noise and amorphous films do not
 _RINGS = 4.0  # how much brighter a ring may be than the gaps before it, and still be background
-_FAINT = 0.02  # fainter peaks of the profile, relative to the strongest, do not count
+_FASTEST = 2.4  # shortest spacing [px]; faster ones are noise of the detector
+_FAINT = 0.05  # fainter peaks of the profile, relative to the strongest, do not count
 
 
 def fringe_wavelengths(image: NDArray[np.float32], *, most: int) -> list[float]:
@@ -66,10 +67,11 @@ def fringe_wavelengths(image: NDArray[np.float32], *, most: int) -> list[float]:
             smooth, height=_FAINT * highest, prominence=0.5 * _FAINT * highest, distance=apart
         )
         peaks = peaks[peaks > _FIRST]
+        peaks = peaks[size / peaks >= _FASTEST]
     if not len(peaks):
         raise InputError(
             "The image must show lattice fringes",
-            got=f"no spot in its power spectrum between 2 and {size / _FIRST:.0f} px",
+            got=f"no spot in its power spectrum between 2.4 and {size / _FIRST:.0f} px",
             cure="Give the wavelengths [px], or an image with atomic resolution.",
         )
     strongest = np.sort(peaks[np.argsort(-smooth[peaks], kind="stable")][:most])
@@ -78,7 +80,7 @@ def fringe_wavelengths(image: NDArray[np.float32], *, most: int) -> list[float]:
         near = slice(max(peak - 2, 0), peak + 3)
         rings = np.arange(last + 1)[near]
         found.append(size * profile[near].sum() / float(profile[near] @ rings))
-    return [value for value in found if value >= 2]
+    return found
 
 
 def _spectrum(image: NDArray[np.float32]) -> tuple[F64, NDArray[np.intp]]:

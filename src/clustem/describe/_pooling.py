@@ -29,7 +29,9 @@ def channels(pool: Pool, rows: Rows, signal: Signal) -> int:
         return pool
     axis = signal.axes_manager.signal_axes[0]
     unit = {"kev": 1.0, "ev": 1e-3}.get(str(axis.units).strip().lower())
-    most = _MOST if unit is None else max(1, int(_WIDEST / (abs(axis.scale) * unit) + 1e-6))
+    most = _MOST
+    if unit is not None and axis.is_uniform:
+        most = max(1, int(_WIDEST / (abs(axis.scale) * unit) + 1e-6))
     missing = _ENOUGH / max(_counts_of_a_column(rows), 1e-9)
     return _said(int(min(max(1, np.ceil(missing)), most, _MOST)), "channels")
 

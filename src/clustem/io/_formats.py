@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 from functools import partial
 from pathlib import Path
+from struct import unpack_from
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import InputError, UnknownNameError, like
+from clustem.core import InputError, like
+from clustem.core.contents import Content, check_content, load_signals
 from clustem.passes.chunks import OnDisk, scan_chunks
 
+_HEAD = 0x14C  # of Bruker's files [bytes]
 _LARGE = 2e9  # files beyond this are left on disk [bytes]
 _TAKE_CHUNKS = {".mib", ".dm3", ".dm4", ".mrc"}  # readers that can be told how to cut
 
@@ -23,6 +26,7 @@ def open_file(
     lazy: bool | None,
     signal_axes: int | None = None,
     reader: str | None = None,
+    content: Content | None = None,
 ) -> list[Any]:
     """Open all signals of a file with HyperSpy.
 
@@ -39,6 +43,8 @@ def open_file(
         two where there are four axes or more.
     reader
         Name of the reader in RosettaSciIO; None takes the only one that can open the file.
+    content
+        What a child process read from the file already.
 
     Returns
     -------
@@ -60,7 +66,9 @@ def open_file(
         return [_blockfile(path, on_disk=bool(lazy))]
     if suffix == ".npy" and reader is None:
         return [_with_scan(_npy(path, on_disk=bool(lazy)), signal_axes)]
-    on_disk = _size(path) > _LARGE if lazy is None else lazy
+    if content is not None:
+        return load_signals(path, reader=reader, content=content)
+    on_disk = left_on_disk(path, lazy=lazy)
     signals, reader = _loaded(path, reader, lazy=on_disk)
     if on_disk and suffix in _TAKE_CHUNKS and any(_cuts_patterns(s) for s in signals):
         ndim = max(s.data.ndim for s in signals)
@@ -70,23 +78,52 @@ def open_file(
     return [_whole_patterns(_with_scan(signal, signal_axes)) for signal in signals]
 
 
+def left_on_disk(path: Path, *, lazy: bool | None) -> bool:
+    """Whether the data of a file are not read when it is opened."""
+    return _size(path) > _LARGE if lazy is None else lazy
+
+
+def readers_of(path: Path, reader: str | None) -> list[str]:
+    """Names of the readers that may open a file; refuse one that was cut before any does."""
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix == "bcf":
+        _check_container(path)
+    if reader is not None:
+        return [reader]
+    return [plugin["name"] for plugin in _plugins() if suffix in plugin["file_extensions"]]
+
+
+def _check_container(path: Path) -> None:
+    """Refuse a file of Bruker's that was cut: its reader crashes, or fills in zeros.
+
+    The container says how many chunks of which size follow its head of 280 bytes.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if len(head) < _HEAD or not head.startswith(b"AAMVHFSS"):
+        return  # its reader will say so
+    whole = 280 + unpack_from("<I", head, 0x128)[0] * unpack_from("<I", head, 0x148)[0]
+    if path.stat().st_size < whole:
+        raise InputError(
+            f"{path.name} must be a whole file",
+            got=f"{path.stat().st_size} of {whole} bytes",
+            cure="Copy it again from the microscope.",
+        )
+
+
 def _loaded(path: Path, reader: str | None, **options: Any) -> tuple[list[Any], str | None]:
     """Load a file with a reader, or the only one that can open it; return signals and reader."""
-    import hyperspy.api as hs
-
     if reader is not None:
-        known = [plugin["name"] for plugin in _plugins()]
-        if reader not in known:
-            raise UnknownNameError.among("reader", reader, known)
-        return _as_list(hs.load(path, reader=reader, **options)), reader
-    suffix = path.suffix.lower().removeprefix(".")
-    names = [plugin["name"] for plugin in _plugins() if suffix in plugin["file_extensions"]]
+        readers_of(path, reader)
+        return load_signals(path, reader=reader, **options), reader
+    names = readers_of(path, None)
     if len(names) < 2:
-        return _as_list(hs.load(path, **options)), None
+        return load_signals(path, **options), None
+    check_content(path)  # what it says is not suppressed
     found: dict[str, list[Any]] = {}
     for name in names:
         with contextlib.suppress(Exception):  # readers raise anything on what is not theirs
-            found[name] = _as_list(hs.load(path, reader=name, **options))
+            found[name] = load_signals(path, reader=name, **options)
     if len(found) == 1:
         return next(iter(found.values())), next(iter(found))
     raise InputError(
@@ -104,9 +141,7 @@ def _plugins() -> list[dict[str, Any]]:
 
 
 def _blockfile(path: Path, *, on_disk: bool) -> Any:
-    import hyperspy.api as hs
-
-    signal = hs.load(path, lazy=True)  # reads the header alone
+    (signal,) = load_signals(path, lazy=True)  # reads the header alone
     header = signal.original_metadata.blockfile_header
     shape, offset = signal.data.shape, int(header.Data_offset_2)
     frame = np.dtype([("head", "u1", 6), ("data", "u1", shape[2:])])
@@ -175,7 +210,3 @@ def _size(path: Path) -> int:
     if path.is_dir():
         return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
     return path.stat().st_size
-
-
-def _as_list(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else [found]

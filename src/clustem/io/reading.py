@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from clustem.core import InputError, Scan, quiet, type_of
+from clustem.core import InputError, Scan, like, quiet, type_of
 from clustem.io._formats import open_file
+from clustem.io.trial import try_out
+from clustem.passes.storage import loaded
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,7 +61,7 @@ def read(
     if isinstance(source, Scan):
         return source
     if hasattr(source, "axes_manager"):
-        return Scan.of(_of_kind([source], kind, "the signal"))
+        return Scan.of(_with_plain_text(_of_kind([source], kind, "the signal")))
     if not isinstance(source, str | Path):
         raise InputError(
             "A scan must be a path or a HyperSpy signal",
@@ -68,13 +73,19 @@ def read(
     chosen = _of_kind(signals, kind, path.name)
     scan_shape = chosen.data.shape[: chosen.axes_manager.navigation_dimension]
     context = tuple(s for s in signals if s is not chosen and s.data.shape == scan_shape)
-    return Scan.of(chosen, context=context, path=path)
+    _check_values(chosen, path.name)
+    plain = _with_plain_text(chosen)
+    return Scan.of(plain, context=tuple(map(_with_plain_text, context)), path=path)
 
 
 def _load(
     path: Path, *, lazy: bool | None, signal_axes: int | None, reader: str | None
 ) -> list[Any]:
-    if not path.exists():
+    if _plain(str(path)) != str(path):
+        raise InputError(
+            "The input must have a name in UTF-8", got=ascii(str(path)), cure="Rename it."
+        )
+    if not os.path.exists(path):  # noqa: PTH110  # false for a name that is too long
         raise InputError("The input must exist", got=path, cure="Check the path.")
     if path.is_dir() and path.suffix != ".zspy":
         raise InputError(
@@ -87,9 +98,11 @@ def _load(
         )
     import hyperspy.api  # noqa: F401  # its handler of logs must be there to be quiet
 
+    options: dict[str, Any] = {"lazy": lazy, "reader": reader}
     try:
+        content = try_out(path, **options)
         with quiet():  # what matters of what the readers say is checked below
-            return open_file(path, lazy=lazy, signal_axes=signal_axes, reader=reader)
+            return open_file(path, signal_axes=signal_axes, content=content, **options)
     except InputError:
         raise
     except PermissionError:
@@ -110,6 +123,52 @@ def _load(
             got=reason.rstrip("."),
             cure="Copy it again from the microscope, or export it as .hspy.",
         ) from None
+
+
+def _check_values(signal: Any, name: str) -> None:
+    """Refuse a scan of zeros: a reader's answer to a file that was cut.
+
+    One slab after another is read until a value differs: of real data, the first.
+    """
+    data = signal.data
+    if data.ndim < 2 or data.dtype.kind not in "biuf":
+        return
+    rows = data.chunks[0] if hasattr(data, "dask") else (1,) * len(data)
+    if not any(
+        loaded(data[last - n : last]).any() for n, last in zip(rows, accumulate(rows), strict=True)
+    ):
+        raise InputError(
+            f"{name} must hold values", got="zeros only", cure="Copy it again from the microscope."
+        )
+
+
+def _with_plain_text(signal: Any) -> Any:
+    """Return a signal without characters in its texts that no file can hold: NUL, half letters."""
+    texts = dict(_texts(signal.metadata.as_dictionary()))
+    broken = {path: _plain(text) for path, text in texts.items() if _plain(text) != text}
+    names = [(a.name, a.units) for a in signal.axes_manager._axes]
+    if not broken and all(_plain(str(text)) == str(text) for pair in names for text in pair):
+        return signal
+    out = like(signal, signal.data, copy_variance=True)  # the given one stays as it is
+    for path, text in broken.items():
+        out.metadata.set_item(path, text)
+    for axis in out.axes_manager._axes:
+        for key in ("name", "units"):
+            if isinstance(text := getattr(axis, key), str):
+                setattr(axis, key, _plain(text))
+    return out
+
+
+def _texts(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, str):
+            yield f"{above}{key}", value
+        elif isinstance(value, Mapping):
+            yield from _texts(value, f"{above}{key}.")
+
+
+def _plain(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _of_kind(signals: list[Any], kind: str, where: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
-import struct
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -26,10 +26,17 @@ from clustem.core import (
     title_of,
     versions,
 )
+from clustem.core.contents import load_signals
+from clustem.io import _schema
+from clustem.io._arrays import read_arrays
 from clustem.io.output_folder import PROVENANCE
+from clustem.labelmaps.label_maps import read_tiff
 
-FORMAT = 1
+FORMAT = _schema.FORMAT
 """Number of the layout of a result folder; it grows when old readers could not read new folders."""
+RECIPE = "recipe.toml"
+_MOST_TEXT = 2**26  # of provenance and recipe [bytes]
+_PLAIN: dict[str, Any] = {"str": str, "int": int, "float": int | float, "bool": bool}
 _ZERO_LOSS = "zero_loss.npz"
 _ARRAYS = ("mask", "points", "counts", "mean", "feature_centers", "distance", "margin")
 """Fields of a result that are written to ``arrays.npz`` under their names."""
@@ -62,7 +69,7 @@ def write_state(result: Segmentation, folder: Path) -> None:
     np.savez_compressed(folder / "arrays.npz", **known)
     if result.zero_loss is not None:
         result.zero_loss.save(folder / _ZERO_LOSS)
-    (folder / "recipe.toml").write_text(result.recipe_text, encoding="utf-8")
+    (folder / RECIPE).write_text(result.recipe_text, encoding="utf-8", newline="\n")
     provenance = {
         "format": FORMAT,
         "input": dict(result.origin),
@@ -76,6 +83,7 @@ def write_state(result: Segmentation, folder: Path) -> None:
         "about": infos,
         "title": title_of(result.labels),
         "axes": axes_of(result.labels),
+        "recipe_digest": _digest(result.recipe_text),
     }
     write_provenance(provenance, folder)
 
@@ -121,80 +129,173 @@ def read_result(folder: str | Path) -> tuple[Segmentation, str]:
             cure="Name a folder written by clustem run or Segmentation.save.",
         )
     try:
-        return _read(path), (path / "recipe.toml").read_text(encoding="utf-8")
+        known = _schema.checked(json.loads(_text(path / PROVENANCE)))
+        text = _text(path / RECIPE)
+        if known.recipe_digest:
+            _check_digest(text, known.recipe_digest)
+        return _read(path, known), text
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+    except Exception as error:  # noqa: BLE001  # readers raise anything on a broken file
         raise InputError(
             f"{path} must be a whole result folder",
-            got=str(error).partition("\n")[0],
+            got=str(error).partition("\n")[0][:120] or type(error).__name__,
             cure="Run the recipe in it again.",
         ) from None
 
 
-def _read(folder: Path) -> Segmentation:
+def _read(folder: Path, known: _schema.Provenance) -> Segmentation:
     import hyperspy.api as hs
-    import tifffile
 
-    known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    if known.get("format") != FORMAT:
-        raise InputError(
-            f"A result folder must have format {FORMAT}",
-            got=known.get("format", "none, as those of version 0.1"),
-            cure="Run the recipe in it again with this version of Clustem.",
-        )
-    with np.load(folder / "arrays.npz") as file:
-        arrays: dict[str, NDArray[Any]] = dict(file)
+    k, shape = len(known.color_index), tuple(axis.size for axis in known.axes)
+    labels = _map(folder / "labels.tif", shape)
+    arrays = read_arrays(folder / "arrays.npz", room=32 * labels.size)  # maps are of its shape
+    with quiet():  # signal types of packages that are not installed
+        centers, error = (_signal(folder / f"{n}.hspy") for n in ("centers", "standard_error"))
+    row = centers.data.shape[1:]
+    _check("centers.hspy", centers.data, (k, *row))
+    _check("standard_error.hspy", error.data, (k, *row))
+    _check_arrays(arrays, k, shape, row)
     mask = arrays["mask"]
-    metadata = {"General": {"title": known["title"]}}
+    if labels.dtype.kind not in "iu" or labels.min() < -1 or labels.max() >= k:
+        raise _broken("labels.tif", f"-1 … {k - 1}", f"{labels.min()} … {labels.max()}")
+    if (labels[mask] >= 0).any():
+        raise _broken("labels.tif", "-1 where the mask excludes", "labels there")
+    axes = [axis.model_dump(by_alias=True, exclude_none=True) for axis in known.axes]
+    metadata = {"General": {"title": known.title}}
     kind = hs.signals.Signal1D if mask.ndim == 1 else hs.signals.Signal2D
-    labels = tifffile.imread(folder / "labels.tif").reshape(mask.shape)
     memberships = None
     if (folder / "memberships.tif").is_file():
-        stack = tifffile.imread(folder / "memberships.tif").reshape(-1, *mask.shape)
-        axes = [{"name": "cluster", "size": len(stack), "navigate": True}, *known["axes"]]
-        memberships = kind(stack, axes=axes, metadata=metadata)
-    with quiet():  # signal types of packages that are not installed
-        centers, error = (_loaded(folder / f"{n}.hspy") for n in ("centers", "standard_error"))
+        stack = _map(folder / "memberships.tif", (k, *shape))
+        _check("memberships.tif", stack, (k, *shape), kinds="f")
+        first = {"name": "cluster", "size": k, "navigate": True}
+        memberships = kind(stack, axes=[first, *axes], metadata=metadata)
     zero_loss = None
     if (folder / _ZERO_LOSS).is_file():
+        read_arrays(folder / _ZERO_LOSS)
         zero_loss = registry("eels").own["ZeroLossModel"].load(folder / _ZERO_LOSS)  # type: ignore[attr-defined]
     maps = {f.name: arrays.get(f"thickness.{f.name}") for f in fields(Thickness)}
     return Segmentation(
-        labels=kind(labels, axes=known["axes"], metadata=metadata),
+        labels=kind(labels, axes=axes, metadata=metadata),
         memberships=memberships,
         centers=centers,
         standard_error=error,
         **{name: arrays.get(name) for name in _ARRAYS},  # type: ignore[arg-type]
-        feature_names=tuple(known["feature_names"]),
-        names={int(key): name for key, name in known["names"].items()},
-        color_index=tuple(known["color_index"]),
-        scores=known["scores"],
-        about=_infos(known["about"], arrays),
+        feature_names=tuple(known.feature_names),
+        names={int(key): name for key, name in known.names.items()},
+        color_index=tuple(known.color_index),
+        scores=known.scores,
+        about=_infos(known.about, arrays),
         thickness=None if maps["relative"] is None else Thickness(**maps),  # type: ignore[arg-type]
         zero_loss=zero_loss,
-        history=tuple(Step(**step) for step in known["history"]),
-        origin=known["input"],
+        history=tuple(Step(**step.model_dump()) for step in known.history),
+        origin=known.input,
     )
 
 
-def _loaded(path: Path) -> Signal:
-    import hyperspy.api as hs
+def _signal(path: Path) -> Signal:
+    found: list[Signal] = load_signals(path)
+    if len(found) != 1:
+        raise _broken(path.name, "one signal", f"{len(found)}")
+    return found[0]
 
-    found: Signal = hs.load(path)
-    return found
+
+def _map(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Read a map or a stack of maps; axes of length 1 may be missing."""
+    found = read_tiff(path)
+    if [size for size in found.shape if size > 1] != [size for size in shape if size > 1]:
+        raise _broken(path.name, f"shape {shape}", str(found.shape))
+    return found.reshape(shape)
+
+
+def _check_arrays(
+    arrays: Mapping[str, NDArray[Any]], k: int, shape: tuple[int, ...], row: tuple[int, ...]
+) -> None:
+    """Refuse arrays that are missing, unknown, or do not fit k clusters on a scan."""
+    for name in ("mask", "points", "counts"):
+        if name not in arrays:
+            raise _broken("arrays.npz", name, "none")
+    _check("mask", arrays["mask"], shape, kinds="b")
+    n = int(np.count_nonzero(~arrays["mask"]))
+    points = arrays["points"]
+    _check("points", points, (n, points.shape[-1] if points.ndim else 0), kinds="f")
+    _check("counts", arrays["counts"], (k,), kinds="iu")
+    if (arrays["counts"] < 0).any():
+        raise _broken("counts", "0 or more", str(arrays["counts"].min()))
+    thickness = {f"thickness.{f.name}" for f in fields(Thickness)}
+    if "mean" in arrays and arrays["mean"].size == 1 and not row:  # rows are single values
+        row = arrays["mean"].shape
+    shapes = {"mean": row, "feature_centers": (k,), "distance": shape, "margin": shape}
+    shapes |= dict.fromkeys(thickness, shape)
+    for name, array in arrays.items():
+        if name in shapes:
+            _check(name, array, shapes[name], kinds="f")
+        elif name not in _ARRAYS and not name.startswith("about."):
+            raise _broken("arrays.npz", "what Clustem writes", f"an array {name[:40]!r}")
+
+
+def _check(name: str, array: NDArray[Any], shape: tuple[int, ...], *, kinds: str = "biuf") -> None:
+    if array.shape != shape or array.dtype.kind not in kinds:
+        raise _broken(name, f"shape {shape}", f"{array.dtype} of shape {array.shape}")
+
+
+def _broken(name: str, what: str, got: str) -> InputError:
+    return InputError(
+        f"{name} must hold {what}", got=got, cure="Run the recipe in the folder again."
+    )
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _MOST_TEXT:
+        raise _broken(path.name, "some text", f"{path.stat().st_size / 1e6:.0f} MB")
+    return path.read_text(encoding="utf-8")
+
+
+def _check_digest(text: str, digest: str) -> None:
+    if digest != _digest(text):
+        raise InputError(
+            f"{RECIPE} must be as it was written",
+            got="another or a part of it",
+            cure="Copy the folder again, or the changed recipe to another place.",
+        )
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _infos(written: list[dict[str, Any]], arrays: Mapping[str, NDArray[Any]]) -> Info | None:
     found: Info | None = None
     for i, content in reversed([*enumerate(written)]):
         small = dict(content)
-        prefix, kind = f"about.{i}.", Info.kinds.get(small.pop("kind"))
+        prefix, kind = f"about.{i}.", Info.kinds.get(str(small.pop("kind", "")))
         if kind is None:  # of a package that is not installed
             continue
         large = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        found = kind(**{**small, **large}, before=found)
+        parts = {**small, **large}
+        hints = {f.name: str(f.type) for f in fields(kind) if f.name != "before"}
+        for name, value in parts.items():
+            if name not in hints or not _fits(value, hints[name]):
+                where, got = f"{kind.__name__} in {PROVENANCE}", f"{name}={value!r}"[:60]
+                raise _broken(where, "what Clustem writes", got)
+        found = kind(**parts, before=found)
     return found
+
+
+def _fits(value: Any, hint: str) -> bool:
+    """Whether a value is of the type that a field is declared with; those of others pass."""
+    for kind in hint.split(" | "):
+        if kind.startswith("NDArray"):
+            fits = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        elif kind == "None":
+            fits = value is None
+        elif kind in _PLAIN:
+            fits = isinstance(value, _PLAIN[kind]) and (kind == "bool") == isinstance(value, bool)
+        else:
+            fits = True
+        if fits:
+            return True
+    return False
 
 
 def _plain(value: Any) -> Any:

@@ -2,8 +2,10 @@ from .choose_k import choose_k as choose_k
 from .compare import compare as compare
 from .distinguishing import distinguishing as distinguishing
 from .gap import gap as gap
+from .lattice import lattice as lattice
 from .lineage import lineage as lineage
 from .regions import regions as regions
 from .residuals import residuals as residuals
 from .scores import scores as scores
 from .stability import stability as stability
+from .verdict import verdict as verdict

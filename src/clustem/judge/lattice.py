@@ -15,6 +15,9 @@ from clustem.core.image import PlainImage
 F64 = NDArray[np.float64]
 Verdict = Literal["columns", "fringes", "none"]
 
+RECIPES = frozenset({"domains", "particles", "texture"})
+"""Recipes between which the lattice decides."""
+
 _WINDOWS = {512: 5, 256: 8, 128: 12, 64: 16}
 """Most windows along each side of the image, by their edge [px]."""
 _PERIODS = 6

@@ -10,9 +10,9 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from clustem.core import InputError, checked
+from clustem.core import InputError, ParticleMap, Segmentation, checked
 from clustem.labelmaps.label_maps import LabelMap, as_labels
-from clustem.labelmaps.regions import connected, interfaces
+from clustem.labelmaps.regions import connected, interfaces, outlines
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Region:
         Of the circle of the same area, in the units.
     axes
         Long and short axis of the ellipse of the same second moments, in the units.
+    circularity
+        4π area / outline², 1 for a circle, by Crofton's formula: right to some 5 %.
     """
 
     cluster: int
@@ -41,6 +43,7 @@ class Region:
     center: tuple[float, float]
     diameter: float
     axes: tuple[float, float]
+    circularity: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +99,8 @@ def regions(result: LabelMap, *, min_size: Annotated[int, Ge(1)] = 1) -> RegionS
 
     Notes
     -----
-    Positions that touch by a corner only are not connected. Lengths of borders are by
+    Positions that touch by a corner only are not connected. Of a result of ``mapping.particles``,
+    particles are the regions, though they may touch. Lengths of borders are by
     Crofton's formula: right to some 5 % in any direction (``labelmaps.regions.interfaces``);
     borders with unassigned and excluded positions do not count.
 
@@ -117,7 +121,7 @@ def regions(result: LabelMap, *, min_size: Annotated[int, Ge(1)] = 1) -> RegionS
             cure="Take a map; a line scan has no regions.",
         )
     pixel, units = _pixel(result)
-    where = connected(labels)
+    where = _cut(connected(labels), labels, _particles(result))
     inside = where >= 0
     number, sizes = where[inside], np.bincount(where[inside])
     cluster = np.zeros(len(sizes), dtype=np.int64)
@@ -125,18 +129,37 @@ def regions(result: LabelMap, *, min_size: Annotated[int, Ge(1)] = 1) -> RegionS
     centers, axes = _ellipses(number, np.argwhere(inside), sizes, pixel)
     areas = sizes * pixel[0] * pixel[1]
     diameters = 2 * np.sqrt(areas / np.pi)
+    round_ = 4 * np.pi * areas / np.maximum(outlines(where, pixel), 1e-30) ** 2
     order = np.argsort(-sizes, kind="stable")
     order = order[sizes[order] >= min_size]
-    columns = (cluster, sizes, areas, centers, diameters, axes)
+    columns = (cluster, sizes, areas, centers, diameters, axes, round_.clip(0, 1))
     listed = tuple(
-        Region(k, n, area, tuple(center), diameter, tuple(both))
-        for k, n, area, center, diameter, both in zip(
+        Region(k, n, area, tuple(center), diameter, tuple(both), circularity)
+        for k, n, area, center, diameter, both, circularity in zip(
             *(column[order].tolist() for column in columns), strict=True
         )
     )
     new = np.full(len(sizes) + 1, -1, dtype=np.int32)  # the last is for -1
     new[order] = np.arange(len(order))
     return RegionStatistics(listed, new[where], interfaces(labels, pixel), units, pixel)
+
+
+def _particles(result: LabelMap) -> NDArray[np.int32] | None:
+    """Particles that were cut apart, if the result knows any."""
+    known = result.find(ParticleMap) if isinstance(result, Segmentation) else None
+    return None if known is None else known.particles
+
+
+def _cut(
+    where: NDArray[np.int64], labels: NDArray[np.integer[Any]], particles: NDArray[np.int32] | None
+) -> NDArray[np.int64]:
+    """Give particles regions of their own, but those that an edit made background."""
+    if particles is None or not (particles > 0).any():
+        return where
+    outside = labels[(particles == 0) & (labels >= 0)]
+    background = int(np.bincount(outside).argmax()) if outside.size else -1
+    own = (particles > 0) & (labels >= 0) & (labels != background)
+    return np.where(own, where.max() + particles, where)
 
 
 def _ellipses(

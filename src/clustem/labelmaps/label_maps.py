@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import Clustering, InputError, Segmentation, Signal
+from clustem.core import Clustering, InputError, Segmentation, Signal, quiet
+from clustem.core.contents import check_size, load_signals
 
 LabelMap = Segmentation | Clustering | Signal | NDArray[Any] | str | Path
 """What :func:`as_labels` reads."""
 _MARK = "labels"
+_KINDS = {"int8": 1, "int16": 2, "int32": 4, "int64": 8}
+_MOST = 2**26
+"""Positions of the largest label map in a recipe: 8192 × 8192."""
 _HYPERSPY = {".hspy", ".zspy"}
 _IMAGES = {".tif", ".tiff"}
 
@@ -109,19 +114,34 @@ def unpacked(text: str) -> NDArray[np.int64]:
     Raises
     ------
     InputError
-        If the text was changed.
+        If the text was changed, or has more positions than fit in memory with ease.
     """
     try:
-        _, shape, kind, body = text.split(":")
-        data = zlib.decompress(base64.b64decode(body, validate=True))
-        values = np.frombuffer(data, dtype=np.dtype(kind).newbyteorder("<"))
-        return values.reshape([int(size) for size in shape.split("x")]).astype(np.int64)
-    except (ValueError, TypeError, zlib.error, binascii.Error):
+        _, written, kind, body = text.split(":")
+        shape = [int(size) for size in written.split("x")]
+        n, item = math.prod(shape), _KINDS[kind]
+        _check_positions(shape)
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(base64.b64decode(body, validate=True), n * item + 1)
+        values = np.frombuffer(data, dtype=f"<i{item}")
+        return values.reshape(shape).astype(np.int64)
+    except InputError:
+        raise
+    except (ValueError, KeyError, zlib.error, binascii.Error):
         raise InputError(
             "A label map in a recipe must be as it was written",
             got=f"{text[:40]}...",
             cure="Give the mask again, as a file.",
         ) from None
+
+
+def _check_positions(shape: Sequence[int]) -> None:
+    if min(shape) < 1 or math.prod(shape) > _MOST:
+        raise InputError(
+            f"A label map in a recipe must have at most {_MOST} positions",
+            got=" × ".join(map(str, shape))[:60],
+            cure="Give it as a file.",
+        )
 
 
 def binning_between(fine: Sequence[int], coarse: Sequence[int]) -> tuple[int, ...] | None:
@@ -264,22 +284,39 @@ def matched(counts: NDArray[Any]) -> dict[int, int]:
     return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if counts[i, j] > 0}
 
 
+def read_tiff(path: Path) -> NDArray[Any]:
+    """Read an image or a stack, after a look at its size.
+
+    Raises
+    ------
+    InputError
+        If it is declared far larger than what is stored could hold. Broken files raise errors of
+        any kind.
+    """
+    import tifffile
+
+    with quiet(), tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        check_size(path.name, series.nbytes, path.stat().st_size)
+        found: NDArray[Any] = series.asarray()
+    return found
+
+
 def _of_file(path: Path, what: str) -> Any:
     known = ", ".join(sorted({*_HYPERSPY, *_IMAGES, ".npy"}))
     try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+        if path.suffix == ".npy":  # mapped, so that its size is checked
+            return np.load(path, allow_pickle=False, mmap_mode="r")
         if path.suffix in _HYPERSPY:
-            import hyperspy.api as hs
-
-            return hs.load(path)
+            (signal,) = load_signals(path)
+            return signal
         if path.suffix in _IMAGES:
-            import tifffile
-
-            found = tifffile.imread(path)
+            found = read_tiff(path)
             whole = found.dtype.kind == "f" and np.array_equal(found, np.rint(found))
             return found.astype(np.int64) if whole else found  # Fiji writes them as floats
         reason = f"the type {path.suffix or 'of a file without an ending'}"
+    except InputError:
+        raise
     except Exception as error:  # noqa: BLE001  # readers raise anything on a broken file
         reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
     raise InputError(

@@ -10,12 +10,14 @@ from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
 from clustem.core import Clustering, FilterBank, InputError, Segmentation, map_of, mapping, numbered
+from clustem.mapping._outline import outlined
 from clustem.mapping.clusters import clusters
-from clustem.mapping.orientations import orientations
+from clustem.mapping.orientations import Fringe, orientations
 from clustem.passes.rows import Rows
 
 _ROUNDS = 3  # of averaging and assigning, after clusters were joined or dropped
 _FAINT, _NONE = 0.4, 0.15  # of the strongest mean response: no lattice's own, and none at all
+_TURN, _SPACING = 4.0, 0.05  # directions [°] and spacings [share] of one lattice agree to this
 
 
 @mapping
@@ -24,6 +26,7 @@ def facets(
     *,
     width: Annotated[float, Ge(0)] = 1.25,
     alike: Annotated[float, Gt(0), Le(1)] = 0.9,
+    outline: bool = True,
     threshold: Annotated[float, Ge(0), Lt(1)] = 0.5,
     min_size: Annotated[int, Ge(0)] = 0,
 ) -> Segmentation:
@@ -37,7 +40,11 @@ def facets(
         A cluster stays if a circle of this radius fits into it somewhere [envelopes]; 0 keeps all.
     alike
         Clusters whose mean responses have this cosine or more are one lattice, and joined; so
-        are those that show none. 1 keeps all. Only for normalized features.
+        are those whose direction and spacing agree, and those that show none. 1 keeps all. Only
+        for normalized features.
+    outline
+        Whether the outline of facets against the background moves to where the phase of their
+        fringes ends, which is sharper than the filters. Only for normalized features.
     threshold, min_size
         As in ``project``; only memberships are compared with the threshold.
 
@@ -87,18 +94,75 @@ def facets(
     if clustering.memberships is not None or not envelope:
         return _named(clusters(clustering, threshold=threshold, min_size=min_size))
     labels = _resolved(clustering, width * envelope, alike)
+    kept = _kept(clustering, labels)
+    found = clusters(kept, threshold=threshold, min_size=min_size)
+    if bank is not None and bank.normalized and alike < 1:
+        lattice = _agreeing(found)
+        if lattice.max() + 1 < kept.n_clusters:
+            kept = _kept(clustering, lattice[kept.labels])
+            found = clusters(kept, threshold=threshold, min_size=min_size)
+    asked_for = {}
+    if kept.n_clusters < clustering.n_clusters:
+        asked_for = {"clusters asked for": float(clustering.n_clusters)}
+    if outline and bank is not None and bank.normalized and bank.image is not None:
+        sharp = _sharpened(kept, found, bank)
+        found = clusters(sharp, threshold=threshold, min_size=min_size)
+    return _named(replace(found, scores={**found.scores, **asked_for}))
+
+
+def _kept(clustering: Clustering, labels: NDArray[np.intp]) -> Clustering:
+    """Return a clustering with fewer clusters, numbered by falling size."""
     order = numbered(labels, int(labels.max()) + 1)
     number = np.empty(len(order), dtype=np.int16)
     number[order] = np.arange(len(order), dtype=np.int16)
     kept = replace(clustering, labels=number[labels], order=order)
-    asked_for = {}
-    if kept.n_clusters < clustering.n_clusters:
-        asked_for = {"clusters asked for": float(clustering.n_clusters)}
-        rows = Rows.of(features.rows)
-        means = _means(rows, kept.labels, kept.n_clusters)
-        kept = replace(kept, estimator=_Nearest(means), order=np.arange(len(means)))
-    found = clusters(kept, threshold=threshold, min_size=min_size)
-    return _named(replace(found, scores={**found.scores, **asked_for}))
+    if kept.n_clusters == clustering.n_clusters:
+        return kept
+    rows = Rows.of(clustering.features.rows)
+    means = _means(rows, kept.labels, kept.n_clusters)
+    return replace(kept, estimator=_Nearest(means), order=np.arange(len(means)))
+
+
+def _agreeing(found: Segmentation) -> NDArray[np.intp]:
+    """Lattice of each cluster: one for all without any, and where direction and spacing agree."""
+    turned = orientations(found)
+    lattice = np.arange(found.n_clusters)
+    for j in range(found.n_clusters):
+        for i in range(j):
+            if turned.background[i] or turned.background[j]:
+                alike = bool(turned.background[i] and turned.background[j])
+            else:
+                gap = abs(turned.directions[i] - turned.directions[j]) % 180
+                alike = min(gap, 180 - gap) <= _TURN and _share_a_spacing(turned.fringes, i, j)
+            if alike:
+                lattice[j] = lattice[i]
+                break
+    return np.asarray(np.unique(lattice, return_inverse=True)[1], dtype=np.intp)
+
+
+def _share_a_spacing(fringes: tuple[tuple[Fringe, ...], ...], i: int, j: int) -> bool:
+    """Whether the strongest fringes of two clusters have one spacing, if they have any."""
+    if not fringes[i] or not fringes[j]:
+        return True
+    return abs(fringes[i][0].spacing / fringes[j][0].spacing - 1) <= _SPACING
+
+
+def _sharpened(clustering: Clustering, found: Segmentation, bank: FilterBank) -> Clustering:
+    """Move the outline of the facets; what they lose goes to the largest background."""
+    background = orientations(found).background
+    if background.all() or not background.any():
+        return clustering
+    labels = found.labels.data.astype(np.intp)
+    lattice = np.where((labels < 0) | background[labels], -1, labels)
+    spacing = float(bank.wavelengths.max())
+    moved = outlined(lattice, np.asarray(bank.image, dtype=np.float64), spacing=spacing)
+    film = int(np.flatnonzero(background)[0])  # clusters are numbered by falling size
+    rest = np.where(lattice >= 0, film, labels)
+    new = np.where(moved >= 0, moved, rest)[~found.mask]
+    order = numbered(new, clustering.n_clusters)
+    number = np.empty(len(order), dtype=np.int16)
+    number[order] = np.arange(len(order), dtype=np.int16)
+    return replace(clustering, labels=number[new], order=np.asarray(clustering.order)[order])
 
 
 @dataclass(frozen=True)

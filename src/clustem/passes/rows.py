@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clustem.core import InputError
 from clustem.core.progress import tick
-from clustem.passes.storage import BLOCK_BYTES, as_array, is_dask, pick, release
+from clustem.passes.storage import BLOCK_BYTES, as_array, is_dask, loaded, pick, release
 from clustem.passes.threads import cores, one_blas_thread
 
 T = TypeVar("T")
@@ -34,8 +34,7 @@ class _Block:
 
     def apply(self, function: Callable[[NDArray[Any], Where], T]) -> tuple[Where, T]:
         """Load the rows, call the function, give the memory back."""
-        data = self.data.compute(scheduler="synchronous") if is_dask(self.data) else self.data
-        data = np.asarray(data)
+        data = np.asarray(loaded(self.data))
         result = function(_as_rows(data, self.where, self.keep), self.where)
         release(data)
         return self.where, result
@@ -93,8 +92,9 @@ class Rows:
                 got=f"shape {self._data.shape}",
                 cure="A single spectrum or pattern cannot be clustered: give a scan.",
             )
-        self._lead = tuple(int(size) for size in self._data.shape[:-row_ndim])
-        self.row_shape = tuple(int(size) for size in self._data.shape[-row_ndim:])
+        first = self._data.ndim - row_ndim
+        self._lead = tuple(int(size) for size in self._data.shape[:first])
+        self.row_shape = tuple(int(size) for size in self._data.shape[first:])
         self.dtype = np.dtype(self._data.dtype)
         if self.dtype.kind not in "buif":
             raise InputError(

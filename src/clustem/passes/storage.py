@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import mmap
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
+from clustem.core import ClustemError, InputError
+
+_LOG = logging.getLogger(__name__)
 BLOCK_BYTES = 16 * 2**20
 _AROUND = 2 * 2**20
 _AT_A_TIME = 16
@@ -47,6 +52,50 @@ def _from_storage(data: Any) -> Any:
 def is_dask(data: Any) -> bool:
     """Whether an array is dask's."""
     return hasattr(data, "dask") and hasattr(data, "compute")
+
+
+def loaded(data: Any) -> Any:
+    """Load what is left on disk; refuse a file that was cut or taken away meanwhile.
+
+    Parameters
+    ----------
+    data
+        A dask array or an ndarray; a mapped file stays mapped.
+
+    Raises
+    ------
+    InputError
+        If the values cannot be read any more.
+    """
+    reason = _changed(data)
+    if not reason and not is_dask(data):
+        return data
+    try:
+        if not reason:
+            return data.compute(scheduler="synchronous")
+    except (ClustemError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  # readers raise anything on a broken file
+        _LOG.debug("reading a block failed", exc_info=True)
+        reason = str(error).partition("\n")[0][:120] or type(error).__name__
+    raise InputError(
+        "The values of the file must all be readable, and stay as they are during a run",
+        got=reason.rstrip("."),
+        cure="Copy it again, to a disk of your own, and run it once more.",
+    )
+
+
+def _changed(data: Any) -> str:
+    """Say whether a mapped file is shorter than what is mapped: to read on would be fatal."""
+    base = data
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and isinstance(base.base, mmap.mmap) and base.filename:
+            with contextlib.suppress(OSError):  # removed, but still there for who has it open
+                if Path(base.filename).stat().st_size < base.offset + base.nbytes:
+                    return f"{Path(base.filename).name}, which was cut"
+            return ""
+        base = base.base
+    return ""
 
 
 def pick(data: NDArray[Any], numbers: NDArray[np.intp]) -> NDArray[Any]:

@@ -85,9 +85,10 @@ class Movie:
         OutputError
             If the folder exists, cannot be written, or the disk is full; nothing is left behind.
         """
-        target = check_output(folder, force=force)
+        path = self.origin.get("path", "")
+        target = check_output(folder, force=force, inputs=[path] if path else [])
         known = {f"input {key}": value for key, value in self.origin.items() if value}
-        with whole_folder(target) as sibling:
+        with whole_folder(target, force=force) as sibling:
             write_movie(
                 self.labels,
                 self.tracks,

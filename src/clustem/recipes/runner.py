@@ -259,8 +259,8 @@ class Run:
         if parameters.get("markers") is not None:
             raise ParameterError(
                 "Clusters that start from markers are as many as their regions",
-                got=f"n_clusters={AUTO}",
-                cure="Give that number, or leave the markers out.",
+                got="a choice of their number",
+                cure="Leave the markers out.",
             )
         features = self.needed_features()
         given = {**parameters, **_neighbours(entry, parameters, features)}
@@ -271,13 +271,15 @@ class Run:
         features = self.needed_features()
         if self.why:
             record(self.why)
-        if parameters.get("n_clusters") == AUTO:
+        if parameters.get("markers") is not None:
+            self._regions, parameters["markers"] = on_rows(parameters["markers"], features)
+            if parameters.get("n_clusters") == AUTO:
+                parameters["n_clusters"] = len(np.unique(self._regions[self._regions > 0]))
+        elif parameters.get("n_clusters") == AUTO:
             ks = range(1, min(MOST, features.rows.shape[0]) + 1)
             found = self._choice(entry, parameters, ks, scored="chosen")
             parameters["n_clusters"] = found.k
             record(found.summary, n_clusters=found.k)
-        if parameters.get("markers") is not None:
-            self._regions, parameters["markers"] = on_rows(parameters["markers"], features)
         parameters |= _neighbours(entry, parameters, features)
         estimator = entry.step(**parameters)
         estimator.fit(features.rows if self._shared is None else self._shared)

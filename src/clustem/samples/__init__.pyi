@@ -3,3 +3,4 @@ from .domains import domains as domains
 from .eds import eds as eds
 from .eels import eels as eels
 from .particles import particles as particles
+from .support import support as support

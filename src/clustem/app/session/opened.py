@@ -17,6 +17,7 @@ from clustem.app.session.frames import Frame
 from clustem.app.web.contents import check_content
 from clustem.core import Axis, InputError, Scan, Segmentation, Signal, like, registry, tick, type_of
 from clustem.io.reading import read
+from clustem.io.trial import try_out
 from clustem.recipes.recipe import Recipe
 
 _LOG = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class Opened:
         InputError
             If it is not data in a known format, or of a kind that cannot be clustered.
         """
+        if path.exists():
+            try_out(path)
         check_content(path)
         suffix = path.suffix.lower()
         axes = _signal_axes_of_npy(path) if suffix == ".npy" else None

@@ -16,6 +16,7 @@ import numpy as np
 
 from clustem.app.web.contents import READABLE, check_content
 from clustem.core import ClustemError, InputError
+from clustem.io.trial import try_out
 from clustem.recipes.recipe import Recipe
 
 _SHORTEST = 16  # characters of a token
@@ -153,6 +154,8 @@ def located(recipe: Recipe, root: Path | None) -> Recipe:
 
     def checked(path: str) -> str:
         found = _shared(root, path)
+        if found.exists():
+            try_out(found)
         check_content(found)
         return str(found)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from clustem.app.web.security import token_for
 from clustem.core import InputError, registry
+from clustem.io.trial import start_helper
 
 FIRST = [
     ("diffraction", "uint8"),
@@ -101,6 +102,7 @@ def serve(
     say(f"Explorer: {url}")
     say(f"Folder:   {folder}")
     say("Ctrl-C stops it.")
+    start_helper()
     threading.Thread(target=_warm_up, daemon=True).start()
     if show:
         server.io_loop.call_later(0.5, lambda: webbrowser.open(url))

@@ -96,5 +96,6 @@ def _centers(
 
 def _span(values: NDArray[np.float32]) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
-    margin = 0.03 * (high - low) or 0.5
+    digits = 1e-5 * max(abs(low), abs(high))  # float32 has no finer steps
+    margin = max(0.03 * (high - low), digits) or 0.5
     return low - margin, high + margin

@@ -196,5 +196,6 @@ def _discs(
 def limits_of(values: NDArray[np.float32]) -> tuple[float, float]:
     """Range of the values, without the outermost 1/2000 on either side, and a margin."""
     low, high = np.quantile(values, (0.0005, 0.9995))
-    margin = 0.05 * (high - low) or 0.5
+    digits = 1e-5 * max(abs(low), abs(high))  # float32 has no finer steps
+    margin = max(0.05 * (high - low), digits) or 0.5
     return float(low - margin), float(high + margin)

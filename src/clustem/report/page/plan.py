@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import PCAInfo, Segmentation
+from clustem.core import ParticleMap, PCAInfo, Segmentation
 from clustem.judge.compare import compare
 from clustem.report.figures.center_plot import center_plot
 from clustem.report.figures.confusion import confusion
@@ -22,6 +22,7 @@ from clustem.report.figures.intensity_map import intensity_map
 from clustem.report.figures.margin_maps import margin_maps
 from clustem.report.figures.membership_maps import membership_maps
 from clustem.report.figures.orientation_map import orientation_map
+from clustem.report.figures.particle_sizes import particle_sizes
 from clustem.report.figures.phase_map import phase_map
 from clustem.report.figures.scatter import scatter
 from clustem.report.figures.scree import scree
@@ -76,6 +77,16 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
                 "then of its direction. Strength is relative to the strongest facet's."
             ),
             partial(orientation_map, segmentation),
+        )
+    if segmentation.find(ParticleMap) is not None:
+        yield Planned(
+            "particles",
+            "Particles and their sizes",
+            (
+                "Outlines of the particles on the image; those that touch are cut at their necks. "
+                "Right: diameters of circles of the same area; dashed: their median."
+            ),
+            partial(particle_sizes, segmentation),
         )
     yield _centers(segmentation)
     if soft:

@@ -31,12 +31,12 @@ def save_result(
     truth_names: Sequence[str] = (),
 ) -> Path:
     """Write a result folder; see ``Segmentation.save``."""
-    target = check_output(folder, force=force)
+    target = check_output(folder, force=force, inputs=_inputs(result))
     others = {
         title: replace(other, color_index=inherited_colors(other, result))
         for title, other in (beside or {}).items()
     }
-    with whole_folder(target) as sibling:
+    with whole_folder(target, force=force) as sibling:
         _write(result, sibling, beside=others, truth=truth, truth_names=truth_names)
     return target
 
@@ -53,9 +53,10 @@ def save_sweep(results: Mapping[int, Segmentation], folder: str | Path, *, force
     force
         As for ``Segmentation.save``.
     """
-    target = check_output(folder, force=force)
+    inputs = [path for result in results.values() for path in _inputs(result)]
+    target = check_output(folder, force=force, inputs=inputs)
     maps = {f"k = {k}": result for k, result in results.items()}
-    with whole_folder(target) as sibling:
+    with whole_folder(target, force=force) as sibling:
         for k, result in results.items():
             (sibling / f"k{k:02d}").mkdir()
             _write(result, sibling / f"k{k:02d}")
@@ -76,6 +77,11 @@ def save_sweep(results: Mapping[int, Segmentation], folder: str | Path, *, force
             )
         (sibling / SWEEP).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return target
+
+
+def _inputs(result: Segmentation) -> list[str]:
+    path = result.origin.get("path", "")
+    return [path] if path else []
 
 
 def _write(result: Segmentation, folder: Path, **more: Any) -> None:

@@ -41,8 +41,8 @@ def write_regions(
     Notes
     -----
     Lines of kind region, the largest first: cluster, name, positions, area, row and column of the
-    center [px], diameter of the circle of the same area, long and short axis. Lines of kind
-    border: cluster, name, neighbour, neighbour's name, length. Units are in the header.
+    center [px], diameter of the circle of the same area, long and short axis, circularity. Lines
+    of kind border: cluster, name, neighbour, neighbour's name, length. Units are in the header.
 
     Examples
     --------
@@ -50,24 +50,31 @@ def write_regions(
     >>> from clustem.report.figures.example import example
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     print(write_regions(example(), folder + "/regions.csv").read_text().splitlines()[1])
-    region,0,cluster 0,12,300,1.5,1,19.5441,22.3607,16.3299,,,
+    region,0,cluster 0,12,300,1.5,1,19.5441,22.3607,16.3299,1,,,
     """
     path = Path(path)
     found = regions(segmentation, min_size=min_size)
     units = pretty(found.units) or "px"
     header = ["kind", "cluster", "name", "positions", f"area ({units}²)", "row", "column"]
     header += [f"diameter ({units})", f"long axis ({units})", f"short axis ({units})"]
+    header += ["circularity"]
     header += ["neighbour", "neighbour name", f"length ({units})"]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         for region in found.regions:
-            numbers = (region.area, *region.center, region.diameter, *region.axes)
+            numbers = (
+                region.area,
+                *region.center,
+                region.diameter,
+                *region.axes,
+                region.circularity,
+            )
             name = segmentation.name_of(region.cluster)
             written = [f"{value:.6g}" for value in numbers]
             writer.writerow(["region", region.cluster, name, region.pixels, *written, "", "", ""])
         for (i, j), length in found.borders.items():
             names = segmentation.name_of(i), segmentation.name_of(j)
-            blank = [""] * 7
+            blank = [""] * 8
             writer.writerow(["border", i, names[0], *blank, j, names[1], f"{length:.6g}"])
     return path

@@ -1,0 +1,130 @@
+"""Where facets end: the outline against what shows no lattice, sharper than the filters."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+_SHARP = 0.36  # standard deviation of the average at the outline [spacings]
+_WIDE = 2.5  # of the average that the lattice is followed with [spacings]
+_REACH = 1.0, 2.0  # how far the outline may move outward and inward [spacings]
+_SIGMAS = 8.0  # strength that is lattice, over the noise of what is none ...
+_LEAST, _MOST = 0.13, 0.25  # ... but at least and at most that share of the facet's own
+_CROSS = 0.26  # sine of the angle from which on two waves cross
+_PEAKS, _FAINT = 4, 0.25  # most peaks of a facet, and their least height [highest]
+_SLOW, _FAST = 1.4, 0.45  # longest period [spacings] and highest frequency of a peak [1/px]
+
+
+def outlined(labels: NDArray[np.intp], image: F64, *, spacing: float) -> NDArray[np.intp]:
+    """Move the outline of facets to where their lattice ends.
+
+    Parameters
+    ----------
+    labels
+        Facet of each pixel, -1 where there is none, (rows, columns).
+    image
+        The image.
+    spacing
+        Largest spacing of the fringes [px].
+
+    Returns
+    -------
+    :
+        Labels; borders between facets stay, and the outline of those with one set of fringes.
+
+    Notes
+    -----
+    The phase of each of a facet's strongest waves is followed through it and beyond it. The
+    image in step with them, averaged over a third of a spacing, is 1 in the facet and 0 where there
+    is noise or another lattice; an eighth to a quarter of that, by the noise beside the facets,
+    is lattice, so that thin rims count. Filters are wider, and their strength has no phase.
+    """
+    from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter
+
+    off = labels < 0
+    if off.all() or not off.any():
+        return labels
+    outside, places = distance_transform_edt(off, return_indices=True)
+    inside = distance_transform_edt(~off)
+    nearest = labels[tuple(places)]
+    detail = image - gaussian_filter(image, 2 * spacing)
+    strength, fixed = np.zeros(image.shape), np.zeros(image.shape, dtype=bool)
+    reach = int(np.ceil(3 * spacing))
+    for facet in np.unique(labels[~off]):
+        rows, columns = (np.flatnonzero((labels == facet).any(axis=axis)) for axis in (1, 0))
+        box = tuple(
+            slice(max(int(along[0]) - reach, 0), int(along[-1]) + reach + 1)
+            for along in (rows, columns)
+        )
+        found = _in_step(detail[box], labels[box] == facet, spacing)
+        if found is None:
+            fixed |= nearest == facet
+        else:
+            strength[box] = np.where(nearest[box] == facet, found, strength[box])
+    film = strength[~fixed & (outside > spacing) & (outside < reach)]
+    noise = 1.4826 * float(np.median(np.abs(film - np.median(film)))) if film.size else 0.0
+    lattice = strength > np.clip(_SIGMAS * noise, _LEAST, _MOST)
+    lattice &= outside < _REACH[0] * spacing
+    lattice |= inside > _REACH[1] * spacing
+    sharp = np.where(binary_fill_holes(lattice), nearest, -1)
+    return np.where(fixed, labels, sharp)
+
+
+def _in_step(image: F64, facet: NDArray[np.bool_], spacing: float) -> F64 | None:
+    """Follow the waves of a facet: 1 where the image is in step with them as in the facet.
+
+    None where they have one direction only: an edge along them would be in step, too.
+    """
+    from scipy.ndimage import binary_erosion, gaussian_filter
+
+    core = binary_erosion(facet, iterations=2).astype(np.float64)
+    waves = _waves(image * gaussian_filter(core, 3.0), spacing)
+    if not _cross(waves):
+        return None
+    total, out = 0.0, np.zeros(image.shape)
+    weight = gaussian_filter(core, _WIDE * spacing)
+    row, column = (np.arange(size) for size in image.shape)
+    for wave in waves:
+        turned = np.exp(-2j * np.pi * row * wave[0])[:, None] * np.exp(
+            -2j * np.pi * column * wave[1]
+        )
+        still = image * turned
+        own = _averaged(still * core, _WIDE * spacing) / np.maximum(weight, 1e-6)
+        power = float(np.abs((still * core).sum() / max(core.sum(), 1.0)) ** 2)
+        here = _averaged(still, _SHARP * spacing) * own.conj()
+        out += power * here.real / np.maximum(np.abs(own) ** 2, 1e-30)
+        total += power
+    return np.where(weight > 1e-3, out / total, 0.0) if total else out
+
+
+def _waves(image: F64, spacing: float) -> list[tuple[float, float]]:
+    """Frequencies along rows and columns of the strongest peaks of the spectrum [1/px]."""
+    size = np.array(image.shape)
+    power = np.abs(np.fft.fft2(image))
+    row, column = np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1])
+    frequency = np.hypot(row, column)
+    half = (column > 0) | ((column == 0) & (row > 0))
+    power = np.where(half & (frequency > 1 / (_SLOW * spacing)) & (frequency < _FAST), power, 0)
+    highest, apart = power.max(), 2.5 / np.sqrt(size.prod()) * 2
+    found = []
+    for _ in range(_PEAKS):
+        i, j = np.unravel_index(power.argmax(), power.shape)
+        if power[i, j] <= _FAINT * highest:
+            break
+        found.append((float(row[i, 0]), float(column[j])))
+        power = np.where(np.hypot(row - row[i, 0], column - column[j]) < apart, 0, power)
+    return found
+
+
+def _cross(waves: list[tuple[float, float]]) -> bool:
+    """Whether waves have more than one direction."""
+    angles = np.arctan2(*np.reshape(waves, (-1, 2)).T)
+    return bool((np.abs(np.sin(angles - angles[:1])) > _CROSS).any())
+
+
+def _averaged(values: NDArray[np.complex128], sigma: float) -> NDArray[np.complex128]:
+    from scipy.ndimage import gaussian_filter
+
+    real, imaginary = (gaussian_filter(part, sigma) for part in (values.real, values.imag))
+    return np.asarray(real + 1j * imaginary)
