@@ -282,7 +282,7 @@ def test_what_the_user_chose_stays_until_the_server_has_answered(chromium):
 
 def test_k_side_by_side_and_cancel(page):
     open_file(page, "eds.hspy")
-    fill(page, "set/cluster/GustafsonKessel/n_init", 1)
+    fill(page, "set/cluster/MultinomialMixture/n_init", 1)
     fill(page, "k", 3)
     assert run(page).startswith("3 clusters")
     page.get_by_role("radio", name="Try k").check()
@@ -293,7 +293,7 @@ def test_k_side_by_side_and_cancel(page):
     expect(page.get_by_label("k", exact=True).first).to_have_value("2")
     page.get_by_role("radio", name="Side by side").check()
     expect(page.locator("section.right .bk-Figure:visible")).to_have_count(3)
-    fill(page, "set/cluster/GustafsonKessel/n_init", 5000)
+    fill(page, "set/cluster/MultinomialMixture/n_init", 5000)
     button(page, "Run").click()
     page.get_by_role("progressbar").wait_for()
     begun = time.monotonic()

@@ -131,7 +131,7 @@ class Segmentation:
     Examples
     --------
     >>> from clustem import samples, segment
-    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds")
+    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4)
     >>> found.labels.data.shape, found.n_clusters
     ((20, 24), 4)
     """

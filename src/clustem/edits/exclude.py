@@ -37,7 +37,7 @@ def exclude(segmentation: Segmentation, *, mask: str | NDArray[np.bool_]) -> Seg
     --------
     >>> import numpy as np
     >>> from clustem import samples, segment
-    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds")
+    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4)
     >>> mask = np.zeros((20, 24), dtype=bool); mask[:5] = True
     >>> int((exclude(found, mask=mask).labels.data[:5] == -1).sum())
     120

@@ -33,7 +33,7 @@ def merge(segmentation: Segmentation, *, clusters: list[int]) -> Segmentation:
     Examples
     --------
     >>> from clustem import samples, segment
-    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds")
+    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4)
     >>> merge(found, clusters=[1, 2]).n_clusters
     3
     """

@@ -36,7 +36,7 @@ def recolor(
     Examples
     --------
     >>> from clustem import samples, segment
-    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds")
+    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4)
     >>> recolor(found, color_index=[3, 2, 1, 0]).color_index
     (3, 2, 1, 0)
     """

@@ -31,7 +31,7 @@ def relabel(segmentation: Segmentation, *, names: dict[str, str]) -> Segmentatio
     Examples
     --------
     >>> from clustem import samples, segment
-    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds")
+    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4)
     >>> relabel(found, names={"0": "rutile"}).name_of(0)
     'rutile'
     """

@@ -47,7 +47,7 @@ def split(
     Examples
     --------
     >>> from clustem import samples, segment
-    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds")
+    >>> found = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4)
     >>> split(found, cluster=0).n_clusters
     5
     """

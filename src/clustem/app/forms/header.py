@@ -69,7 +69,8 @@ class Header(param.Parameterized):
         elif key == "cancel":
             explorer.jobs.cancel()
         elif key == "k":
-            explorer.change({"cluster.n_clusters": value})
+            text = str(value).strip()
+            explorer.change({"cluster.n_clusters": int(text) if text.isdigit() else text})
         elif key == "auto":
             self.auto = bool(value)
             self._changed(None)
@@ -107,13 +108,13 @@ class Header(param.Parameterized):
         ]
 
     def _k(self) -> list[Field]:
-        """Return the number of clusters, where the recipe has one and it is a number."""
+        """Return the number of clusters, where the recipe has one: a number, or "auto"."""
         steps = self._explorer.recipe.steps.items() if self._explorer.recipe else ()
         for (stage, _), params in steps:
-            if stage == "cluster" and isinstance(params.get("n_clusters"), int):
-                value = params["n_clusters"]
-                return [fields.number("k", "k", value, min=1, max=99, step=1, style="narrow",
-                                      tip="Number of clusters")]  # fmt: skip
+            if stage == "cluster" and "n_clusters" in params:
+                value = str(params["n_clusters"])
+                tip = "Number of clusters; auto finds it"
+                return [fields.entry("k", "k", value, style="narrow", tip=tip)]
         return []
 
     def _opened(self, *_: Any) -> None:

@@ -323,6 +323,7 @@ def _starts(model: Model, counts: Counts, k: int, *, n_init: int, seed: int) -> 
     alone = replace(counts, graph=None)
     found = {}
     for _ in range(n_init):
+        tick()
         centers = plus_plus(z, np.ones(len(z)), k, rng.random((k, 3)))
         run = lloyd(z, np.ones(len(z)), centers, max_iter=30)
         found[round(run.inertia, 6)] = run.labels  # equal ones once
