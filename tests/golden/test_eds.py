@@ -82,7 +82,7 @@ def test_phases_at_high_and_low_dose_agree(data_dir):
     names = ("P45_8bit_compressed_80keV_range.bcf", "P45_12bit_packed_8bit.bcf")
     one, two = (clustem.segment(data_dir / "real" / name, "eds", n_clusters=4) for name in names)
     found = clustem.compare(one, two)
-    assert found.ari > 0.92
+    assert found.ari > 0.91
     assert found.compared > 0.95
     assert {image.metadata.General.title for image in one.context} == {"BSE", "SE"}
 

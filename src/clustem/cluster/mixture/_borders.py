@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, log_likelihoods
+from clustem.cluster.mixture._counts import (
+    F64,
+    Counts,
+    Fit,
+    Model,
+    counts_of,
+    log_likelihoods,
+    sums_of,
+)
 
 Borders = dict[tuple[int, int], NDArray[np.intp]]
 """Positions around which each two clusters are present."""
@@ -61,38 +69,70 @@ def evidence(model: Model, fit: Fit, counts: Counts, borders: Borders) -> F64:
     shares above a half are as likely. The log-likelihood of the mean shape is left out.
     """
     found = scattered(model, fit, counts)
-    half = len(_SHARES) // 2
     for (one, other), rows in borders.items():
-        share = _SHARES[:, None]
-        mixture = replace(
-            fit,
-            shapes=share * fit.shapes[one] + (1 - share) * fit.shapes[other],
-            rates=_SHARES * fit.rates[one] + (1 - _SHARES) * fit.rates[other],
-        )
-        if fit.concentrations is not None:
-            widest = fit.concentrations[[one, other]].min()
-            mixture = replace(mixture, concentrations=np.full(len(_SHARES), widest))
-        there = counts_of(counts.rows[rows], None)
-        shares = scattered(model, mixture, there)
-        for cluster, larger in ((one, shares[:, half:]), (other, shares[:, :half])):
-            found[rows, cluster] = np.logaddexp(
-                np.log(1 - _MIXED) + found[rows, cluster],
-                np.log(_MIXED / half) + logsumexp(larger, axis=1),
-            )
+        for cluster, states in zip(
+            (one, other), _states(model, fit, counts, (one, other), rows), strict=True
+        ):
+            found[rows, cluster] = logsumexp(states, axis=1)
     return found
 
 
-def purity(model: Model, fit: Fit, counts: Counts, borders: Borders, found: F64) -> F64:
-    """Return how likely each row (n, k) is pure where a cluster holds more of it than others.
+def _states(
+    model: Model, fit: Fit, counts: Counts, pair: tuple[int, int], rows: NDArray[np.intp]
+) -> tuple[F64, F64]:
+    """Log-probabilities (m, 5) of a pure position and of four shares of more than a half.
 
-    ``found`` is what :func:`evidence` returned.
+    For either side of a border, the largest share last.
     """
-    pure = np.ones_like(found)
-    alone = np.log(1 - _MIXED) + scattered(model, fit, counts)
+    one, other = pair
+    half, share = len(_SHARES) // 2, _SHARES[:, None]
+    mixture = replace(
+        fit,
+        shapes=share * fit.shapes[one] + (1 - share) * fit.shapes[other],
+        rates=_SHARES * fit.rates[one] + (1 - _SHARES) * fit.rates[other],
+    )
+    if fit.concentrations is not None:
+        widest = fit.concentrations[[one, other]].min()
+        mixture = replace(mixture, concentrations=np.full(len(_SHARES), widest))
+    there = counts_of(counts.rows[rows], None)
+    shares = scattered(model, mixture, there) + np.log(_MIXED / half)
+    pure = scattered(model, fit, there)[:, [one, other]] + np.log(1 - _MIXED)
+    return (
+        np.column_stack([pure[:, 0], shares[:, half:]]),
+        np.column_stack([pure[:, 1], shares[:, half - 1 :: -1]]),
+    )
+
+
+def unmixed(model: Model, fit: Fit, counts: Counts, borders: Borders) -> Fit:
+    """Fit shapes and rates to memberships, the counts of mixed positions split between both sides.
+
+    A count of a channel belongs to a side in proportion to the side's share of the position and
+    to its shape there, as in EM; the share is the expected one.
+    """
+    memberships = fit.memberships.copy()
     for pair, rows in borders.items():
-        where = np.ix_(rows, np.array(pair))
-        pure[where] = np.exp(alone[where] - found[where])
-    return pure
+        memberships[np.ix_(rows, np.array(pair))] = 0.0
+    sums = sums_of(memberships, counts)
+    held = memberships.sum(axis=0)
+    for pair, rows in borders.items():
+        sides = fit.memberships[np.ix_(rows, np.array(pair))]
+        weight = sides.sum(axis=1)
+        share = np.zeros(len(rows))
+        ahead = np.concatenate([[1.0], _SHARES[len(_SHARES) // 2 :]])
+        for side, states in enumerate(_states(model, fit, counts, pair, rows)):
+            known = np.exp(states - logsumexp(states, axis=1, keepdims=True)) @ ahead
+            share += sides[:, side] * (known if side == 0 else 1 - known)
+        share = (share / np.maximum(weight, np.finfo(np.float64).tiny)).clip(1e-6, 1 - 1e-6)
+        some = counts.rows[rows]
+        of = np.repeat(np.arange(len(rows)), np.diff(some.indptr))
+        first, second = (fit.shapes[j][some.indices] for j in pair)
+        part = share[of] * first / (share[of] * first + (1 - share[of]) * second)
+        for j, each, size in ((pair[0], part, share), (pair[1], 1 - part, 1 - share)):
+            sums[j] += np.bincount(some.indices, some.data * weight[of] * each, sums.shape[1])
+            held[j] += float((weight * size).sum())
+    rates = sums.sum(axis=1) / np.maximum(held, np.finfo(np.float64).tiny)
+    sums += model.prior * model.mean
+    return replace(fit, shapes=sums / sums.sum(axis=1, keepdims=True), rates=rates)
 
 
 def scattered(model: Model, fit: Fit, counts: Counts) -> F64:

@@ -187,10 +187,16 @@ def log_likelihoods(model: Model, fit: Fit, counts: Counts) -> F64:
     return found
 
 
+def sums_of(memberships: F64, counts: Counts) -> F64:
+    """Sum the counts of each cluster's positions, (k, D)."""
+    parts = in_threads(lambda block: block[1].T @ memberships[block[0]], counts.blocks)
+    found: F64 = np.ascontiguousarray(functools.reduce(np.add, parts).T)
+    return found
+
+
 def maximize(model: Model, memberships: F64, counts: Counts) -> Fit:
     """Return the shapes, rates and weights that fit memberships best."""
-    parts = in_threads(lambda block: block[1].T @ memberships[block[0]], counts.blocks)
-    sums = functools.reduce(np.add, parts).T + model.prior * model.mean
+    sums = sums_of(memberships, counts) + model.prior * model.mean
     size = memberships.sum(axis=0)
     rates = (counts.totals @ memberships) / np.maximum(size, _TINY)
     shapes = sums / sums.sum(axis=1, keepdims=True)

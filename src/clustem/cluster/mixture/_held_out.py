@@ -12,8 +12,8 @@ from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
 from clustem.cluster._neighbours import marginals, softmax
-from clustem.cluster.mixture._borders import Borders, borders_of, evidence, purity, with_scatter
-from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, em, maximize
+from clustem.cluster.mixture._borders import Borders, borders_of, evidence, unmixed, with_scatter
+from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, em
 
 _COUPLINGS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 """Couplings that held-out counts choose from."""
@@ -28,7 +28,7 @@ _FEW, _MANY = 24, 100
 _ENOUGH = 20_000
 """Positions from which a coupling is chosen, at most."""
 _ROUNDS = 3
-"""Rounds in which shapes are fitted again to positions that are not mixed."""
+"""Rounds in which shapes are fitted again, mixed positions split between both sides."""
 _LEAST = 1e-6
 """Least membership that held-out counts are predicted with."""
 
@@ -69,7 +69,7 @@ def choose(
     """
     usual: float = _USUAL if coupling == "auto" else coupling
     fit = em(model, start.memberships, part, coupling=usual, max_iter=_STEPS)
-    fit, borders = purified(model, fit, part, usual, seed=seed)
+    fit, borders = demixed(model, fit, part, usual, seed=seed)
     known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
 
     def gain(coupling: float, where: slice = slice(None)) -> F64:
@@ -108,24 +108,22 @@ def settled(
     """Replace the memberships of a mean field by drawn ones, which see mixed positions."""
     if scatter:
         fit = with_scatter(model, fit, counts)
-    fit, borders = purified(model, fit, counts, coupling, seed=seed)
+    fit, borders = demixed(model, fit, counts, coupling, seed=seed)
     known = evidence(model, fit, counts, borders)
     memberships = drawn(known, fit, counts.graph, coupling, sweeps=_MANY, seed=seed)
-    new = maximize(model, memberships * purity(model, fit, counts, borders, known), counts)
-    found = replace(fit, memberships=memberships, shapes=new.shapes, rates=new.rates)
-    return replace(found, weights=memberships.mean(axis=0)), borders
+    found = replace(fit, memberships=memberships, weights=memberships.mean(axis=0))
+    return unmixed(model, found, counts, borders), borders
 
 
-def purified(
+def demixed(
     model: Model, fit: Fit, counts: Counts, coupling: float, *, seed: int
 ) -> tuple[Fit, Borders]:
-    """Fit shapes again to positions that are not mixed; return the borders, too."""
+    """Fit shapes again, mixed positions split between both sides; return the borders, too."""
     borders = borders_of(fit.memberships, counts.graph if coupling else None)
     for _ in range(_ROUNDS if borders else 0):
         known = evidence(model, fit, counts, borders)
         memberships = drawn(known, fit, counts.graph, coupling, sweeps=_FEW, seed=seed)
-        new = maximize(model, memberships * purity(model, fit, counts, borders, known), counts)
-        fit = replace(fit, memberships=memberships, shapes=new.shapes, rates=new.rates)
+        fit = unmixed(model, replace(fit, memberships=memberships), counts, borders)
         borders = borders_of(fit.memberships, counts.graph)
     return fit, borders
 
