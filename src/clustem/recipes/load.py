@@ -33,7 +33,8 @@ def load(folder: str | Path) -> Segmentation:
     >>> import tempfile
     >>> from clustem import samples, segment
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4).save(f"{folder}/result")
+    ...     found = segment(samples.eds(shape=(20, 24)).signal, "eds", n_clusters=4)
+    ...     path = found.save(f"{folder}/result")
     ...     load(path).n_clusters
     4
     """
