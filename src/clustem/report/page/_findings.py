@@ -46,7 +46,7 @@ def summary(segmentation: Segmentation) -> str:
 
 def shapes(segmentation: Segmentation, verdict: Verdict) -> str:
     """Say whether clusters differ in shape or only in intensity, where they have spectra."""
-    if segmentation.n_clusters < 2 or segmentation.lattice is not None:
+    if not verdict.structure or segmentation.n_clusters < 2 or segmentation.lattice is not None:
         return ""
     if segmentation.find(PatchGrid) is not None or is_intensity(segmentation):
         return ""
