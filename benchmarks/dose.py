@@ -89,7 +89,7 @@ def rare() -> Scene:
     rng, labels = np.random.default_rng(0), sample.labels.ravel()
     present = np.unique(labels[labels >= 0])
     row, column = np.indices(sample.labels.shape)
-    distances = [(row - y) ** 2 + (column - x) ** 2 for y, x in rng.uniform(0, (60, 80), (5, 2))]
+    distances = [(row - y) ** 2 + (column - x) ** 2 for y, x in rng.uniform(0, (60, 80), (9, 2))]
     truth = np.argmin(distances, axis=0) % (len(present) - 2)
     for number, (y, x) in enumerate(((15, 20), (42, 60)), start=len(present) - 2):
         truth[(row - y) ** 2 + (column - x) ** 2 < 15.3] = number  # 1 % of the positions

@@ -15,7 +15,7 @@ from clustem.cluster._neighbours import marginals, softmax
 from clustem.cluster.mixture._borders import Borders, borders_of, evidence, unmixed, with_scatter
 from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, em
 
-_COUPLINGS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
+_COUPLINGS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 """Couplings that held-out counts choose from."""
 _USUAL = 0.8
 """Coupling of the fit that these are held against."""
@@ -70,7 +70,7 @@ def choose(
     usual: float = _USUAL if coupling == "auto" else coupling
     fit = em(model, start.memberships, part, coupling=usual, max_iter=_STEPS)
     fit, borders = demixed(model, fit, part, usual, seed=seed)
-    known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
+    known, whole = _both(model, fit, part, counts, borders)
 
     def gain(coupling: float, where: slice = slice(None)) -> F64:
         start = replace(fit, memberships=fit.memberships[where])
@@ -86,10 +86,18 @@ def choose(
     if scatter is False:
         return Choice(usual, scatter=False, gain=plain)
     fit = with_scatter(model, fit, part)
-    known, whole = (evidence(model, fit, some, borders) for some in (part, counts))
+    known, whole = _both(model, fit, part, counts, borders)
     scattered = gain(usual)
     scatter = better(scattered, plain) if scatter == "auto" else scatter
     return Choice(usual, scatter=scatter, gain=scattered if scatter else plain)
+
+
+def _both(
+    model: Model, fit: Fit, part: Counts, counts: Counts, borders: Borders
+) -> tuple[F64, F64]:
+    """Return the log-likelihood (n, k) of the fitted part and of all counts."""
+    whole = replace(fit, rates=fit.rates / _FITTED)
+    return evidence(model, fit, part, borders), evidence(model, whole, counts, borders)
 
 
 def _peak(score: Callable[[float], float]) -> float:
