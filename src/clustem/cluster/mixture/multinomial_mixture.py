@@ -106,12 +106,17 @@ class MultinomialMixture(Estimator):
     mean shape b. Neighbours enter the E-step as a mean field. Positions are pooled with their
     neighbours, pair by pair, until cells hold hundreds of counts; k-means in the chi-square metric
     starts there, memberships are handed down to the halves of each cell, and the start of the
-    highest free energy wins. Cost: non-zero values × k for each step; memory: the non-zero values.
+    highest free energy wins. Starts see 70 % of the counts; the others choose what is ``"auto"``.
+
+    With neighbours, a position near a border is pure or a mixture of both sides, and belongs to the
+    larger part; shapes are fitted with its counts split between them. Memberships are then the
+    shares of 100 Gibbs samples. Cost: non-zero values × k for each step; memory: these values.
 
     References
     ----------
     A. Dempster, N. Laird, D. Rubin, J. R. Stat. Soc. B 39 (1977) 1.
     G. Celeux, F. Forbes, N. Peyrard, Pattern Recognition 36 (2003) 131 (mean field).
+    S. Geman, D. Geman, IEEE Trans. Pattern Anal. 6 (1984) 721 (Gibbs sampling).
     A. Neufeld et al., J. Mach. Learn. Res. 25 (2024) 57 (held-out counts).
 
     Examples
