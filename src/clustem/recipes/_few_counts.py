@@ -13,8 +13,8 @@ from clustem.passes.rows import Rows
 from clustem.recipes.recipe import Recipe
 
 FEW = 1000
-"""Counts of a position below which a mixture of multinomials finds what k-means does not: ARI .97
-and .87 at 311 electrons of 4dstem_grains, alike at 1556 (benchmarks/dose.py)."""
+"""Counts of a position below which a mixture of multinomials finds what k-means does not: ARI .98
+and .87 at 311 electrons of 4dstem_grains, .96 and .98 at 1556 (benchmarks/dose.py)."""
 _SAMPLE = 256
 """Positions from which the counts of a position are estimated."""
 _FREE = {"n_clusters", "random_state"}
