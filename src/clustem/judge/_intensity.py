@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import Features
+from clustem.core import Features, Signal
 from clustem.passes.rows import Rows
 
 F64 = NDArray[np.float64]
@@ -55,11 +55,18 @@ def intensity(features: Features, numbers: NDArray[np.intp]) -> Intensity | None
     manager = getattr(source, "axes_manager", None)
     if manager is None or not features.shape or manager.navigation_shape[::-1] != features.shape:
         return None
-    raw = Rows(source.data, row_ndim=manager.signal_dimension)
-    positions = features.positions[numbers]
+    return intensity_of(source, features.positions[numbers])
+
+
+def intensity_of(
+    source: Signal, positions: NDArray[np.intp], hidden: NDArray[np.bool_] | None = None
+) -> Intensity:
+    """Sum a scan at some positions, flat indices, over the channels that are not hidden."""
+    raw = Rows(source.data, row_ndim=source.axes_manager.signal_dimension)
+    kept = slice(None) if hidden is None else ~hidden.ravel()
     step = max(1, _BLOCK // max(raw.shape[1], 1))
     parts = [
-        raw.take(positions[i : i + step]).sum(axis=1, dtype=np.float64)
+        raw.take(positions[i : i + step])[:, kept].sum(axis=1, dtype=np.float64)
         for i in range(0, len(positions), step)
     ]
     return Intensity(np.concatenate(parts), source.data.dtype.kind in "bui")

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from clustem.core import InputError, Segmentation, Signal
 from clustem.passes.rows import Rows
+from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.sparse import sparse
+from clustem.passes.transform import RowTransform
 
 Where = NDArray[np.intp]
 CSR = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
@@ -114,48 +117,31 @@ def scan_counts(segmentation: Segmentation, source: Signal | None = None) -> Sca
         hidden = np.zeros(inner, dtype=bool)
     kept = np.flatnonzero(~np.asarray(hidden, dtype=bool).ravel())
     rows = Rows(raw.data, row_ndim=len(inner), mask=mask if mask.any() else None)
-    starts, channels, values = _sparse(rows, kept)
+    if hidden.any():
+        rows = ScaledRows(rows, RowTransform(rows.shape[1], mask=hidden))
+    found = sparse(rows)
+    _require_counts(found.data)
     number = np.full(mask.shape, -1, dtype=np.int64)
     number[~mask] = np.arange(len(rows))
-    return ScanCounts(starts, channels, values, np.atleast_2d(number), kept, inner)
+    return ScanCounts(
+        found.indptr.astype(np.int64),
+        found.indices.astype(np.int32, copy=False),
+        found.data.astype(np.int32),
+        np.atleast_2d(number),
+        kept,
+        inner,
+    )
 
 
-def _sparse(rows: Rows, kept: Where) -> CSR:
-    whole = len(kept) == rows.shape[1]
-
-    def one(block: NDArray[Any], _: Where) -> tuple[NDArray[np.int64], Any, Any]:
-        block = block if whole else block[:, kept]
-        _require_counts(block)
-        there = block != 0
-        return (
-            there.sum(axis=1),
-            np.nonzero(there)[1].astype(np.int32),
-            block[there].astype(np.int32),
-        )
-
-    lengths = np.zeros(len(rows), dtype=np.int64)
-    blocks = []
-    for where, (length, channel, value) in rows.map(one):  # chunks need not be in order
-        lengths[where] = length
-        blocks.append((where, channel, value))
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    channels, values = np.empty((2, int(starts[-1])), dtype=np.int32)
-    for where, channel, value in blocks:
-        length = lengths[where]
-        at = np.repeat(starts[where] - np.cumsum(length) + length, length) + np.arange(len(value))
-        channels[at], values[at] = channel, value
-    return starts, channels, values
-
-
-def _require_counts(block: NDArray[Any]) -> None:
+def _require_counts(values: NDArray[Any]) -> None:
+    """Refuse values (m,), those that are not zero, that are no counts."""
     got = ""
-    if block.dtype.kind not in "bu":
-        if block.dtype.kind == "f" and not np.isfinite(block).all():
-            got = "NaN or infinite values"
-        elif (block < 0).any():
-            got = "negative values"
-        elif block.dtype.kind == "f" and not np.array_equal(block, np.rint(block)):
-            got = f"other values ({block.dtype})"
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        got = "NaN or infinite values"
+    elif (values < 0).any():
+        got = "negative values"
+    elif not np.array_equal(values, np.rint(values)):
+        got = f"other values ({values.dtype})"
     if got:
         raise InputError(
             "Residuals need counts: whole numbers of at least 0",

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import FilterBank, PatchGrid, PCAInfo, Segmentation, checked
-from clustem.judge._intensity import Intensity
+from clustem.judge._intensity import intensity_of
 from clustem.labelmaps.regions import connected
-from clustem.passes.rows import Rows
 
 _CLEAR = 2.0
 """Standard errors by which clusters must explain held-out counts better than one shape."""
@@ -197,14 +196,11 @@ def _alike(segmentation: Segmentation) -> tuple[tuple[int, int, float], ...]:
 
 def _spread(segmentation: Segmentation) -> float:
     """Relative spread of the intensity of counts, counting noise left out; 0 where unknown."""
-    source = segmentation.source
+    source, hidden = segmentation.source, segmentation.signal_mask
     if source is None or source.data.dtype.kind not in "bui":
         return 0.0
-    ndim = source.axes_manager.signal_dimension
-    rows = Rows(source.data, row_ndim=ndim, mask=segmentation.mask)
-    numbers = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.intp))
-    hidden = segmentation.signal_mask
-    loaded = rows.take(numbers)
-    if hidden is not None and hidden.size == loaded.shape[1]:
-        loaded = loaded[:, ~hidden.ravel()]
-    return Intensity(loaded.sum(axis=1, dtype=np.float64), counted=True).spread
+    left = np.flatnonzero(~segmentation.mask)
+    some = left[np.unique(np.linspace(0, len(left) - 1, _SAMPLE).astype(np.intp))]
+    if hidden is not None and hidden.shape != source.data.shape[segmentation.mask.ndim :]:
+        hidden = None
+    return intensity_of(source, some, hidden).spread
