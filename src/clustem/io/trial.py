@@ -28,7 +28,7 @@ _PER_BYTE = 8  # memory for each byte of a file
 _SMALL = 16e6  # files up to this are read whole [bytes]
 _IN_CHILD = {".bcf"}  # read there only: a compiled reader crashes by what lies next in memory
 _SOUND = {".npy"}  # mapped by numpy, which checks the size
-_TOO_LARGE = 3  # exit status
+_TOO_LARGE, _CUT = 3, 4  # exit status
 _HELPER = "from clustem.io.trial import serve; serve()"
 
 _tried: set[tuple[str, int, int, str | None]] = set()
@@ -110,6 +110,7 @@ def try_out(
     reasons = {
         -signal.SIGALRM: f"no end of it in {job.seconds} s",
         _TOO_LARGE: f"more than {job.memory / 1e9:.1f} GB of memory for it",
+        _CUT: "parts of it that lie beyond its end",
     }
     raise InputError(
         f"{path.name} must be a whole file that its reader can open",
@@ -227,17 +228,36 @@ def _in_child(job: _Job) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(Exception):  # whoever opens it says so
         try:
-            _open(job)
+            return _open(job)
         except MemoryError:
             return _TOO_LARGE
     return 0
 
 
-def _open(job: _Job) -> None:
+def _ends_early(path: Path) -> bool:
+    """Whether a container of Bruker's holds less than its table names.
+
+    The reader takes what lies next in memory for the rest.
+    """
+    from rsciio.bruker._api import SFS_reader
+
+    folders = [SFS_reader(str(path)).vfs]
+    while folders:
+        for item in folders.pop().values():
+            if isinstance(item, dict):
+                folders.append(item)
+            elif item.pointers.max(initial=0) >= path.stat().st_size:
+                return True
+    return False
+
+
+def _open(job: _Job) -> int:
     """Read the file; the signals that HyperSpy makes of it later need no trial."""
     path = Path(job.path)
     lazy = left_on_disk(path, lazy=job.lazy) if job.result or job.size <= _SMALL else True
     names: list[str | None] = [*readers_of(path, job.reader)] or [None]
+    if path.suffix.lower() == ".bcf" and _ends_early(path):
+        return _CUT
     several = len(names) > 1
     for name in names:
         with contextlib.suppress(*([Exception] if several else [])):  # it may not be theirs
@@ -250,3 +270,4 @@ def _open(job: _Job) -> None:
                 with part.open("wb") as stream:
                     pickle.dump(content, stream, protocol=5)
                 part.rename(job.result)
+    return 0
