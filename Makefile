@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH ?= torch==2.13.0  # a version whose small build for CPUs is at hand on many machines
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types faces bench clean
+.PHONY: help demo test lint types faces bench fuzz soak mutants clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -46,6 +46,16 @@ faces: .venv/.dev  ## Write the typed faces of the stages (.pyi) from their file
 
 bench: .venv/.dev  ## Print speed and memory against named peers
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+fuzz: .venv/.dev  ## Open and run damaged files, and kill runs; some 30 minutes (SEED=1 for others)
+	$(BIN)/python -W ignore tools/fuzz.py --seed $(or $(SEED),0)
+	$(BIN)/python -W ignore tools/kills.py --seed $(or $(SEED),0)
+
+soak: .venv/.dev  ## Use the explorer's sessions at random for 10 minutes
+	$(BIN)/python -W ignore tools/soak.py --seed $(or $(SEED),0)
+
+mutants: .venv/.dev  ## Change 100 operators and numbers one by one: do tests notice? Up to an hour
+	$(BIN)/python -W ignore tools/mutants.py --seed $(or $(SEED),0)
 
 clean:  ## Remove the environment and what demos wrote
 	rm -rf .venv demo_eds

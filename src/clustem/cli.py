@@ -419,8 +419,11 @@ def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> No
     from clustem.judge.verdict import verdict
 
     result.save(folder, force=force, **more)
-    for doubt in verdict(result).doubts:
+    found = verdict(result)
+    for doubt in found.doubts:
         typer.secho(doubt, fg="red", bold=True)
+    if found.warranted and found.warranted not in found.doubts:
+        typer.echo(found.warranted)
     _print_notes(result.history)
     for i, count in enumerate(result.counts):
         share = 100 * count / max((~result.mask).sum(), 1)

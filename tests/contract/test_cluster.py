@@ -1,13 +1,15 @@
 """Laws that every estimator of the stage cluster keeps; new ones are found by themselves."""
 
 import os
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from scipy.sparse import issparse
+from scipy.sparse import coo_array, csr_array, csr_matrix, issparse
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils.estimator_checks import estimator_checks_generator
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 from clustem.cluster.kmeans1d.k_means_1d import KMeans1D
 from clustem.cluster.mixture.multinomial_mixture import MultinomialMixture
@@ -48,6 +50,16 @@ class OfFirstColumn(KMeans1D):
 
     scikit-learn knows such estimators as those of one-dimensional arrays, which it does not check.
     """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array = False, True
+        return tags
+
+    def _column(self, X, *, reset):
+        if np.asarray(X).ndim == 1:
+            self._validated(X, reset=reset)  # wants a matrix
+        return super()._column(X, reset=reset)
 
     def _require_one_column(self, x):
         pass
@@ -244,6 +256,89 @@ def test_new_rows_go_where_equal_old_ones_are(make, rows):
         np.testing.assert_allclose(new, found.memberships_[100:700:7], atol=1e-12)
         assert_array_equal(new.argmax(axis=1), found.labels_[100:700:7])
         assert_array_equal(found.memberships_.argmax(axis=1), found.labels_)
+
+
+def one_column(make):
+    return make is KMeans1D
+
+
+@pytest.mark.filterwarnings("ignore:Can't test estimator KMeans1D which requires input")
+def test_scikit_learn_knows_that_one_column_is_wanted():
+    check_estimator(KMeans1D())
+    numbers = np.array([0.0, 0.1, 0.3, 5.0])
+    one, other = KMeans1D(2).fit(numbers), KMeans1D(2).fit(numbers[:, None])
+    assert_array_equal(one.labels_, other.labels_)
+    assert_array_equal(other.predict(numbers), one.labels_)
+
+
+@every_estimator
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_values_whose_powers_are_no_numbers_are_refused(make, rows, size):
+    if make is MultinomialMixture:
+        pytest.skip("counts are not that small or large")
+    if one_column(make):
+        make = partial(make, p=2)
+    with pytest.raises(InputError, match=r"must differ by 1e-140 to 1e140.*scale them"):
+        make(3).fit(rows * size)
+
+
+@every_estimator
+def test_small_and_large_units_change_nothing(make, rows):
+    if make is MultinomialMixture:
+        pytest.skip("counts have no unit")
+    found = make(3).fit(rows)
+    for size in (2.0**-400, 2.0**400):  # about 1e-120 and 1e120
+        other = make(3).fit(rows * size)
+        assert_array_equal(other.labels_, found.labels_)
+        for name in ("inertia_", "objective_"):
+            if hasattr(found, name):
+                expected = getattr(found, name) * size**2
+                assert getattr(other, name) == pytest.approx(expected, rel=1e-6)
+
+
+@every_estimator
+def test_masked_values_are_refused_and_empty_masks_are_not(make, rows):
+    values = np.ma.masked_array(rows, mask=False)
+    assert_array_equal(make(3).fit(values).labels_, make(3).fit(rows).labels_)
+    values[5, 0] = np.ma.masked
+    for method in (make(3).fit, make(3).fit(rows).predict):
+        with pytest.raises(InputError, match=r"masked values; got 1 in 1 of 940 rows\..*filled"):
+            method(values)
+
+
+@every_estimator
+@pytest.mark.parametrize("form", [csr_array, csr_matrix, coo_array])
+def test_sparse_counts_are_taken_or_refused(make, rows, form):
+    if make is MultinomialMixture:
+        assert_array_equal(make(3).fit(form(rows)).labels_, make(3).fit(rows).labels_)
+        return
+    for method in (make(3).fit, make(3).fit(rows).predict):
+        with pytest.raises(InputError, match=r"sparse.*toarray\(\)"):
+            method(form(rows))
+
+
+@every_estimator
+@warnings_allowed
+def test_a_grid_search_finds_the_better_number_of_clusters(make, rows):
+    some = np.random.default_rng(2).permutation(rows)[::2]  # folds are cut in order
+    search = GridSearchCV(make(), {"n_clusters": [1, 3]}, cv=3).fit(some)
+    assert search.best_params_ == {"n_clusters": 3}
+    assert np.isfinite(search.best_score_)
+
+
+@every_estimator
+def test_names_of_columns_are_remembered(make, rows):
+    frame = pytest.importorskip("pandas").DataFrame(
+        rows, columns=[f"PC {i}" for i in range(rows.shape[1])]
+    )
+    found = make(3).fit(frame)
+    assert found.feature_names_in_.tolist() == list(frame.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        found.predict(frame.rename(columns={"PC 0": "other"}))
+    if hasattr(found, "transform"):
+        out = found.set_output(transform="pandas").transform(frame)
+        assert list(out.columns) == list(found.get_feature_names_out())
+        assert out.index.equals(frame.index)
 
 
 def odd_data():

@@ -1,7 +1,10 @@
 """Nothing is lost: of other files in a folder, of earlier results, of two runs at once."""
 
+import errno
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -217,6 +220,66 @@ def test_killed_at_each_operation_of_a_save_nothing_is_lost(tmp_path):
         if done.returncode == 0:
             break
     assert at > 10
+
+
+@POSIX
+def test_others_may_read_a_result(tmp_path):
+    assert written(tmp_path / "out", "a").stat().st_mode & 0o777 == 0o755
+
+
+OPERATIONS = ("rename", "unlink", "rmdir", "mkdir", "chmod", "write_text")
+
+
+class _FullAt:
+    """Raises "no space left" at one of the file operations, and counts them."""
+
+    def __init__(self, at):
+        self.at, self.seen = at, 0
+
+    def around(self, real):
+        def call(*args, **kwargs):
+            self.seen += 1
+            if self.seen == self.at:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*args, **kwargs)
+
+        return call
+
+
+def _refusal(call):
+    try:
+        call()
+    except OutputError as error:
+        return str(error)
+    return ""
+
+
+def test_on_a_disk_that_is_full_at_each_operation_nothing_is_lost(tmp_path):
+    out = written(tmp_path / "out", "a", "b", "old")
+    (out / "mine").write_text("mine")
+    shutil.copytree(out, tmp_path / "before")
+    outcomes = set()
+    for at in itertools.count(1):
+        shutil.rmtree(out)
+        shutil.copytree(tmp_path / "before", out)
+        full = _FullAt(at)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in OPERATIONS:
+                patch.setattr(type(out), name, full.around(getattr(type(out), name)))
+            said = _refusal(lambda: written(out, "a", "b", "c", force=True))
+        assert re.search(r"^$|a full disk|No space left", said)
+        with pytest.raises(OutputError, match="must not exist yet"):
+            check_output(out, force=False)
+        assert entries(tmp_path) == ["before", "out"], at
+        found = names(out)
+        assert found in (["a", "b", "c", MANIFEST, "mine"], ["a", "b", MANIFEST, "mine", "old"])
+        outcomes.add((bool(said), "c" in found))
+        assert (out / "mine").read_text() == "mine"
+        if full.seen < at:
+            break
+    assert not said
+    assert at > 10
+    assert (True, False) in outcomes
 
 
 @POSIX

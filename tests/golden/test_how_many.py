@@ -9,7 +9,7 @@ from clustem import Recipe
 from clustem.cluster import GustafsonKessel, KMeans
 from clustem.describe import spectra
 from clustem.io.reading import read
-from clustem.judge import choose_k, stability
+from clustem.judge import choose_k, stability, verdict
 from clustem.judge._agreement import agreement
 from clustem.prepare import normalize
 from clustem.reduce import pca, smooth
@@ -62,7 +62,10 @@ def test_auto_finds_a_second_phase_under_the_same_wedge():
     found = clustem.segment(signal, recipe)
     assert found.n_clusters == 2
     assert clustem.compare(found, second.astype(int)).ari == 1
-    assert any("2 groups have a gap" in step.note for step in found.history)
+    assert (
+        "2 clusters are warranted (high confidence): 2 groups have a gap"
+        in verdict(found).warranted
+    )
 
 
 @pytest.mark.data

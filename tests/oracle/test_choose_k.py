@@ -12,6 +12,7 @@ from clustem.judge._borders import borders
 from clustem.judge._coherence import coherent
 from clustem.judge._gaps import SURE, gap_between
 from clustem.judge._intensity import intensity
+from clustem.judge._neighbourhoods import neighbourhoods
 
 
 def chosen(rows, ks=range(1, 8), make=KMeans, **options):
@@ -232,3 +233,84 @@ def test_choices_can_be_compared_and_hashed():
     one, two = (chosen(blobs(13, (60, 60)), range(1, 4)) for _ in range(2))
     assert one != two  # arrays inside: each is only itself
     assert one in {one, two}
+
+
+def rings(rng, n):
+    """Rows of two rings, one around the other."""
+    angle, outer = rng.uniform(0, 2 * np.pi, n), np.arange(n) % 2
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return circle * (4 + 6 * outer)[:, None] + 0.4 * rng.normal(size=(n, 2))
+
+
+def test_rings_are_no_single_group():
+    rows = rings(np.random.default_rng(0), 1000)
+    assert neighbourhoods(rows).size == 2
+    found = chosen(rows)
+    assert (found.k, found.confidence) != (1, "high")
+    assert 2 in {found.k, *found.alternatives}
+    assert "region" in found.reason
+
+
+@pytest.mark.parametrize("shape", ["normal", "box", "ring", "long"])
+def test_one_piece_is_one_region(shape):
+    for seed in range(4):
+        rng = np.random.default_rng([seed, 5])
+        rows = {
+            "normal": rng.normal(size=(600, 3)),
+            "box": rng.uniform(size=(600, 2)),
+            "ring": rings(rng, 1200)[::2],
+            "long": rng.normal(size=(600, 2)) * [1, 0.2],
+        }[shape]
+        assert neighbourhoods(rows).size == 1
+
+
+def test_odd_shapes_are_not_certain_to_be_one_group():
+    """One normal distribution is certain; a cloud of another shape is not without its like."""
+    rng = np.random.default_rng(3)
+    assert chosen(rng.normal(size=(600, 3))).confidence == "high"
+    assert chosen(rng.uniform(size=(600, 3))).confidence != "high"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_small_group_that_touches_a_large_one_counts(seed):
+    """At 4 standard deviations 60 of 3060 rows show no gap, yet they have a place of their own."""
+    rng = np.random.default_rng([seed, 8])
+    rows = rng.normal(size=(3060, 3))
+    rows[3000:, 0] += 4.2
+    found = chosen(rows)
+    assert found.k == 2
+    assert found.confidence == "low"  # no gap is seen
+
+
+def test_the_sentence_says_whether_k_is_warranted():
+    found = chosen(blobs(0, (150, 150, 150)))
+    assert found.sentence(3).startswith("3 clusters are warranted (high confidence): 3 groups")
+    assert found.sentence(2).startswith("2 clusters are not what the data show: 3 clusters (high")
+    none = chosen(np.random.default_rng(1).normal(size=(600, 3)))
+    assert none.sentence(1).startswith("1 cluster is warranted (high confidence): no structure")
+    few = chosen(blobs(0, (12, 12)), range(1, 4))
+    assert few.confidence == "low"
+    assert few.sentence(7).startswith("Whether there are 7 clusters the data do not tell")
+
+
+def test_groups_here_and_there_on_a_scan_are_noise():
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(30, 31, 3)) + 8 * (rng.random((30, 31, 1)) < 0.4)
+    apart = chosen(spectra(hs.signals.Signal1D(rows)), range(1, 5))
+    assert apart.k == 1
+    assert "as by chance" in apart.reason
+    flat = rows.reshape(-1, 3)
+    together = flat[(flat.mean(axis=1) > 4).argsort(kind="stable")].reshape(rows.shape)
+    assert chosen(spectra(hs.signals.Signal1D(together)), range(1, 5)).k == 2
+
+
+def test_a_smooth_change_over_the_scan_is_a_trend():
+    row, column = np.indices((32, 36)) / 36
+    share = (row + column) / 2
+    shapes = np.repeat(np.eye(2), 2, axis=1) * 40 + 20
+    mean = (1 - share)[..., None] * shapes[0] + share[..., None] * shapes[1]
+    rng = np.random.default_rng(6)
+    scan = hs.signals.Signal1D(mean + 2 * rng.normal(size=mean.shape))
+    found = chosen(spectra(scan), range(1, 6))
+    assert found.k == 1
+    assert found.reason.startswith("a trend, no groups")

@@ -63,6 +63,18 @@ def test_threshold_leaves_pixels_unassigned():
     assert (highest[MASK] == 0).all()
 
 
+def test_at_the_threshold_a_position_is_unassigned():
+    signal = eds_signal()
+    features = spectra(signal, masks=Masks(scan=MASK))
+    n = len(features.rows)
+    memberships = np.tile([0.75, 0.25], (n, 1))  # exact in binary
+    memberships[::2] = [0.25, 0.75]
+    memberships[1] = [0.875, 0.125]
+    made = SimpleNamespace(labels_=memberships.argmax(axis=1), memberships_=memberships)
+    found = clusters(Clustering.from_estimator(made, features), threshold=0.75)
+    assert np.count_nonzero(found.labels.data >= 0) == 1
+
+
 def test_clusters_are_numbered_by_falling_size():
     found = projected(eds_signal(), threshold=0.0)
     assert (np.diff(found.counts) <= 0).all()

@@ -5,6 +5,7 @@ import pytest
 
 import clustem
 from clustem.core import InputError
+from clustem.judge._agreement import agreement
 
 A = np.array([[0, 0, 1], [1, 1, 2]])
 B = np.array([[5, 5, 5], [3, 3, 4]])
@@ -22,6 +23,57 @@ def test_by_hand():
     assert found.vi == pytest.approx(2 * 0.5 * (np.log2(3) - 2 / 3))
     # pairs: 2 together in both; 4 and 4 together in each; 15 in all
     assert found.ari == pytest.approx((2 - 16 / 15) / (4 - 16 / 15))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_variation_of_information_is_that_of_the_definition(k):
+    rng = np.random.default_rng(k)
+    first = rng.integers(0, k, (9, 14))
+    second = np.where(rng.random(first.shape) < 0.3, rng.integers(0, 5, first.shape), first)
+    joint = np.zeros((k, 5))
+    np.add.at(joint, (first.ravel(), second.ravel()), 1 / first.size)
+
+    def entropy(p):
+        return -sum(x * np.log2(x) for x in np.ravel(p) if x > 0)
+
+    expected = 2 * entropy(joint) - entropy(joint.sum(axis=0)) - entropy(joint.sum(axis=1))
+    assert clustem.compare(first, second).vi == pytest.approx(expected, rel=1e-12)
+    assert agreement(first.ravel(), second.ravel()).vi == pytest.approx(expected, rel=1e-12)
+
+
+def test_agreement_per_cluster_is_that_of_a_loop():
+    rng = np.random.default_rng(6)
+    first = rng.integers(-1, 4, 200)
+    second = np.where(rng.random(200) < 0.3, rng.integers(-1, 5, 200), (first + 2) % 4)
+    found = agreement(first, second)
+    both = (first >= 0) & (second >= 0)
+    for i in range(4):
+        mine = both & (first == i)
+        shares = [
+            np.count_nonzero(mine & (second == j)) / np.count_nonzero(mine | (both & (second == j)))
+            for j in range(5)
+        ]
+        assert found.jaccard[i] == pytest.approx(max(shares), rel=1e-12)
+        assert (found.kept[mine] == (second[mine] == (i + 2) % 4)).all()
+    assert not found.kept[~both].any()
+
+
+def test_positions_that_differ_are_marked():
+    found = clustem.compare(np.where(A == 2, -1, A), B)
+    assert found.disagreement.tolist() == [[0, 0, 1], [0, 0, -1]]
+
+
+def test_maps_of_other_binning_are_brought_together_in_two_ways():
+    fine = np.array([[0, 1, 2, 2], [1, 1, 2, 0], [3, 3, 0, 1], [3, 0, 1, 1]])
+    coarse = np.array([[1, 2], [3, 1]])
+    most = clustem.compare(fine, coarse)
+    assert most.labels.tolist() == [[1, 2], [3, 1]]
+    assert most.ari == 1
+    each = clustem.compare(fine, coarse, binning="nearest")
+    assert each.labels.tolist() == fine.tolist()
+    assert each.truth.tolist() == coarse.repeat(2, axis=0).repeat(2, axis=1).tolist()
+    swapped = clustem.compare(coarse, fine, binning="nearest")
+    assert swapped.truth.tolist() == fine.tolist()
 
 
 def test_numbers_do_not_matter_and_unassigned_is_left_out():

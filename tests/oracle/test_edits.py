@@ -70,6 +70,34 @@ def test_split_finds_what_was_joined():
     assert clustem.compare(back, whole).ari == 1
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (1, 5)])
+def test_errors_of_few_positions_are_exact(shape):
+    """Of two members, n - 1 and n differ by a factor."""
+    data = np.random.default_rng(4).poisson(50, (*shape, 6)).astype(float)
+    data[0, :2] += 300  # a cluster of two
+    made = hs.signals.Signal1D(data)
+    joined = clustem.segment(made, Recipe.from_toml(HARD), n_clusters=3).merge([0, 1])
+    everything = joined.merge([0, 1])
+    for found in (joined, everything):
+        for i in range(found.n_clusters):
+            members = data[found.labels.data == i]
+            if len(members) > 1:
+                error = members.std(axis=0, ddof=1) / np.sqrt(len(members))
+                np.testing.assert_allclose(found.standard_error.data[i], error, rtol=1e-3)
+    assert everything.n_clusters == 1
+
+
+def test_memberships_of_joined_clusters_add_up():
+    soft = clustem.segment(signal(), Recipe.from_toml(SOFT))
+    found = soft.merge([0, 2])
+    ours = next(i for i in range(2) if found.counts[i] == soft.counts[0] + soft.counts[2])
+    before = soft.memberships.data
+    np.testing.assert_allclose(found.memberships.data[ours], before[0] + before[2], rtol=1e-6)
+    np.testing.assert_allclose(
+        found.memberships.data.sum(axis=0), before.sum(axis=0), rtol=1e-6, atol=1e-7
+    )
+
+
 def test_names_and_colors_go_with_their_clusters(result):
     named = result.relabel({0: "matrix", 2: "film"})
     merged = named.merge([1, 2])

@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from clustem.cluster import FuzzyCMeans, GustafsonKessel, PossibilisticCMeans
+from clustem.cluster import FuzzyCMeans, GustafsonKessel, KMeans, PossibilisticCMeans
 from clustem.cluster.fuzzy._course import alternate, to_means
 from clustem.cluster.fuzzy._passes import Frame, Space, State
 from clustem.cluster.fuzzy.gustafson_kessel import _clipped, _metric
@@ -148,6 +148,7 @@ class TestFuzzyCMeans:
         drawn = frame.draw_centers(3, 6, 0)
         assert len(np.unique(drawn.reshape(6, -1), axis=0)) == 6
         assert not np.array_equal(drawn, frame.draw_centers(3, 6, 1))
+        drawn[0] = frame.space.coordinates(KMeans(3).fit(few).cluster_centers_)  # never a worse one
         course = alternate(frame, State.euclidean(drawn), to_means, max_iter=300, tol=1e-8)
         lowest = min(h[-1] for h in course.history) * frame.space.unit
         assert FuzzyCMeans(3, n_init=6).fit(few).objective_ == pytest.approx(lowest, rel=1e-14)

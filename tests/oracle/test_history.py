@@ -1,5 +1,6 @@
 """History says what took effect: masks, values that were found, parameters."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -62,3 +63,32 @@ def test_the_number_of_clusters_that_was_chosen_is_named():
     found = clustem.segment(sample.signal, "eds", n_clusters="auto")
     step = steps(found)["cluster.MultinomialMixture"]
     assert step.parameters["n_clusters"] == step.found["n_clusters"] == found.n_clusters
+
+
+@pytest.mark.parametrize("size", [3 * 2**20 + 17, 700 * 2**20 + 5])
+def test_large_files_are_known_by_pieces_that_reach_their_end(size, tmp_path, monkeypatch):
+    from clustem.core import scan
+
+    path = tmp_path / "large.raw"
+    with path.open("wb") as file:  # takes no room on disk
+        file.truncate(size)
+    monkeypatch.setattr(scan, "_WHOLE", size - 1)
+    found = scan._file_digest(path)
+    digest = hashlib.sha256(str(size).encode())
+    piece = 2**20
+    with path.open("rb") as file:
+        for i in range(256):
+            file.seek(max(0, i * (size - piece) // 255))
+            digest.update(file.read(piece))
+    assert found == f"sha256-sampled:{digest.hexdigest()}"
+    for place in (0, size - 1):
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        other = scan._file_digest(path)
+        assert other != found
+        found = other
+    monkeypatch.setattr(scan, "_WHOLE", size)
+    with path.open("rb") as file:
+        whole = hashlib.file_digest(file, "sha256").hexdigest()
+    assert scan._file_digest(path) == f"sha256:{whole}"

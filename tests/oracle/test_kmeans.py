@@ -327,9 +327,22 @@ def test_rows_that_are_no_numbers_are_named():
 def test_values_beyond_all_measure_are_refused_not_turned_into_nan(n, width, value):
     rows = np.random.default_rng(0).normal(size=(n, width))
     rows[n // 2, 1] = value
-    with pytest.raises(InputError, match="farther from the mean") as refusal:
+    with pytest.raises(InputError, match=r"farther from the mean|differ by .* to 1e140") as refusal:
         KMeans(3).fit(rows)
-    assert refusal.value.cure
+    assert "broken value" in refusal.value.cure
+
+
+@pytest.mark.parametrize("name", ["counts", "float32", "low contrast, many rows"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_more_iterations_than_allowed(name):
+    rows, k = PROBLEMS[name]
+    needed = KMeans(k).fit(rows).n_iter_
+    for most in (1, 2, 3, needed):
+        found = KMeans(k, max_iter=most).fit(rows)
+        assert 1 <= found.n_iter_ <= most
+        own = np.square(rows - found.cluster_centers_[found.labels_]).sum()
+        assert found.inertia_ == pytest.approx(own, rel=1e-4)
+    assert KMeans(k, max_iter=1).fit(rows).n_iter_ == 1
 
 
 def test_a_sketch_of_scaled_rows_serves_estimators_that_do_not_scale():

@@ -231,6 +231,25 @@ def test_assign_certain_never_claims_what_is_not_so(way):
 
 
 @both_ways
+@pytest.mark.parametrize("error", [1e-14, 1e-4])
+def test_what_rounding_could_turn_is_not_certain(way, error):
+    """A row that is nearer to a center by less than its rounding error stays in doubt."""
+    centers = np.array([[-1.0, 0.0], [1.0, 0.0]])
+    gaps = np.array([0.5, 2.0]) * error  # of a row's coordinate: 4 of it for squared distances
+    z = np.column_stack([np.concatenate([gaps, 10 * gaps, [0.5]]), np.zeros(5)])
+    n = len(z)
+    state = (np.full(n, -1, np.int32), np.full(n, -1.0), np.zeros(n), np.zeros(n))
+    kernel = as_asked(kmeans_kernels.assign_certain, way)
+    verdict = kernel(
+        0, n, z, centers, np.ones(2), np.zeros(n), np.linalg.norm(z, axis=1), np.full(n, error),
+        np.zeros((n, 2)), np.zeros(n, np.int32), np.zeros((1, 2, 2)), state, np.zeros(2),
+    )  # fmt: skip
+    # certain if the squared distances differ by more than 8 errors
+    assert verdict.tolist() == [2, 2, 1, 1, 1]
+    assert state[1][2:] == pytest.approx(4 * z[2:, 0] - 8 * error, abs=1e-15)
+
+
+@both_ways
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_lloyd_in_the_sketch(way, dtype):
     random = np.random.default_rng(8)

@@ -11,7 +11,7 @@ import clustem
 from clustem import samples
 from clustem.cluster import MultinomialMixture
 from clustem.cluster._neighbours import softmax, step
-from clustem.cluster.mixture._counts import pair_neighbours
+from clustem.cluster.mixture._levels import pair_neighbours
 from clustem.core import InputError, Masks
 from clustem.describe import spectra
 from clustem.labelmaps.grid_graph import grid_graph

@@ -176,3 +176,14 @@ def test_wrong_use_is_refused():
         particles(clustered(lines))
     with pytest.raises(InputError, match="fit into"):
         support(shape=(64, 64), n_particles=40)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 9), (5, 4)])
+def test_images_of_a_few_pixels_are_refused_or_work(shape):
+    """Fuzzing found such files: medians of no pixels."""
+    image = hs.signals.Signal2D(np.random.default_rng(0).random(shape))
+    if min(shape) < 4:
+        with pytest.raises(InputError, match="at least 4 × 4 pixels"):
+            texture(image)
+    else:
+        assert np.isfinite(texture(image).rows).all()

@@ -23,6 +23,8 @@ _BLOCK = 4096
 """Rows that a thread works on at a time, at least."""
 _MOST_BLOCKS = 64
 """Blocks of rows, at most."""
+CERTAIN = 30.0
+"""Logarithm of odds from which on nothing else is drawn."""
 _AT_REST = 1e-3
 """Largest change of a membership at which a mean field has come to rest."""
 
@@ -239,11 +241,18 @@ def draw(
             shares[j] = evidence[i, j]
         for at in range(indptr[i], indptr[i + 1]):
             shares[labels[indices[at]]] += weights[at]
-        highest = shares.max()
-        total = 0.0
+        best = 0
+        for j in range(1, k):
+            if shares[j] > shares[best]:
+                best = j
+        highest, total = shares[best], 0.0
         for j in range(k):
-            shares[j] = np.exp(shares[j] - highest)
+            shares[j] = np.exp(shares[j] - highest) if shares[j] > highest - CERTAIN else 0.0
             total += shares[j]
+        if total == 1.0:
+            out[i, best] += 1.0
+            labels[i] = best
+            continue
         bits = (key * np.uint64(0x9E3779B97F4A7C15)) ^ (
             np.uint64(i) * np.uint64(0xD1B54A32D192ED03)
         )

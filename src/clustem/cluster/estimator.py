@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import validate_data
 
@@ -16,6 +18,10 @@ from clustem.core.random_state import seed_of
 from clustem.passes.rows import Rows
 from clustem.passes.transform import RowTransform
 
+_MOST_DIGITS = 280.0
+"""Powers of distances from 1e-280 to 1e280 leave room for their sums in float64."""
+_VALUES = re.compile(r"(array=)?\[.*\]\.?", re.DOTALL)
+"""All values of a matrix, which scikit-learn prints."""
 Markers = NDArray[np.int_] | str | list[str] | None
 """Region of each row, 1 or more, others none; in a recipe a label image or masks of the scan."""
 
@@ -160,8 +166,10 @@ class Estimator(ClusterMixin, BaseEstimator):
         Raises
         ------
         InputError
-            If there are NaN or infinite values, no rows, or another number of features.
+            If there are masked, NaN or infinite values, no rows, or another number of features, or
+            the matrix is sparse.
         """
+        _check_kind(X)
         try:
             out: NDArray[Any] = validate_data(
                 self, X, reset=reset, dtype="numeric", order=order, ensure_all_finite=False
@@ -169,7 +177,7 @@ class Estimator(ClusterMixin, BaseEstimator):
         except (ValueError, TypeError) as error:
             kind = _NotNumbersError if isinstance(error, TypeError) else InputError
             raise kind(
-                " ".join(str(error).split()).rstrip("."),
+                " ".join(_VALUES.sub("", str(error)).split()).rstrip("."),
                 cure="Give a matrix of real numbers, one row per scan position.",
             ) from error
         if not finite:
@@ -185,6 +193,49 @@ class Estimator(ClusterMixin, BaseEstimator):
                 cure="Exclude those rows with the mask, or fill them in, before clustering.",
             )
         return out
+
+
+def _check_kind(X: Any) -> None:
+    """Refuse sparse and masked matrices, whose values would be taken for others."""
+    if issparse(X):
+        raise _NotNumbersError(
+            "X must be a dense array, not a sparse one",
+            got=f"{type(X).__name__} of shape {X.shape}",
+            cure="Use X.toarray(), or MultinomialMixture, which takes sparse counts.",
+        )
+    if np.ma.isMaskedArray(X) and (masked := np.ma.getmaskarray(X)).any():
+        rows = int(masked.reshape(len(masked), -1).any(axis=1).sum())
+        raise InputError(
+            "X must not have masked values",
+            got=f"{int(masked.sum())} in {rows} of {len(masked)} rows",
+            cure="Leave these rows out, X[~X.mask.any(axis=1)], or fill them, X.filled(0).",
+        )
+
+
+def check_spread(spread: float, p: float = 2.0) -> None:
+    """Refuse rows so far apart, or so near each other, that powers of distances are no numbers.
+
+    Parameters
+    ----------
+    spread
+        About how far they are apart; 0 for equal rows.
+    p
+        The power.
+
+    Raises
+    ------
+    InputError
+        If sums of the powers would overflow, or vanish.
+    """
+    if spread == 0 or abs(np.log10(spread)) * p <= _MOST_DIGITS:
+        return
+    most = _MOST_DIGITS / p
+    raise InputError(
+        f"Rows must differ by 1e-{most:.0f} to 1e{most:.0f}, so that powers of distances are "
+        "numbers",
+        got=f"about {spread:.1g}",
+        cure="Look for a broken value, or scale them: X / abs(X).max().",
+    )
 
 
 def checked_weights(given: ArrayLike | None, n: int) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clustem.core import (
     NO_MASKS,
     Features,
+    InputError,
     Masks,
     ParameterError,
     Signal,
@@ -25,6 +26,9 @@ from clustem.describe._surface import uneven_support
 F64 = NDArray[np.float64]
 _CLEAR = (3.6, 4.2, 4.2)
 """Distance of 2, 3 and 4 levels from which on brightness falls in levels [scatter within them]."""
+
+_LEAST = 4
+"""Pixels along a side from which noise and brightness can be told apart."""
 
 
 _MOST = 2.0
@@ -102,6 +106,12 @@ def texture(
             "sigma_max must be at least sigma_min", got=sigma_max, cure=f"Use {2 * sigma_min:g}."
         )
     plain = PlainImage.of(signal)
+    if min(plain.data.shape) < _LEAST:
+        raise InputError(
+            f"An image must have at least {_LEAST} × {_LEAST} pixels for texture",
+            got=f"{plain.data.shape[0]} × {plain.data.shape[1]}",
+            cure="Use a larger image.",
+        )
     excluded = fitting_mask(masks.scan, plain.data.shape, "scan")
     colors = _colors(signal, plain)
     support = uneven_support(plain.data.astype(np.float64)) if flatten == "auto" else None

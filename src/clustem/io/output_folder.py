@@ -69,7 +69,7 @@ def check_output(folder: str | Path, *, force: bool, inputs: Iterable[str | Path
                 cure="Choose another with -o, or replace it with --force.",
             )
         _check_inputs(target, _replaceable(target), inputs)
-    _check_room_in(parent)
+    _check_room_in(parent, target.name)
     return target
 
 
@@ -172,10 +172,12 @@ def _check_inputs(target: Path, ours: set[str], inputs: Iterable[str | Path]) ->
             )
 
 
-def _check_room_in(parent: Path) -> None:
-    """Make and remove a folder, and look at the free space."""
+def _check_room_in(parent: Path, name: str) -> None:
+    """Make and remove a folder that a next run would clear, and look at the free space."""
     try:
-        Path(tempfile.mkdtemp(prefix=_BESIDE, dir=parent)).rmdir()
+        made = Path(tempfile.mkdtemp(prefix=f".{name}{_BESIDE}", dir=parent))
+        with contextlib.suppress(FileNotFoundError):  # another run just cleared it away
+            made.rmdir()
         free = shutil.disk_usage(parent).free
     except OSError as error:
         denied = error.errno in {errno.EACCES, errno.EPERM}

@@ -1,3 +1,4 @@
+from .alike import alike as alike
 from .choose_k import choose_k as choose_k
 from .compare import compare as compare
 from .distinguishing import distinguishing as distinguishing

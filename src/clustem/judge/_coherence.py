@@ -16,9 +16,15 @@ _DEGREE = 3
 """Degree of the surface that is subtracted."""
 _FEWEST = 100
 """Least number of rows."""
+_WIDEST = 4.0
+"""Largest deviation of what is known [standard deviations]."""
+_NEXT = 1.5
+"""Distance up to which rows are neighbours on the scan [px]."""
+_BY_CHANCE = 4.0
+"""Standard errors beyond which neighbours are alike more often than by chance."""
 
 
-def coherent(points: F64, places: F64, known: F64 | None = None) -> int:
+def coherent(points: F64, places: F64, known: F64 | None = None, *, beyond: bool = True) -> int:
     """Count directions of rows that are alike where they lie near each other on the scan.
 
     Parameters
@@ -29,6 +35,8 @@ def coherent(points: F64, places: F64, known: F64 | None = None) -> int:
         Where they lie on the scan (m, 2) [px].
     known
         What else varies over the scan and does not count (m,).
+    beyond
+        Whether smooth trends do not count, either.
 
     Returns
     -------
@@ -56,7 +64,7 @@ def coherent(points: F64, places: F64, known: F64 | None = None) -> int:
     distance, near = cKDTree(places).query(places, min(_NEIGHBOURS, len(places)))
     first = (distance >= _LAG).argmax(axis=1)
     own = np.flatnonzero(distance[np.arange(len(places)), first] >= _LAG)
-    rest = points - _trend(points, places, known)
+    rest = points - trend(points, places if beyond else np.zeros_like(places), known)
     rest = rest[:, rest.std(axis=0) > 1e-9 * points.std(axis=0).max()]
     if len(own) < _FEWEST or not rest.size:
         return 0
@@ -68,12 +76,35 @@ def coherent(points: F64, places: F64, known: F64 | None = None) -> int:
     return int((alike > max(_LEAST, chance)).sum())
 
 
-def _trend(points: F64, places: F64, known: F64 | None) -> F64:
-    """Fit a cubic surface, and what is known, to each coordinate."""
+def surface(places: F64) -> F64:
+    """Terms of a cubic surface over the scan (m, 10)."""
     low, high = places.min(axis=0), places.max(axis=0)
     row, column = (2 * (places - low) / np.maximum(high - low, 1) - 1).T
     powers = [row**i * column**j for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
+    return np.stack(powers, axis=1)
+
+
+def trend(points: F64, places: F64, known: F64 | None, *, degree: int = 1) -> F64:
+    """Fit a cubic surface, and a function of what is known, to each coordinate."""
+    terms = surface(places)
     if known is not None:
-        powers.append(known / max(float(np.abs(known).max()), 1e-300))
-    terms = np.stack(powers, axis=1)
+        scaled = (known - known.mean()) / max(float(known.std()), 1e-300)
+        scaled = np.clip(scaled, -_WIDEST, _WIDEST) / _WIDEST
+        terms = np.column_stack([terms, *(scaled**i for i in range(1, degree + 1))])
     return np.asarray(terms @ np.linalg.lstsq(terms, points, rcond=None)[0])
+
+
+def scattered(labels: NDArray[np.intp], places: F64) -> bool:
+    """Whether groups (m,) lie on the scan as by chance; no, where rows are no neighbours."""
+    from scipy.spatial import cKDTree
+
+    if places.shape[1] != 2 or len(places) < _FEWEST:
+        return False
+    distance, near = cKDTree(places).query(places, 5)
+    if np.median(distance[:, 1]) > _NEXT:
+        return False
+    shares = np.bincount(labels) / len(labels)
+    chance = float((shares**2).sum())
+    same = float((labels[near[:, 1:]] == labels[:, None]).mean())
+    error = np.sqrt(chance * (1 - chance) / (2 * len(labels)))
+    return bool(same - chance < _BY_CHANCE * error)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustem.judge._agreement import agreement
 from clustem.judge._gaps import SURE
+from clustem.judge._neighbourhoods import SEPARATE
 from clustem.judge._structure import Structure
 
 F64 = NDArray[np.float64]
@@ -20,8 +21,20 @@ _SAME = 0.9
 """Adjusted Rand index from which on two clusterings count as the same."""
 _NEARLY = 2.3
 """Strength from which on a gap is nearly one."""
+TREND = "a trend, no groups"
+"""What is said of rows that follow a smooth surface over the scan."""
 _FIRM = 5.0
 """Strength from which on a gap is beyond doubt."""
+_ODD = 2
+"""Normal distributions that a group takes, on average, beyond which its shape is an odd one."""
+_SHALLOW = 2.0
+"""Depth of a valley [standard deviations] that clouds of one piece rarely reach."""
+_FEWEST = 100
+"""Rows below which nothing is certain."""
+_SCANT = 40
+"""Rows below which neither a gap nor a valley can be told from chance."""
+_ENOUGH = 500
+"""Rows from which on a group of a shape of its own is known to have no gap."""
 
 
 def nearest(ks: tuple[int, ...], groups: int) -> int:
@@ -48,6 +61,9 @@ class Finding:
         Relative spread of the source's intensity.
     leveled
         Whether the source was normalised, so that its intensity is the same everywhere.
+    trend
+        What the groups are instead, if they are none: ``"smooth"``, a trend over the scan;
+        ``"intensity"``, what goes along with it; ``"chance"``, rows here and there.
     columns
         Scores over k.
     labels
@@ -60,13 +76,37 @@ class Finding:
     directions: tuple[int, int] = (0, 0)
     spread: float = 0.0
     leveled: bool = False
+    trend: str = ""
     columns: Mapping[str, F64] = field(default_factory=dict)
     labels: NDArray[Any] | None = None
 
     @property
+    def parted(self) -> int:
+        """Number of groups with a gap along a line between any two of them."""
+        return self.found.groups.size - len(self.borders)
+
+    @property
+    def odd(self) -> bool:
+        """Whether groups are of shapes that take many normal distributions: bent, or not one."""
+        return self.found.mixture.size > _ODD * self.parted
+
+    @property
+    def bent(self) -> bool:
+        """Whether regions of neighbours count, as lines find no gap or cut odd shapes in pieces."""
+        regions = self.found.regions.size
+        return not self.trend and 1 < regions != self.parted and (self.parted == 1 or self.odd)
+
+    @property
     def groups(self) -> int:
         """Number of groups that count."""
-        return self.found.groups.size - len(self.borders)
+        if self.trend:
+            return 1
+        return self.found.regions.size if self.bent else self.parted
+
+    @property
+    def agreed(self) -> bool:
+        """Whether neighbours tell the same number of groups as gaps do, beyond doubt."""
+        return self.found.regions.size == self.found.regions.most == self.parted
 
     @property
     def blended(self) -> bool:
@@ -92,7 +132,7 @@ class Finding:
         """Strength of the weakest gap between groups that count; 0 if there is one group."""
         counted = np.setdiff1d(np.arange(self.found.groups.size), self.borders)
         gaps = self.found.groups.gaps[np.ix_(counted, counted)]
-        return float(gaps.min()) if self.groups > 1 else 0.0
+        return float(gaps.min()) if self.parted > 1 else 0.0
 
     @property
     def next(self) -> float:
@@ -107,28 +147,48 @@ class Finding:
 
     @property
     def confidence(self) -> Literal["low", "medium", "high"]:
-        if (
-            self.blended
-            or self.k != self.groups
-            or self.next > 0.9 * SURE
-            or len(self.found.groups.labels) < 100
-        ):
+        few = len(self.found.groups.labels) < _FEWEST
+        if self.blended or self.k != self.groups or self.next > 0.9 * SURE or few:
             return "low"
-        if self.groups > 1 and (self.weakest < 1.15 * SURE or self.agreement < 0.5):
+        if self.trend and self.parted > 1:  # gaps say one thing, places on the scan another
             return "low"
-        firm = self.groups == 1 or self.weakest >= _FIRM
+        if self.bent:
+            certain = self.found.regions.size == self.found.regions.most
+            return "medium" if self.parted == 1 and certain else "low"
+        return self._of_one if self.groups == 1 else self._of_several
+
+    @property
+    def _of_several(self) -> Literal["low", "medium", "high"]:
+        """Gaps must be beyond doubt, the estimator find them, and neighbours see odd shapes."""
+        if self.weakest < 1.15 * SURE or self.agreement < 0.5:
+            return "low"
+        firm = self.weakest >= _FIRM and self.next <= _NEARLY
         same = self.agreement > _SAME and self.stable > 0.8
-        return "high" if firm and self.next <= _NEARLY and same else "medium"
+        if self.odd and not self.agreed:
+            return "medium" if firm and same else "low"
+        simple = self.found.mixture.size <= self.found.groups.size
+        return "high" if firm and same and (simple or self.agreed) else "medium"
+
+    @property
+    def _of_one(self) -> Literal["low", "medium", "high"]:
+        """No gap is no proof: neighbours must not doubt it, and the shape be known."""
+        if self.found.regions.most > 1:
+            return "low"
+        normal = self.found.mixture.size == 1 and self.found.regions.deepest < _SHALLOW
+        if normal and self.next <= _NEARLY:
+            return "high"
+        return "medium" if len(self.found.groups.labels) >= _ENOUGH else "low"
 
     @property
     def alternatives(self) -> tuple[int, ...]:
         """Numbers of groups whose weakest gap is neither clearly open nor clearly closed."""
         course, size = self.found.groups.course, self.found.groups.size
         also = {k - len(self.borders) for k, gap in course.items() if k > size and gap > _NEARLY}
+        also |= {self.parted, self.found.regions.size} if self.odd or self.bent else set()
         if self.borders:
             also.add(size)
-        if self.groups > 2 and self.weakest < _FIRM:
-            also.add(self.groups - 1)
+        if self.parted > 2 and self.weakest < _FIRM:
+            also.add(self.parted - 1)
         if self.blended:
             also |= {1, *(1 + number for number in self.directions)}
         tried = also & {1, *self.ks} - {self.k}
@@ -139,13 +199,12 @@ class Finding:
         """The recommendation's reason, one sentence."""
         if self.blended:
             return self._blend
+        if self.trend:
+            return self._no_groups
+        if self.bent:
+            return self._curved
         if self.groups == 1:
-            beyond = ""
-            if self.spread > _VARIES:
-                beyond = f" beyond intensity, which varies by {100 * self.spread:.0f} %"
-            elif self.leveled:
-                beyond = " beyond intensity, which was normalised before"
-            return f"no structure{beyond}: nowhere in the cloud of rows lies a gap"
+            return self._one_group
         several = f"{self.groups} groups have a gap between any two of them"
         if self.k != self.groups:
             return f"{several}, which is not among the numbers tried: the nearest is taken"
@@ -157,7 +216,66 @@ class Finding:
         within = "none within"
         if self.next > _NEARLY:
             within = f"and within them one of strength {self.next:.1f} nearly opens"
-        return f"{several} ({strength}), {within}; {same}{self._mixed}"
+        return f"{several} ({strength}), {within}; {same}{self._mixed}{self._doubt}"
+
+    @property
+    def _one_group(self) -> str:
+        rows = len(self.found.groups.labels)
+        if rows < _SCANT:
+            return (
+                f"{rows} positions are too few to tell groups from chance, which takes {_SCANT}: "
+                "name the number of clusters, or measure a longer line or a map"
+            )
+        beyond = ""
+        if self.spread > _VARIES:
+            beyond = f" beyond intensity, which varies by {100 * self.spread:.0f} %"
+        elif self.leveled:
+            beyond = " beyond intensity, which was normalised before"
+        return f"no structure{beyond}: nowhere in the cloud of rows lies a gap{self._doubt}"
+
+    @property
+    def _no_groups(self) -> str:
+        several = f"{self.parted} parts of the cloud of rows" if self.parted > 1 else "the rows"
+        return {
+            "smooth": f"{TREND}: {several} follow a smooth surface over the scan",
+            "intensity": (
+                f"no structure beyond intensity, which varies by {100 * self.spread:.0f} %: "
+                f"{several} go along with it: thickness or dose"
+            ),
+            "chance": f"no structure: {several} lie on the scan as by chance, as noise does",
+        }[self.trend]
+
+    @property
+    def _curved(self) -> str:
+        depth = self.found.regions.depths[self.groups - 2]
+        valley = "no row" if np.isinf(depth) else "few rows"
+        lines = "no straight line" if self.parted == 1 else f"straight lines tell {self.parted}"
+        return (
+            f"{self.groups} regions of close neighbours have {valley} between them; {lines}"
+            f"{' separates them' if self.parted == 1 else ''}: they are bent, or of odd shapes"
+        )
+
+    @property
+    def _doubt(self) -> str:
+        """What the second test says, where it differs."""
+        regions = self.found.regions
+        if self.groups == 1:
+            if regions.most > 1:
+                deepest = f"{regions.depths[0]:.1f} standard deviations, {SEPARATE:.0f} make one"
+                return f", but its neighbours suggest a valley ({deepest})"
+            shape = "one normal distribution describes it"
+            if self.found.mixture.size > 1:
+                shape = "but it is no normal distribution"
+            return f", nor a valley among its neighbours; {shape}"
+        if self.odd and not self.agreed:
+            count = regions.size
+            told = (
+                f"{count} region{'s' * (count > 1)}"
+                if count == regions.most
+                else (f"{count} to {regions.most} regions")
+            )
+            return f"; they are of odd shapes, and neighbours tell {told}"
+        return ""
 
     @property
     def _mixed(self) -> str:

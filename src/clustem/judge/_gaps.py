@@ -17,6 +17,11 @@ _CUTS = 12
 """Number of quantiles of each part between which gaps are looked for."""
 SURE = 3.0
 """Least strength of a gap [standard deviations]."""
+_APART = 3.3
+"""Distance from which on two normal distributions of one covariance are two groups, where no gap
+can be seen between them as one is so much smaller [standard deviations]."""
+_VISIBLE = 2 * SURE
+"""Expected strength from which on a gap that is not there has been looked for in earnest."""
 SHALLOW = 0.4
 """Depth from which on a gap must be more significant."""
 
@@ -125,7 +130,7 @@ class Groups:
         return len(self.gaps)
 
 
-def joined(rows: F64, labels: Labels, within: F64, *, few: int) -> Groups:
+def joined(rows: F64, labels: Labels, within: F64, *, few: int, tied: bool) -> Groups:
     """Join groups of rows until a gap lies between any two.
 
     Parameters
@@ -138,13 +143,17 @@ def joined(rows: F64, labels: Labels, within: F64, *, few: int) -> Groups:
         Covariance (d, d) that groups of few rows are drawn towards.
     few
         Rows that are too few for a group: such are joined to the nearest one.
+    tied
+        Whether the labels are of normal distributions of one covariance, ``within``. Then a small
+        one beside a large one, where no gap would show if both were there, is a group if it is
+        far enough.
 
     Returns
     -------
     :
         The groups that are left, numbered by falling size.
     """
-    groups = _Groups(rows, labels, within, few)
+    groups = _Groups(rows, labels, within, few, tied=tied)
     course, final = {}, None
     while groups.size > 1:
         weakest = groups.weakest()
@@ -160,9 +169,10 @@ def joined(rows: F64, labels: Labels, within: F64, *, few: int) -> Groups:
 class _Groups:
     """Groups with the score of the gap between each two."""
 
-    def __init__(self, rows: F64, labels: Labels, within: F64, few: int) -> None:
+    def __init__(self, rows: F64, labels: Labels, within: F64, few: int, *, tied: bool) -> None:
         self._rows, self._within, self._few = rows, within, few
         self.labels = np.unique(labels, return_inverse=True)[1]
+        self._whole = np.full(self.size, tied)  # groups that are one normal distribution
         self.scores = np.full((self.size, self.size), np.inf)
         for i in range(self.size):
             self._score(i, range(i))
@@ -180,13 +190,18 @@ class _Groups:
         """Join group i to group j < i; later ones move up."""
         self.labels[self.labels == i] = j
         self.labels[self.labels > i] -= 1
+        self._whole = np.delete(self._whole, i)
+        self._whole[j] = False
         self.scores = np.delete(np.delete(self.scores, i, axis=0), i, axis=1)
         self._score(j, range(self.size))
 
     def _score(self, i: int, others: Iterable[int]) -> None:
         for j in others:
             if j != i:
-                self.scores[i, j] = self.scores[j, i] = self._gap(i, j)
+                score = self._gap(i, j)
+                if score < SURE and self._whole[i] and self._whole[j] and self._hidden(i, j):
+                    score = SURE
+                self.scores[i, j] = self.scores[j, i] = score
 
     def _gap(self, i: int, j: int) -> float:
         one, two = self._rows[self.labels == i], self._rows[self.labels == j]
@@ -197,7 +212,25 @@ class _Groups:
         values = np.concatenate([one, two]) @ toward
         return gap_between(values, np.arange(len(values)) >= len(one)).strength
 
+    def _hidden(self, i: int, j: int) -> bool:
+        """Whether two normal distributions are far apart, and yet too unequal to show a gap."""
+        one, two = self._rows[self.labels == i], self._rows[self.labels == j]
+        if min(len(one), len(two)) < self._few:
+            return False
+        offset = two.mean(axis=0) - one.mean(axis=0)
+        distance = float(np.sqrt(offset @ np.linalg.solve(self._within, offset)))
+        return distance >= _APART and _expected(len(one), len(two), distance) < _VISIBLE
+
     def _scatter(self, rows: F64) -> F64:
         d = rows.shape[1]
         centered = rows - rows.mean(axis=0)
         return np.asarray((centered.T @ centered + (d + 2) * self._within) / (len(rows) + d + 2))
+
+
+def _expected(one: int, two: int, distance: float) -> float:
+    """Strength of the gap that two normal distributions of so many values would show."""
+    from scipy.special import ndtri
+
+    first, second = (ndtri((np.arange(n) + 0.5) / n) for n in (one, two))
+    values = np.concatenate([first, second + distance])
+    return gap_between(values, np.arange(len(values)) >= one).strength

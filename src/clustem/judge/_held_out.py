@@ -8,10 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from clustem.core import Features
+from clustem.core import Features, PatchGrid
+from clustem.judge._borders import places_of
+from clustem.judge._finding import TREND
 from clustem.judge._fits import with_few_starts
 from clustem.judge._intensity import Intensity
+from clustem.judge._smooth import smooth_gain
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
@@ -36,14 +40,31 @@ class HeldOut:
         Number of counts.
     spread
         Relative spread of the intensity, counting noise left out.
+    smooth
+        Log-likelihood of held-out counts whose shape follows a smooth surface over the scan.
+    by_shape
+        The smallest number that explains held-out counts as well as the best one, by their shape
+        alone; None where this is all that was asked.
     """
 
     gains: Mapping[int, F64]
     counts: float
     spread: float
+    smooth: float = -np.inf
+    by_shape: int | None = None
 
     @property
     def k(self) -> int:
+        """The number of clusters; 1 where a trend, or the intensity alone, is all there is."""
+        return 1 if self.is_trend or self.by_shape == 1 else self.best
+
+    @property
+    def is_trend(self) -> bool:
+        """Whether a smooth surface explains held-out counts better than clusters."""
+        return self.best > 1 and self.smooth > float(self.gains[self.best].sum())
+
+    @property
+    def best(self) -> int:
         """The smallest number that explains held-out counts as well as the best one."""
         best = max(self.gains, key=lambda k: float(self.gains[k].sum()))
         return min(k for k in self.gains if self.worse(k, best) < (_SAME if k == 1 else 1.0))
@@ -72,6 +93,8 @@ class HeldOut:
     def confidence(self) -> Literal["low", "medium", "high"]:
         """How clearly the best number is better than its neighbours."""
         k, last = self.k, max(self.gains)
+        if k != self.best:
+            return "medium"
         if k == last and last > 1:
             return "low"
         others = [self.worse(other, k) for other in self.gains if abs(other - k) == 1]
@@ -89,6 +112,16 @@ class HeldOut:
     def reason(self) -> str:
         """What held-out counts say, in one sentence."""
         k = self.k
+        if self.is_trend:
+            return (
+                f"{TREND}: shapes that follow a smooth surface over the scan explain "
+                f"held-out counts better than {self.best} clusters do"
+            )
+        if k != self.best:
+            return (
+                "thickness or dose only: one shape explains held-out counts, while the intensity "
+                f"varies by {100 * self.spread:.0f} %"
+            )
         others = [o for o in (k - 1, k + 1) if o in self.gains]
         worse = " and ".join(f"{o} by {self.worse(o, k):.1f}" for o in others)
         compared = f"worse in standard errors: {worse}" if worse else "no other was tried"
@@ -110,6 +143,7 @@ def held_out(
     *,
     every: bool,
     report: Callable[[float], None],
+    random_state: int = 0,
 ) -> HeldOut:
     """Fit most of the counts with each number of clusters, and predict the others.
 
@@ -125,6 +159,8 @@ def held_out(
         Whether to go on when larger numbers only get worse.
     report
         Called with the share of work done.
+    random_state
+        Seed of the split that a smooth surface is fitted to.
 
     References
     ----------
@@ -132,6 +168,11 @@ def held_out(
     """
     rows = sparse(Rows.of(features.rows))
     estimator = with_few_starts(make(ks[-1]))
+    shared = estimator.get_params().get("intensity") == "shared"
+    by_shape = None
+    if shared:
+        plain = HeldOut(dict(_free(estimator).held_out_gains(rows, ks[:3])), 1.0, 0.0)
+        by_shape = plain.best
     gains: dict[int, F64] = {}
     best, missed = -np.inf, 0
     for k, gain in estimator.held_out_gains(rows, ks):
@@ -143,4 +184,12 @@ def held_out(
             break
     totals = np.asarray(rows.sum(axis=1), dtype=np.float64).ravel()
     spread = Intensity(totals, counted=True).spread
-    return HeldOut(gains, max(float(totals.sum()), 1.0), spread)
+    smooth = -np.inf
+    if not shared and len(features.shape) == 2 and features.find(PatchGrid) is None:
+        smooth = smooth_gain(rows, places_of(features, np.arange(rows.shape[0])), random_state)
+    return HeldOut(gains, max(float(totals.sum()), 1.0), spread, smooth, by_shape)
+
+
+def _free(estimator: Any) -> Any:
+    """Return a copy that looks at shapes only."""
+    return clone(estimator).set_params(intensity="free")

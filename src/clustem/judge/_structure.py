@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clustem.judge._components import FEW, Mixture, Steps, grow
 from clustem.judge._gaps import Groups, joined
+from clustem.judge._neighbourhoods import Regions, neighbourhoods
 
 F64 = NDArray[np.float64]
 _PLANE = 8
@@ -18,11 +19,12 @@ _PLANE = 8
 
 @dataclass(frozen=True)
 class Structure:
-    """Groups of rows, the mixture that they were joined from, and the best criterion by size."""
+    """Groups of rows, the mixture they were joined from, its criteria by size, and regions."""
 
     groups: Groups
     mixture: Mixture
     bics: dict[int, float]
+    regions: Regions
 
 
 def structure(
@@ -47,6 +49,7 @@ def structure(
     """
     report = report or (lambda _: None)
     sphered, units = _sphered(rows)
+    regions = neighbourhoods(sphered[:, -_PLANE:])  # of many dimensions, the widest
     tied = grow(
         Steps(sphered, "tied"),
         most,
@@ -69,9 +72,10 @@ def structure(
         )
         chosen = min([*here, *full], key=_bic)
         sphered = own
-    groups = joined(sphered, chosen.labels, chosen.within, few=FEW)
+    tied_only = chosen.kind == "tied"
+    groups = joined(sphered, chosen.labels, chosen.within, few=FEW, tied=tied_only)
     report(1.0)
-    return Structure(groups, chosen, {one.size: one.bic for one in tied})
+    return Structure(groups, chosen, {one.size: one.bic for one in tied}, regions)
 
 
 def _bic(mixture: Mixture) -> float:

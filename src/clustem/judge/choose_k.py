@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from clustem.cluster.kmeans.k_means import KMeans
-from clustem.core import Clustering, Features, checked
+from clustem.core import Clustering, Features, PatchGrid, checked
 from clustem.core.progress import tick
 from clustem.judge._borders import borders, places_of
-from clustem.judge._coherence import coherent
+from clustem.judge._coherence import coherent, scattered, trend
 from clustem.judge._finding import Finding
 from clustem.judge._fits import refitted, with_few_starts
 from clustem.judge._gaps import SURE
 from clustem.judge._held_out import held_out
 from clustem.judge._intensity import intensity
-from clustem.judge._sample import checked_ks, sampled
+from clustem.judge._sample import checked_ks, drawn, sampled
 from clustem.judge._structure import Structure, structure
 from clustem.judge.gap import gap
 from clustem.judge.scores import scores
@@ -34,7 +34,12 @@ F64 = NDArray[np.float64]
 Make = Callable[[int], Any]
 _BEYOND = 6
 """Components that are tried beyond the largest k, so that odd shapes can be put together."""
-_REFERENCE_ROWS = 2048
+_AGAIN = 6
+"""Components that are tried beyond a trend, where groups might be one."""
+_REFERENCE_ROWS = 1024
+"""Rows that the gap statistic is computed from."""
+_STABLE_ROWS = 1024
+"""Rows that are fitted again to see whether clusters are stable; all of them are compared."""
 _REFERENCES: dict[Literal["pca", "uniform"], str] = {
     "pca": "gap",
     "uniform": "gap, along features",
@@ -92,6 +97,28 @@ class KChoice:
         others = f"; or {', '.join(map(str, self.alternatives))}" if self.alternatives else ""
         tried = f"{self.ks[0]} ... {self.ks[-1]}" if len(self.ks) > 1 else f"{self.ks[0]}"
         return f"k = {self.k} of {tried} ({self.confidence} confidence{others}): {self.reason}"
+
+    def sentence(self, k: int) -> str:
+        """Say in one sentence whether k clusters are warranted.
+
+        Parameters
+        ----------
+        k
+            Number of clusters of a map of the same rows.
+        """
+        here = f"{self.k} cluster{'s' * (self.k != 1)}"
+        others = f"; or {', '.join(map(str, self.alternatives))}" if self.alternatives else ""
+        sure = f"({self.confidence} confidence{others})"
+        if k == self.k:
+            verb = ("are" if k > 1 else "is") + (" likely" if self.confidence == "low" else "")
+            said = f"{here} {verb}{' warranted' * (self.confidence != 'low')}"
+        elif self.confidence != "low":
+            said = f"{k} cluster{'s are' if k != 1 else ' is'} not what the data show: {here}"
+        elif k in self.alternatives:
+            said = f"{k} cluster{'s are' if k != 1 else ' is'} possible, {here} more likely"
+        else:
+            said = f"Whether there are {k} clusters the data do not tell; they point to {here}"
+        return f"{said} {sure}: {self.reason}."
 
     def __str__(self) -> str:
         """Return the choice and the table of scores."""
@@ -281,6 +308,7 @@ def _by_counts(  # noqa: PLR0917  # one call
         ks,
         every=every,
         report=lambda share: report((0.7 if every else 1.0) * share),
+        random_state=random_state,
     )
     columns, gaps = found.columns(ks), {}
     if every:
@@ -319,14 +347,28 @@ def _found(
     if not features.scans:
         return Finding(groups, ks)
     places, light = places_of(features, numbers), intensity(features, numbers)
-    mixed = borders(points, groups.groups.labels, places)
-    if light is None:
-        return Finding(groups, ks, mixed)
-    both = (0, 0)
-    if groups.groups.size - len(mixed) == 1:
+    labels = groups.groups.labels
+    mixed = borders(points, labels, places)
+    found = Finding(groups, ks, mixed)
+    if found.groups > 1 and scattered(labels, places):
+        return replace(found, trend="chance")
+    if light is None or features.find(PatchGrid) is not None:
+        return found
+    known = light.totals if light.spread > 0 else None
+    found = replace(found, spread=light.spread, leveled=light.leveled)
+    if found.groups == 1:
         every = coherent(points, places)
-        both = min(coherent(points, places, light.totals), every), every
-    return Finding(groups, ks, mixed, both, light.spread, light.leveled)
+        both = min(coherent(points, places, known), every), every
+        smooth = not every and coherent(points, places, known, beyond=False) > 0
+        return replace(found, directions=both, trend="smooth" if smooth else "")
+    if groups.regions.size == 1 and places.shape[1] == 2:  # neighbours see no valley: look again
+        same = np.zeros_like(places)
+        tried = (("intensity", same, known), ("smooth", places, None), ("intensity", places, known))
+        for reason, where, other in tried:
+            rest = points - trend(points, where, other, degree=3)
+            if structure(rest, _AGAIN, random_state=0).groups.size == 1:
+                return replace(found, trend=reason)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,7 +413,7 @@ def _scored(
     found: dict[str, F64] = {}
     labels: dict[int, NDArray[np.intp]] = {}
     points = Features(space.points)
-    everything = np.arange(len(space.points))
+    some = drawn(len(space.points), _STABLE_ROWS, random_state)
     for i, k in enumerate(ks):
         if k not in wanted:
             continue
@@ -380,7 +422,7 @@ def _scored(
         labels[k] = clustering.labels.astype(np.intp)
         values = dict(scores(points, clustering, random_state=random_state))
         few = with_few_starts(space.make(k))
-        again = Again(Features(space.rows), few, everything, random_state=random_state)
+        again = Again(Features(space.rows), few, some, random_state=random_state)
         for by, name in _STABLE.items():
             ari = again.judge(labels[k], by, repeats).ari if k > 1 else np.array(np.nan)
             values[name] = float(ari.mean())

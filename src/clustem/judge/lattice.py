@@ -236,7 +236,7 @@ def _peaks(part: F64, window: tuple[int, int, int]) -> list[_Peak]:
     around = np.arange(-2, 3)
     found = []
     for row, column in np.argwhere(high) - middle:
-        place = np.ix_(middle + row + around, middle + column + around)
+        place = np.ix_((middle + row + around) % size, (middle + column + around) % size)
         excess = (power[place] - background[place]).clip(0)
         total = float(excess.sum())
         if 2 * total < _SHARE * contrast:

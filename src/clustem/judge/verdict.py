@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import FilterBank, PatchGrid, PCAInfo, Segmentation, checked
+from clustem.core import PatchGrid, PCAInfo, Segmentation, checked
+from clustem.judge._finding import TREND
 from clustem.judge._intensity import intensity_of
+from clustem.judge.alike import alike
 from clustem.labelmaps.regions import connected
 
 _CLEAR = 2.0
@@ -23,8 +27,6 @@ _ENOUGH = 25
 """Positions of a cluster from which on its neighbours are counted."""
 _VARIES = 0.05
 """Relative spread of the intensity that is worth a word."""
-_DIFFERENT = 4.0
-"""Standard deviations from which on two shapes differ."""
 _SAMPLE = 4096
 """Positions from which the spread of the intensity is estimated."""
 
@@ -42,11 +44,15 @@ class Verdict:
     alike
         Clusters ``(i, j, factor)`` whose spectra or patterns have the same shape within their
         errors; that of i is the factor times that of j.
+    warranted
+        Whether the number of clusters is warranted, one sentence; empty where it was not asked:
+        clusters that started from markers or were edited, a sweep, a movie.
     """
 
     structure: bool
     doubts: tuple[str, ...]
     alike: tuple[tuple[int, int, float], ...]
+    warranted: str = ""
 
     @property
     def text(self) -> str:
@@ -67,13 +73,13 @@ def verdict(segmentation: Segmentation) -> Verdict:
     -------
     :
         Doubts in words: clusters explain counts that were held out no better than one shape;
-        components lie below the noise floor; all clusters have one shape and differ by their
+        the data show another number of clusters, or do not tell; components lie below the noise
+        floor; all clusters have one shape and differ by their
         intensity; a cluster is rare and scattered, or lies on the scan as by chance.
 
     Notes
     -----
-    Two shapes differ if ``Σ (a - f b)² / var`` over the channels, with f the ratio of their totals,
-    exceeds the number of channels by 4 standard deviations. A cluster of share p whose positions
+    Which shapes differ: see :func:`alike`. A cluster of share p whose positions
     have a neighbour of their own cluster in a share q of the cases lies on the scan as by chance
     if ``(q - p) / (1 - p)`` is below 0.1.
 
@@ -83,21 +89,38 @@ def verdict(segmentation: Segmentation) -> Verdict:
     >>> verdict(example()).structure
     True
     """
-    alike = _alike(segmentation)
-    none = _no_structure(segmentation, alike)
+    same = alike(segmentation)
+    none = _no_structure(segmentation, same)
+    warranted, doubted = _warranted(segmentation)
     if none:
-        return Verdict(structure=False, doubts=(none,), alike=alike)
-    return Verdict(structure=True, doubts=tuple(_doubts(segmentation)), alike=alike)
+        return Verdict(structure=False, doubts=(none,), alike=same, warranted=warranted)
+    doubts = ([warranted] if doubted else []) + _doubts(segmentation)
+    several = _evidence(segmentation).get("k") != 1
+    return Verdict(structure=several, doubts=tuple(doubts), alike=same, warranted=warranted)
 
 
-def _no_structure(segmentation: Segmentation, alike: tuple[tuple[int, int, float], ...]) -> str:
+def _warranted(segmentation: Segmentation) -> tuple[str, bool]:
+    """Return what was said of the number of clusters, and whether another one is likelier."""
+    evidence = _evidence(segmentation)
+    doubted = evidence.get("k") != segmentation.n_clusters or evidence.get("confidence") == "low"
+    return str(evidence.get("sentence", "")), bool(evidence) and doubted
+
+
+def _evidence(segmentation: Segmentation) -> Mapping[str, Any]:
+    """Return what the clustering found of the number of clusters; nothing if that changed since."""
+    found = [step.found for step in segmentation.history if step.stage == "cluster"]
+    if not found or found[-1].get("n_clusters") != segmentation.n_clusters:
+        return {}
+    evidence: Mapping[str, Any] = found[-1].get("warranted", {})
+    return evidence
+
+
+def _no_structure(segmentation: Segmentation, same: tuple[tuple[int, int, float], ...]) -> str:
     k, scores = segmentation.n_clusters, segmentation.scores
     spread = _spread(segmentation)
     thickness = f"only the intensity varies, by {100 * spread:.0f} %: thickness or dose"
     if k == 1:
-        if spread > _VARIES:
-            return f"Thickness or dose only: of one cluster {thickness}."
-        return "No structure was found at this dose: all positions are one cluster."
+        return _of_one(segmentation, spread)
     gain, error = scores.get("held-out gain"), scores.get("held-out gain, error", 0.0)
     if gain is not None and gain < _CLEAR * error:
         also = f"; {thickness}" if spread > _VARIES else ""
@@ -117,9 +140,20 @@ def _no_structure(segmentation: Segmentation, alike: tuple[tuple[int, int, float
                 "No structure at this dose: all principal components but the mean lie below the "
                 "noise floor."
             )
-    if len(alike) == k * (k - 1) // 2 and alike:
+    if len(same) == k * (k - 1) // 2 and same:
         return f"Thickness or dose only: the {k} clusters have one shape and differ by intensity."
     return ""
+
+
+def _of_one(segmentation: Segmentation, spread: float) -> str:
+    """Say why all positions are one cluster."""
+    reason = str(_evidence(segmentation).get("reason", ""))
+    if TREND in reason:
+        return f"{reason[:1].upper()}{reason[1:]}."
+    if spread > _VARIES:
+        varies = f"only the intensity varies, by {100 * spread:.0f} %: thickness or dose"
+        return f"Thickness or dose only: of one cluster {varies}."
+    return "No structure was found at this dose: all positions are one cluster."
 
 
 def _doubts(segmentation: Segmentation) -> list[str]:
@@ -165,33 +199,6 @@ def _together(labels: NDArray[np.integer], k: int) -> NDArray[np.float64]:
     excess = same / np.maximum(every, 1) - share
     found: NDArray[np.float64] = np.where(every > 0, excess / np.maximum(1 - share, 1e-9), 1.0)
     return found
-
-
-def _alike(segmentation: Segmentation) -> tuple[tuple[int, int, float], ...]:
-    images = segmentation.find(PatchGrid) is not None or segmentation.find(FilterBank) is not None
-    k = segmentation.n_clusters
-    if images or segmentation.standard_error is None or k == 1:
-        return ()
-    hidden = segmentation.signal_mask
-    centers, errors = (
-        np.asarray(signal.data, dtype=np.float64).reshape(k, -1)
-        for signal in (segmentation.centers, segmentation.standard_error)
-    )
-    if hidden is not None and hidden.size == centers.shape[1]:
-        centers, errors = centers[:, ~hidden.ravel()], errors[:, ~hidden.ravel()]
-    totals = centers.sum(axis=1)
-    found = []
-    for i in range(k):
-        for j in range(i):
-            if totals[i] <= 0 or totals[j] <= 0:
-                continue
-            factor = totals[i] / totals[j]
-            variance = errors[i] ** 2 + factor**2 * errors[j] ** 2
-            known = variance > 0
-            square = (centers[i] - factor * centers[j])[known] ** 2 / variance[known]
-            if square.sum() < len(square) + _DIFFERENT * np.sqrt(2 * max(len(square), 1)):
-                found.append((i, j, float(factor)))
-    return tuple(found)
 
 
 def _spread(segmentation: Segmentation) -> float:

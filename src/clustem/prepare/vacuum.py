@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -51,8 +52,7 @@ def vacuum(
 
     Notes
     -----
-    Without a share, TEM-EDS signals are sent to eXSpy's ``vacuum_mask``; the same rule holds for
-    all others. Neither rule finds the vacuum of low-loss EELS, where the zero-loss peak is
+    Without a share, the rule is that of eXSpy's ``vacuum_mask`` for TEM-EDS. Neither rule finds the vacuum of low-loss EELS, where the zero-loss peak is
     brightest outside.
 
     Examples
@@ -66,31 +66,24 @@ def vacuum(
     require_scan(signal, "A vacuum mask", cure="Give a spectrum image or a scan of patterns.")
     require_numbers(signal, "A vacuum mask")
     if share is not None:
-        totals = _totals(signal)
-        limit = float(share * np.percentile(totals, 95))
-        record(threshold=limit)
-        return _cleaned(totals <= limit, closing=closing, opening=opening)
-    if hasattr(signal, "vacuum_mask"):
-        found = signal.vacuum_mask(threshold=threshold, closing=closing, opening=opening)
-        return np.array(found.data, dtype=bool)
-    return _by_largest(signal, threshold, closing=closing, opening=opening)
+        totals = _of_each(signal, lambda block, _: block.sum(axis=1, dtype=np.float64))
+        threshold = float(share * np.percentile(totals, 95))
+        record(threshold=threshold)
+        return _cleaned(totals <= threshold, closing=closing, opening=opening)
+    largest = _of_each(signal, lambda block, _: block.max(axis=1))
+    return _cleaned(largest <= threshold, closing=closing, opening=opening)
 
 
-def _by_largest(
-    signal: Any, threshold: float, *, closing: bool, opening: bool
-) -> NDArray[np.bool_]:
-    inner = tuple(range(signal.axes_manager.navigation_dimension, signal.data.ndim))
-    mask = np.asarray(signal.data.max(axis=inner) <= threshold)
-    return _cleaned(mask, closing=closing, opening=opening)
-
-
-def _totals(signal: Any) -> NDArray[np.float64]:
+def _of_each(
+    signal: Any, number: Callable[[NDArray[Any], NDArray[np.intp]], NDArray[Any]]
+) -> NDArray[np.float64]:
+    """Return a number of each spectrum or pattern, shape of the scan."""
     scan = signal.axes_manager.navigation_dimension
     rows = Rows(signal.data, row_ndim=signal.data.ndim - scan)
-    totals = np.empty(len(rows))
-    for where, part in rows.map(lambda block, _: block.sum(axis=1, dtype=np.float64)):
-        totals[where] = part
-    return totals.reshape(signal.data.shape[:scan])
+    found = np.empty(len(rows))
+    for where, part in rows.map(number):
+        found[where] = part
+    return found.reshape(signal.data.shape[:scan])
 
 
 def _cleaned(mask: NDArray[np.bool_], *, closing: bool, opening: bool) -> NDArray[np.bool_]:

@@ -37,7 +37,7 @@ def for_few_counts(
     settings = {f"cluster.{name}": value for name, value in _clusterer(recipe).items()}
     common = {k: v for k, v in settings.items() if k.partition(".")[2] in _FREE}
     return (
-        replace(Recipe.of(other, settings=common), edits=recipe.edits),
+        replace(Recipe.of(other, settings=common), edits=recipe.edits, in_doubt=recipe.in_doubt),
         f"{found:.0f} counts a position, fewer than {FEW}: the recipe {other.name}",
     )
 

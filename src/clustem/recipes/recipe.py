@@ -37,7 +37,7 @@ STAGES = (*UP_TO_MAP, "eels")
 """Stages of a recipe, in order."""
 AUTO = "auto"
 """As ``n_clusters``: what ``judge.choose_k`` recommends."""
-_HEAD = ("name", "title", "signal", "data", "reaches", "few_counts")
+_HEAD = ("name", "title", "signal", "data", "reaches", "few_counts", "in_doubt")
 _ONE_EACH = {"describe", "cluster", "mapping"}
 
 
@@ -65,6 +65,9 @@ class Recipe:
         zero-loss peak. None if any axis does.
     few_counts
         Name of the recipe that takes its place where a scan holds few counts; none if empty.
+    in_doubt
+        How many clusters to make for ``n_clusters = "auto"`` where the confidence of
+        ``judge.choose_k`` is low; None makes as many as it recommends.
 
     Examples
     --------
@@ -81,6 +84,7 @@ class Recipe:
     edits: tuple[Mapping[str, Any], ...] = ()
     reaches: float | None = None
     few_counts: str = ""
+    in_doubt: int | None = None
 
     @classmethod
     def names(cls) -> list[str]:
@@ -172,6 +176,7 @@ class Recipe:
             edits,
             None if head.get("reaches") is None else float(head["reaches"]),
             str(head.get("few_counts", "")),
+            None if head.get("in_doubt") is None else int(head["in_doubt"]),
         )
 
     @classmethod
@@ -203,7 +208,7 @@ class Recipe:
     def to_toml(self) -> str:
         """Write the recipe as TOML; :meth:`from_toml` reads it back the same."""
         known = {name: getattr(self, name) for name in _HEAD}
-        optional = ("reaches", "few_counts")
+        optional = ("reaches", "few_counts", "in_doubt")
         head = {k: v for k, v in known.items() if k not in optional or v not in (None, "")}
         tables: list[tuple[str, Mapping[str, Any]]] = [("recipe", head)]
         tables += [(f"{stage}.{step}", params) for (stage, step), params in self.steps.items()]
@@ -257,7 +262,9 @@ class Recipe:
                 key = (stage, ".".join(step)) if step else _owner(steps, stage, param)
                 entry = _entry(*key)
                 steps.setdefault(key, {}).update(_checked(entry, {param: value}))
-        return replace(self, steps=_ordered(steps), edits=edits)
+        asked = any(name.endswith(".n_clusters") for name in settings)  # then no other will do
+        in_doubt = None if asked else self.in_doubt
+        return replace(self, steps=_ordered(steps), edits=edits, in_doubt=in_doubt)
 
 
 def _reached(value: float | None, manager: Any) -> bool:

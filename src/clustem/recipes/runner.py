@@ -8,6 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -127,6 +128,9 @@ class Run:
         self._shared: Any = None  # a sketch of the rows that several fits have in common
         self._regions: NDArray[np.int64] | None = None  # that clusters started from, on the scan
         self.why = ""  # this recipe runs and not the one that was given
+        self.asks = False  # whether the number of clusters is judged when it is given
+        self.in_doubt: int | None = None  # how many clusters to make where the data do not tell
+        self._choices: dict[str, tuple[Features, KChoice]] = {}  # shared by all that fork from here
 
     def fork(self) -> Run:
         """Return a copy that can go another way from here."""
@@ -263,9 +267,37 @@ class Run:
                 cure="Leave the markers out.",
             )
         features = self.needed_features()
-        given = {**parameters, **_neighbours(entry, parameters, features)}
+        given = dict(parameters)
+        if hasattr(entry.step, "held_out_gains"):
+            given |= _neighbours(entry, parameters, features)
+        elif "coupling" in entry.parameters:
+            given["coupling"] = 0  # a sample of the rows has no neighbours
         make: Callable[[int], Any] = lambda k: entry.step(**{**given, "n_clusters": k})  # noqa: E731  # one line
         return choose_k(features, make, ks, scored=scored)
+
+    def _chosen(self, entry: Entry, parameters: Mapping[str, Any]) -> int:
+        """Ask how many clusters to make; in doubt take the recipe's own number, if it has one."""
+        try:
+            found = self._judged(entry, parameters)
+        except InputError:
+            if self.in_doubt is None:
+                raise
+            return self.in_doubt  # the clusterer says what it needs
+        in_doubt = found.confidence == "low" and self.in_doubt is not None
+        k = min(self.in_doubt or found.k, found.n_rows) if in_doubt else found.k
+        _record_choice(found, k, in_doubt=in_doubt)
+        return k
+
+    def _judged(self, entry: Entry, parameters: Mapping[str, Any]) -> KChoice:
+        """Ask how many clusters the rows have, once for the same rows and clusterer."""
+        features = self.needed_features()
+        asked = {name: value for name, value in parameters.items() if name != "n_clusters"}
+        key = f"{id(features)} {entry.name} {asked!r}"
+        if key not in self._choices:
+            ks = range(1, min(MOST, features.rows.shape[0]) + 1)
+            found = self._choice(entry, asked, ks, scored="chosen")
+            self._choices[key] = features, found  # kept, so that no other gets its id
+        return self._choices[key][1]
 
     def _cluster(self, entry: Entry, parameters: dict[str, Any]) -> None:
         features = self.needed_features()
@@ -276,10 +308,10 @@ class Run:
             if parameters.get("n_clusters") == AUTO:
                 parameters["n_clusters"] = len(np.unique(self._regions[self._regions > 0]))
         elif parameters.get("n_clusters") == AUTO:
-            ks = range(1, min(MOST, features.rows.shape[0]) + 1)
-            found = self._choice(entry, parameters, ks, scored="chosen")
-            parameters["n_clusters"] = found.k
-            record(found.summary, n_clusters=found.k)
+            parameters["n_clusters"] = self._chosen(entry, parameters)
+        elif self.asks and "n_clusters" in parameters:
+            with suppress(InputError):  # too few rows to judge; the clusterer says what it needs
+                _record_choice(self._judged(entry, parameters), int(parameters["n_clusters"]))
         parameters |= _neighbours(entry, parameters, features)
         estimator = entry.step(**parameters)
         estimator.fit(features.rows if self._shared is None else self._shared)
@@ -347,12 +379,14 @@ class Runner:
         recipe
             What to run.
         stages
-            Whose steps to run.
+            Whose steps to run. Only a run of all of them says whether a number of clusters that
+            the recipe brings along is warranted; the user's own is not questioned.
         progress
             Called with the step and the share of steps done, 0 ... 1.
         """
-        whole = self.whole(recipe)
-        return replace(self.upto(whole, stages, progress).result(whole), before=None)
+        whole, stages = self.whole(recipe), tuple(stages)
+        run = self.upto(whole, stages, progress, ask=stages == STAGES and _own_number(whole))
+        return replace(run.result(whole), before=None)
 
     def sweep(
         self,
@@ -434,13 +468,28 @@ class Runner:
     def _counts(self) -> float | None:
         return counts_of_a_position(self.scan)
 
-    def upto(self, recipe: Recipe, stages: Iterable[str], progress: Progress | None) -> Run:
-        """Run the steps of some stages; what an earlier run did alike is not done again."""
+    def upto(
+        self,
+        recipe: Recipe,
+        stages: Iterable[str],
+        progress: Progress | None,
+        *,
+        ask: bool = False,
+    ) -> Run:
+        """Run the steps of some stages; what an earlier run did alike is not done again.
+
+        Parameters
+        ----------
+        recipe, stages, progress
+            As for :meth:`run`.
+        ask
+            Whether to judge a number of clusters that the recipe names.
+        """
         steps = [*steps_of(recipe, stages)]
-        keys = _keys(steps)
+        keys = _keys(steps, ask=ask, in_doubt=recipe.in_doubt)
         known = next((i for i in range(len(keys), 0, -1) if keys[i - 1] in self._kept), 0)
         run = self._kept[keys[known - 1]].fork() if known else Run(self.scan)
-        run.why = self._why
+        run.why, run.asks, run.in_doubt = self._why, ask, recipe.in_doubt
         for key in keys[:known]:
             self._kept.move_to_end(key)
         for i, (key, (entry, parameters)) in enumerate(zip(keys, steps, strict=True)):
@@ -492,11 +541,45 @@ def part_of(progress: Progress | None, name: str, i: int, n: int) -> Progress | 
     return lambda step, share: progress(f"{name}{step}", (i + share) / n)
 
 
-def _keys(steps: list[tuple[Entry, Mapping[str, Any]]]) -> list[str]:
+def _own_number(recipe: Recipe) -> bool:
+    """Whether the number of clusters is the one that the recipe comes with."""
+    if recipe.name not in Recipe.names():
+        return False
+    own, given = (
+        [
+            parameters.get("n_clusters")
+            for (stage, _), parameters in r.steps.items()
+            if stage == "cluster"
+        ]
+        for r in (Recipe.named(recipe.name), recipe)
+    )
+    return own == given
+
+
+def _record_choice(found: KChoice, k: int, *, in_doubt: bool = False) -> None:
+    """Write down whether k clusters are warranted, in one sentence."""
+    sentence = found.sentence(k)
+    if in_doubt and k != found.k:
+        sentence += f" {k} is the number of the recipe."
+    evidence = {
+        "sentence": sentence,
+        "k": found.k,
+        "confidence": found.confidence,
+        "others": list(found.alternatives),
+        "reason": found.reason,
+    }
+    record(n_clusters=k, warranted=evidence)
+
+
+def _keys(
+    steps: list[tuple[Entry, Mapping[str, Any]]], *, ask: bool, in_doubt: int | None
+) -> list[str]:
     """Hash each step together with all that lies before it; the input is always one scan."""
     digest, keys = hashlib.sha256(), []
     for entry, parameters in steps:
-        content = [entry.label, dict(parameters)]
+        content: list[Any] = [entry.label, dict(parameters)]
+        if entry.stage == "cluster":
+            content += [ask, in_doubt]
         digest.update(json.dumps(content, sort_keys=True, default=str).encode())
         keys.append(digest.hexdigest())
     return keys

@@ -215,7 +215,9 @@ class Explorer(param.Parameterized):
         text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
         found = verdict(outcome.result)
         kind = "warning" if found.doubts else "done"
-        self.message = Message(kind, " ".join([*found.doubts, text, *warnings]))
+        said = [] if found.warranted in found.doubts else [found.warranted]
+        words = [*found.doubts, text, *said, *warnings]
+        self.message = Message(kind, " ".join(filter(None, words)))
 
     def _against_truth(self, outcome: Outcome) -> str:
         if self.opened is None or self.opened.truth is None:

@@ -17,10 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator
 from clustem.cluster.fuzzy._passes import F64, Frame, Space, State, Sums, readable, threads
-from clustem.core import tick, warn
+from clustem.cluster.kmeans.k_means import KMeans
+from clustem.core import collecting, tick, warn
 from clustem.passes.rows import Rows
 
 _log = logging.getLogger(__name__)
+_SAME = 1e-3  # clusters whose memberships differ by less in all rows are the same
 ROUNDING = 1e-9  # share of its first value by which rounding can raise the objective
 
 
@@ -122,10 +124,22 @@ def to_means(state: State, sums: Sums) -> State:
 
 
 def starts(frame: Frame, params: dict[str, Any]) -> F64:
-    """Return centers (S, k, r) to start from: the given ones, or random ones of each start."""
+    """Return centers (S, k, r) to start from: the given ones, or those of k-means and drawn ones.
+
+    The optimum of k-means hardly depends on the order of the rows; single draws do.
+    """
     if params["centers"] is not None:
         return frame.space.coordinates(params["centers"])[None]
-    return frame.draw_centers(params["n_clusters"], params["n_init"], params["random_state"])
+    centers = frame.draw_centers(params["n_clusters"], params["n_init"], params["random_state"])
+    centers[0] = frame.space.coordinates(by_kmeans(frame.X, params).cluster_centers_)
+    return centers
+
+
+def by_kmeans(rows: NDArray[Any], params: dict[str, Any]) -> KMeans:
+    """Return hard clusters of rows (n, D) to start from."""
+    model = KMeans(params["n_clusters"], random_state=params["random_state"])
+    with collecting():  # that there are fewer different rows than clusters is nothing new
+        return model.fit(rows)
 
 
 def with_fixed_centers(
@@ -194,6 +208,17 @@ class Fuzzy(Estimator):
         self._space, self._state, self._m = frame.space, course.state[[best]], frame.m
         if course.memberships is None:
             self.memberships_, self.labels_ = frame.memberships(self._state)
+            if twins := self._twins(self.memberships_):
+                for first, other in twins:
+                    self._state.centers[0, other] = self._state.centers[0, first]
+                    self._state.factors[0, other] = self._state.factors[0, first]
+                self.memberships_, self.labels_ = frame.memberships(self._state)
+                warn(
+                    f"Clusters {twins} came to be the same: m={frame.m:g} is too fuzzy for "
+                    f"{frame.space.rank} features. Use a smaller m (1.2), fewer features or a "
+                    "smaller k.",
+                    UserWarning,
+                )
         else:
             self.memberships_ = course.memberships
             self.labels_ = course.memberships.argmax(axis=1).astype(np.int32)
@@ -202,6 +227,19 @@ class Fuzzy(Estimator):
         self.objective_ = float(self.objective_history_[-1])
         self.n_iter_ = len(self.objective_history_)
         self.converged_ = bool(course.converged[best])
+
+    def _twins(self, memberships: F64) -> list[tuple[int, int]]:
+        """Return clusters that no row tells apart, each with the first of its kind.
+
+        Fuzzy clusters fall together where distances hardly differ, in many dimensions above all.
+        Which of them a row belongs to most is rounding.
+        """
+        found: list[tuple[int, int]] = []
+        for other in range(1, memberships.shape[1]):
+            away = np.abs(memberships[:, :other] - memberships[:, [other]]).max(axis=0)
+            if (same := np.flatnonzero(away < _SAME)).size:
+                found.append((int(same[0]), other))
+        return found
 
     def predict_proba(self, X: Any) -> F64:
         """Return the memberships of new rows, by scikit-learn's name.
@@ -232,6 +270,23 @@ class Fuzzy(Estimator):
             Labels (n,), 0 ... k-1.
         """
         return self._assign(X)[1]
+
+    def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002  # scikit-learn's signature
+        """Return the negative objective of rows at the clusters found: the higher, the better.
+
+        Parameters
+        ----------
+        X
+            Rows (n, D). None of them has neighbours.
+        y
+            Ignored.
+        """
+        check_is_fitted(self)
+        rows = readable(self._validated(X, reset=False))
+        space, state = deepcopy((self._space, self._state))
+        with threads() as (pool, count):
+            sums = Frame(rows, space, self._m, pool, count).sums(state)
+        return -float(sums.objective.sum()) * space.unit
 
     def _assign(self, X: Any) -> tuple[F64, NDArray[np.int32]]:
         check_is_fitted(self)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from clustem.cluster.estimator import check_spread
 from clustem.cluster.fuzzy import _kernels as kernels
 from clustem.passes.threads import cores
 
@@ -84,6 +85,7 @@ class Space:
         """Center and scale all features alike, so that squares neither overflow nor vanish."""
         low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
         half = float(np.max(high / 2 - low / 2))
+        check_spread(half)
         scale = 2.0 ** -np.frexp(half)[1] if half > 0 else 1.0
         D = X.shape[1]
         middle = low / 2 + high / 2

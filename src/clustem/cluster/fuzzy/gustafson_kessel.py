@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from clustem.cluster.fuzzy._course import (
     Course,
     Fuzzy,
     alternate,
+    by_kmeans,
     starts,
     to_means,
     with_fixed_centers,
@@ -189,16 +190,18 @@ class GustafsonKessel(Fuzzy):
             factors = _metric(scatter, volumes, params["max_condition"], nothing=_NOTHING * n)
             return State(state.centers + sums.shift, factors, state.eta)
 
-        start = State.euclidean(_starting_centers(frame, white, params))
-
         def penalty(state: State) -> F64:
             added: F64 = prior * (state.factors**2).sum(axis=(1, 2, 3))
             return added
 
         move = with_fixed_centers(step, n_fixed)
+        start = State.euclidean(_starting_centers(frame, white, params))
+        begin = move(start, white.sums(start, moments=True))
+        if params["centers"] is None:
+            _put_partitions(begin, frame, white, move, params)
         course = alternate(
             white,
-            move(start, white.sums(start, moments=True)),
+            begin,
             move,
             max_iter=params["max_iter"],
             tol=params["tol"],
@@ -258,6 +261,23 @@ def _starting_centers(plain: Frame, white: Frame, params: dict[str, Any]) -> F64
     given = _round(plain, plain.draw_centers(k, len(centers[::3]), seed))
     centers[::3] = white.space.coordinates(plain.space.points(given))
     return centers
+
+
+def _put_partitions(
+    begin: State, plain: Frame, white: Frame, move: Callable[[State, Sums], State], params: Any
+) -> None:
+    """Start the first one or two with the ellipsoids of hard clusters, found by k-means.
+
+    In many dimensions memberships around round clusters are nearly all alike, and so are the
+    ellipsoids that come of them.
+    """
+    spaces = [plain.X, white.space.coordinates(plain.X)]
+    for s, rows in enumerate(spaces[: len(begin.centers)]):
+        labels = by_kmeans(rows, params).labels_
+        hard = np.eye(params["n_clusters"])[labels]
+        centers = State.euclidean(begin.centers[[s]])
+        sums = white.sums_with(centers, hard, white.distances(centers), moments=True)
+        begin.put(np.array([s]), move(centers, sums))
 
 
 def _round(frame: Frame, centers: F64) -> F64:

@@ -138,6 +138,10 @@ class PossibilisticCMeans(Fuzzy):
         second.converged[:] &= first.converged[first.best]
         return frame, second
 
+    def _twins(self, memberships: F64) -> list[tuple[int, int]]:  # noqa: ARG002
+        """Return nothing: possibilistic clusters are told to be the same in ``coincident_``."""
+        return []
+
     def _keep(self, frame: Frame, course: Course, params: dict[str, Any]) -> None:
         super()._keep(frame, course, params)
         self.eta_ = course.state.eta[0] * frame.space.unit

@@ -125,9 +125,10 @@ class FullSpaceLloyd:
             means = self._means()
             if tol > 0.0 and np.sum((means - self.centers) ** 2) <= tol * scatter:
                 break  # labels fit the centers as they are
-            if read == len(self.labels) and self.sketch.basis is not None and left and known:
+            deepen = read == len(self.labels) and self.sketch.basis is not None and known
+            if deepen and left and n_iter + 1 < max_iter:
                 left -= 1
-                n_iter += self._extend_sketch(max_iter - n_iter)
+                n_iter += self._extend_sketch(max_iter - n_iter - 1)
                 means = self._means()
             self._update_centers(means)
         return Outcome(self.labels, self.centers, self._inertia(), n_iter, certified)
@@ -146,9 +147,7 @@ class FullSpaceLloyd:
         self._known[:], self._epoch[:] = 0.0, 0
         self._rest, self._moved = np.zeros_like(self._rest), [np.zeros_like(self._moved[0])]
         self._update_centers(self.centers)
-        start = lloyd_batch(
-            self.sketch.z, self.weights, self._near[None], max_iter=max(1, max_iter)
-        )[0]
+        start = lloyd_batch(self.sketch.z, self.weights, self._near[None], max_iter=max_iter)[0]
         self._relabel(start.labels)
         return start.n_iter
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.cluster.estimator import check_spread
 from clustem.cluster.kmeans._kernels import add_sums, center_block, dots_block, sketch_block
 from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS
 from clustem.core import InputError
@@ -304,8 +305,7 @@ def _center(sample: NDArray[Any], transform: RowTransform) -> tuple[Centering, N
     out = np.empty((count, kept), dtype=np.float32)
     squares = np.zeros(count)
     largest = float(np.abs(mean).max())
-    if not largest < _FARTHEST**8:
-        raise _too_far("values whose squares overflow")
+    check_spread(largest if largest > 1.0 else 1.0)
     gain = 1.0 if largest < _FARTHEST else 2.0 ** -round(np.log2(largest))
     for _ in range(2):  # first to find the gain, then with it
         centering = Centering(transform, gain, (mean[0] * gain).astype(np.float32))
@@ -320,8 +320,7 @@ def _center(sample: NDArray[Any], transform: RowTransform) -> tuple[Centering, N
             squares,
         )
         level = float(np.sqrt(squares.mean())) or largest * gain
-        if not np.isfinite(level):
-            raise _too_far("values whose squares overflow")
+        check_spread(level / gain)
         gain *= 2.0 ** -round(np.log2(level)) if level > 0.0 else 1.0
     return centering, out
 

@@ -131,11 +131,11 @@ def _solve(
             outcome = lloyd_with_fixed_centers(
                 sketch, centers, n_fixed, weights=weights, max_iter=max_iter, tol=tol
             )
-        else:
-            full = FullSpaceLloyd(sketch, weights, n_clusters)
-            full.start_from_centers(centers)
-            outcome = full.run(max_iter=max_iter, tol=tol, progress=progress)
-        return _in_rows_space(sketch, outcome, 0, None)
+            return _in_rows_space(sketch, outcome, outcome.n_iter, None)
+        full = FullSpaceLloyd(sketch, weights, n_clusters)
+        full.start_from_centers(centers)
+        outcome = full.run(max_iter=max_iter + 1, tol=tol, progress=progress)
+        return _in_rows_space(sketch, outcome, min(outcome.n_iter, max_iter), None)
     full = FullSpaceLloyd(sketch, weights, n_clusters)
     starts = _starts(sketch, weights, n_clusters, n_init, max_iter, random_state)
     _improve(sketch, weights, starts, max_iter, random_state)
@@ -143,12 +143,12 @@ def _solve(
     inertias = np.array([start.inertia for start in starts]) + outside
     best, sums = _best(sketch, weights, n_clusters, starts, inertias)
     full.start_from_sums(best.labels, sums)
-    left = max(1, max_iter - best.n_iter)
-    outcome = full.run(max_iter=left, tol=tol, progress=progress)
-    return _in_rows_space(sketch, outcome, best.n_iter, inertias)
+    outcome = full.run(max_iter=max_iter + 1 - best.n_iter, tol=tol, progress=progress)
+    n_iter = min(best.n_iter + outcome.n_iter, max_iter)  # the last labels are for the last centers
+    return _in_rows_space(sketch, outcome, n_iter, inertias)
 
 
-def _in_rows_space(sketch: Sketch, outcome: Outcome, before: int, inertias: F64 | None) -> Solution:
+def _in_rows_space(sketch: Sketch, outcome: Outcome, n_iter: int, inertias: F64 | None) -> Solution:
     """Bring an outcome back to the units and columns of the rows as they were given."""
     gain = sketch.centering.gain
     centers = (outcome.centers + sketch.centering.origin) / gain
@@ -157,7 +157,7 @@ def _in_rows_space(sketch: Sketch, outcome: Outcome, before: int, inertias: F64 
         outcome.labels,
         centers if sketch.compact else sketch.transform.expand(centers),
         inertia,
-        before + outcome.n_iter,
+        n_iter,
         outcome.certified,
         np.array([inertia]) if inertias is None else inertias / gain**2,
     )

@@ -74,7 +74,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     inertia_
         Weighted sum of squared distances to the centers, from the final labels and centers.
     n_iter_
-        Iterations of the best start, in the sketch and in the full space.
+        Iterations of the best start, in the sketch and in the full space: in each, rows find their
+        nearest center and centers move. At ``max_iter``, rows then look once more.
     certified_
         Whether labels and centers are a fixed point of Lloyd's algorithm in the full space: each
         row is nearest to its own center, each center is the mean of its rows.

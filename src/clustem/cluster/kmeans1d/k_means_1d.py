@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.cluster.estimator import Estimator, checked_weights
-from clustem.cluster.kmeans1d._solve import nearest_center, optimum
+from clustem.cluster.estimator import Estimator, check_spread, checked_weights
+from clustem.cluster.kmeans1d._solve import cost_of, nearest_center, optimum
 from clustem.core import InputError, ParameterError, clusterer
 from clustem.core.random_state import RandomState
 
@@ -88,7 +88,7 @@ class KMeans1D(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         Parameters
         ----------
         X
-            Finite real numbers (n, 1).
+            Finite real numbers (n,) or (n, 1).
         y
             Ignored.
         sample_weight
@@ -119,6 +119,7 @@ class KMeans1D(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 got=k,
                 cure="Use a smaller k or a larger region.",
             )
+        check_spread(float(values[-1] - values[0]), p)
         found = optimum(values, total, k, p)
         self._rising = found.centers
         self.cluster_centers_ = found.centers[::-1, np.newaxis]
@@ -136,7 +137,7 @@ class KMeans1D(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         Parameters
         ----------
         X
-            Numbers (m, 1).
+            Numbers (m,) or (m, 1).
 
         Returns
         -------
@@ -154,7 +155,25 @@ class KMeans1D(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         )
         return distances
 
+    def score(
+        self,
+        X: ArrayLike,
+        y: object = None,  # noqa: ARG002  # scikit-learn's signature
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Return the negative cost ``-Σ |x - c|^p`` of numbers at the centers found."""
+        check_is_fitted(self)
+        x = self._column(X, reset=False)
+        return -cost_of(x, checked_weights(sample_weight, len(x)), self._rising, self.p)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False
+        return tags
+
     def _column(self, X: ArrayLike, *, reset: bool) -> F64:
+        if (numbers := np.asanyarray(X)).ndim == 1:  # masked arrays stay masked
+            X = numbers.reshape(-1, 1)
         x = self._validated(X, reset=reset)
         self._require_one_column(x)
         column = x[:, 0].astype(np.float64)

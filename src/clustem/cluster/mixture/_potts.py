@@ -13,9 +13,9 @@ from scipy.sparse import coo_array, csr_array
 
 from clustem.cluster._neighbours import blocks_of, in_threads, mean_field, softmax
 from clustem.cluster.kmeans.k_means import KMeans
-from clustem.cluster.mixture._counts import pair_neighbours
 from clustem.cluster.mixture._course import Course
 from clustem.cluster.mixture._densities import F64, Components
+from clustem.cluster.mixture._levels import pair_neighbours
 from clustem.cluster.mixture._steps import Expected, Steps
 from clustem.cluster.mixture._workers import Workers
 from clustem.core import collecting

@@ -14,19 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture._borders import scattered
-from clustem.cluster.mixture._counts import (
-    LARGE,
-    Counts,
-    Fit,
-    Model,
-    counts_of,
-    em,
-    expect,
-    from_regions,
-    hierarchy,
-    search,
-)
+from clustem.cluster.mixture._counts import Counts, Fit, Model, counts_of, em, expect
 from clustem.cluster.mixture._held_out import Choice, choose, fitted_part, settled
+from clustem.cluster.mixture._levels import hierarchy
+from clustem.cluster.mixture._search import LARGE, from_regions, search
 from clustem.core import InputError, RandomState, clusterer, record, warn
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse

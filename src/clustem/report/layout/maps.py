@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import Segmentation
+from clustem.judge.alike import alike
 from clustem.report.layout.extent import Frame, axes_of, frame_of, percent, sizes
 from clustem.report.layout.palette import palette
 from clustem.report.layout.sheet import FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
@@ -101,8 +102,17 @@ def color_bar(
 def key_entries(segmentation: Segmentation) -> list[tuple[Color, str, str, str]]:
     """List color, hatch, name and share of all that the map shows."""
     shades = palette(segmentation).tolist()
+    same = {
+        i: f"same shape as {segmentation.name_of(j)}, {factor:.2g}×"
+        for i, j, factor in alike(segmentation)[::-1]
+    }
     rows: list[tuple[Color, str, str, str]] = [
-        (tuple(shades[size.number]), "", size.name, percent(size.fraction))
+        (
+            tuple(shades[size.number]),
+            "",
+            ": ".join(filter(None, (size.name, same.get(size.number)))),
+            percent(size.fraction),
+        )
         for size in sizes(segmentation)
     ]
     if segmentation.unassigned.any():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import Segmentation, Signal, Step, versions
-from clustem.judge.verdict import verdict
+from clustem.judge.verdict import Verdict, verdict
 from clustem.mapping import Tracks
 from clustem.report.layout.colors import colors
 from clustem.report.layout.extent import area_of, percent, sizes
@@ -36,7 +36,7 @@ def page(
     return _report(
         title=title,
         verdict=found,
-        summary=f"{summary(segmentation)} {shapes(segmentation, found)}".strip(),
+        summary=" ".join(filter(None, _in_words(segmentation, found))),
         warnings=warnings_of(segmentation),
         plates=plates,
         sizes="Sizes",
@@ -46,6 +46,14 @@ def page(
         history=segmentation.history,
         provenance={**provenance_of(segmentation), **provenance},
     )
+
+
+def _in_words(segmentation: Segmentation, found: Verdict) -> Iterator[str]:
+    """Say what was found, whether as many clusters are warranted, and how these differ."""
+    yield summary(segmentation)
+    if found.warranted not in found.doubts:
+        yield found.warranted
+    yield shapes(segmentation, found)
 
 
 def movie_page(
@@ -122,7 +130,9 @@ def _report(
 
 def _lines_below(step: Step) -> list[str]:
     """Write masks that a step was given, values that it found, and its note."""
-    found = ", ".join(f"{name} = {_value(value)}" for name, value in step.found.items())
+    values = {**step.found, **step.found.get("warranted", {})}
+    values.pop("warranted", None)
+    found = ", ".join(f"{name} = {_value(value)}" for name, value in values.items())
     masks = [f"{kind} mask: {mask}" for kind, mask in step.masks.items()]
     return [line for line in (*masks, found and f"found: {found}", step.note) if line]
 

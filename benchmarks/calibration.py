@@ -1,0 +1,134 @@
+"""How often memberships are right: expected calibration error, and the reliability curve.
+
+Run: ``python benchmarks/calibration.py [--seeds N] [--only NAME]``. Each recipe runs on the
+embedded samples and, with the development data (``CLUSTEM_DATA``), on simulated scans, also
+thinned to few counts, with the true number of clusters and one less. Clusters are matched with the
+truth so that most positions are right. ECE: ten bins of the largest membership; the difference of
+its mean and the share that is right, weighted by positions. Positions that are excluded or
+unassigned are left out. Clusters without memberships (k-means) have none to be judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import confusion_matrix
+
+import clustem
+from clustem import samples
+
+DATA = Path(os.environ.get("CLUSTEM_DATA", "../shared/data")) / "simulated"
+BINS = np.linspace(0, 1, 11)
+
+
+def spectra(data: np.ndarray) -> hs.signals.BaseSignal:
+    signal = hs.signals.Signal1D(data)
+    signal.set_signal_type("EDS_SEM")
+    signal.axes_manager[-1].scale, signal.axes_manager[-1].units = 0.01, "keV"
+    signal.axes_manager[-1].offset = 0.2
+    return signal
+
+
+def cases(seed: int) -> Iterator[tuple[str, object, np.ndarray, tuple[str, ...]]]:
+    """Yield a name, a signal, the true labels (-1 = not judged), and recipes."""
+    rng = np.random.default_rng(seed)
+    sample = samples.eds(random_state=seed)
+    yield "sample eds", sample.signal, sample.labels, ("eds", "eds-fuzzy")
+    sample = samples.diffraction(random_state=seed)
+    yield "sample diffraction", sample.signal, sample.labels, ("diffraction-counts",)
+    sample = samples.eels(random_state=seed)
+    yield "sample eels", sample.signal, sample.labels, ("eels-shape",)
+    sample = samples.domains(random_state=seed)
+    yield "sample domains", sample.signal, sample.labels, ("domains",)
+    sample = samples.support(random_state=seed)
+    yield "sample support", sample.signal, sample.labels, ("texture",)
+    if not DATA.is_dir():
+        return
+    with np.load(DATA / "eds_minerals.npz") as file:
+        data, truth = file["data"], file["labels"].astype(int)
+    for share in (1.0, 0.2, 0.05, 0.02, 0.01):
+        thinned = rng.binomial(data, share).astype(data.dtype)
+        name = f"minerals, {thinned.sum() / truth.size:.2g} counts"
+        yield name, spectra(thinned), truth, ("eds",)
+    with np.load(DATA / "4dstem_grains.npz") as file:
+        data, truth = file["data"], file["labels"].astype(int)
+    for share in (0.2, 0.05, 0.02):
+        thinned = rng.binomial(data, share).astype(data.dtype)
+        name = f"grains, {thinned.sum() / truth.size:.0f} electrons"
+        yield name, hs.signals.Signal2D(thinned), truth, ("diffraction",)
+
+
+def judged(result: object, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the largest membership of positions and whether they are right."""
+    if result.memberships is None:
+        return None
+    labels = np.asarray(result.labels.data)
+    sure = np.asarray(result.memberships.data).max(axis=0)
+    if labels.shape != truth.shape:  # columns or patches of an image
+        rows, columns = (
+            np.linspace(0, n - 1, m).astype(int)
+            for n, m in zip(truth.shape, labels.shape, strict=True)
+        )
+        truth = truth[np.ix_(rows, columns)]
+    where = (labels >= 0) & (truth >= 0) & np.isfinite(sure)
+    _, names = np.unique(truth[where], return_inverse=True)
+    table = confusion_matrix(names, labels[where])
+    right = np.full(len(table), -1)
+    found, known = linear_sum_assignment(-table.T)
+    right[found] = known
+    return sure[where], right[labels[where]] == names
+
+
+def curve(sure: np.ndarray, right: np.ndarray) -> tuple[float, str]:
+    """Return the expected calibration error, and the reliability curve in words."""
+    bins = np.clip(np.digitize(sure, BINS) - 1, 0, len(BINS) - 2)
+    error, words = 0.0, []
+    for b in np.unique(bins):
+        there = bins == b
+        error += there.mean() * abs(sure[there].mean() - right[there].mean())
+        if there.mean() > 0.005:
+            words.append(f"{sure[there].mean():.2f}:{right[there].mean():.2f}")
+    return error, " ".join(words)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1, help="samples and thinnings")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    given = parser.parse_args()
+    print(f"{'case':28}{'recipe':20}{'k':>3}  {'ECE':>6} {'sure':>6} {'right':>6}  sure:right")
+    for seed in range(given.seeds):
+        for name, signal, truth, recipes in cases(seed):
+            if given.only not in name:
+                continue
+            k = len(np.unique(truth[truth >= 0]))
+            for recipe in recipes:
+                for n_clusters in (k, k - 1):
+                    start = time.perf_counter()
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        result = clustem.segment(signal, recipe, n_clusters=n_clusters)
+                    found = judged(result, np.asarray(truth).astype(int))
+                    row = f"{name:28}{recipe:20}{n_clusters:>3}"
+                    if found is None:
+                        print(f"{row}  no memberships", flush=True)
+                        continue
+                    error, words = curve(*found)
+                    seconds = time.perf_counter() - start
+                    print(
+                        f"{row}  {error:6.3f} {found[0].mean():6.3f} {found[1].mean():6.3f}"
+                        f"  {words}  {seconds:.1f} s",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Coarser counts: positions pooled with neighbours, features with those that vary alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numba as nb
+import numpy as np
+from scipy.sparse import coo_array
+
+from clustem.cluster.kmeans.lloyd import lloyd
+from clustem.cluster.mixture._counts import F64, TINY, Counts, Model, counts_of
+
+ENOUGH = 900
+"""Mean counts of a cell from which on it is told from others, and is not pooled further."""
+FEWEST_CELLS = 4
+"""Cells of a level, for each cluster."""
+_FEATURES, _GROUPS = 2048, 1024
+"""Features above which they are grouped for the starts, and into how many groups."""
+_MORE, _POWERS = 8, 5
+"""Directions beside those that are wanted, and power iterations."""
+
+
+def hierarchy(counts: Counts) -> list[Counts]:
+    """Pool neighbouring positions until a cell holds enough counts to be told from others.
+
+    Parameters
+    ----------
+    counts
+        Of the positions; without neighbours there is one level.
+
+    Returns
+    -------
+    :
+        The levels, the positions themselves first; each has about half the cells of the last.
+    """
+    levels, graph = [counts], counts.graph
+    while graph is not None and levels[-1].totals.mean() < ENOUGH:
+        last = levels[-1]
+        parents, m = pair_neighbours(graph.indptr, graph.indices, graph.data)
+        if m < FEWEST_CELLS or m > 0.9 * len(parents):
+            break
+        pool = coo_array((np.ones(len(parents)), (parents, np.arange(len(parents))))).tocsr()
+        pooled = (pool @ last.rows).tocsr()
+        graph = (pool @ graph @ pool.T).tocsr()
+        graph.setdiag(0)
+        graph.eliminate_zeros()
+        levels[-1] = replace(last, parents=parents)
+        levels.append(counts_of(pooled, _lighter(graph)))
+    return levels
+
+
+def _lighter(graph: Any) -> Any:
+    """Scale the weights so that a cell has as much of them as a position of a grid."""
+    graph.data *= 4 * (1 + np.sqrt(0.5)) * graph.shape[0] / max(graph.data.sum(), TINY)
+    return graph
+
+
+@nb.njit(cache=True)
+def pair_neighbours(indptr, indices, weights):  # type: ignore[no-untyped-def]
+    """Join each cell with its closest free neighbour; return the pair of each, and their number."""
+    n = len(indptr) - 1
+    parents = np.full(n, -1)
+    m = 0
+    for i in range(n):
+        if parents[i] >= 0:
+            continue
+        best, heaviest = -1, 0.0
+        for at in range(indptr[i], indptr[i + 1]):
+            j = indices[at]
+            if parents[j] < 0 and j != i and weights[at] > heaviest:
+                best, heaviest = j, weights[at]
+        parents[i] = m
+        if best >= 0:
+            parents[best] = m
+        m += 1
+    return parents, m
+
+
+def groups_of(model: Model, counts: Counts, k: int, *, seed: int) -> tuple[Model, Any]:
+    """Group features that vary alike over a scan, where there are many.
+
+    Parameters
+    ----------
+    model
+        What is common to all levels.
+    counts
+        Of coarse cells.
+    k
+        Number of clusters that are to be told from each other.
+    seed
+        Seed of the groups.
+
+    Returns
+    -------
+    :
+        The model of 1024 groups of features, and what sums the features of each, sparse
+        (D, groups); the model as it is and None for up to 2048 features.
+
+    Notes
+    -----
+    A multinomial distribution stays one when categories are pooled, and nothing is lost where the
+    shapes of clusters are in the same proportion. Features are grouped by their loadings on twice k
+    components, by k-means.
+    """
+    width = len(model.mean)
+    if width <= _FEATURES:
+        return model, None
+    _, loadings = components(counts, model.mean, 2 * k)
+    rng = np.random.default_rng(seed)
+    start = loadings[rng.choice(width, _GROUPS, replace=False, p=model.mean)]
+    labels = lloyd(loadings, model.mean, start, max_iter=5).labels
+    names, groups = np.unique(labels, return_inverse=True)
+    sums = coo_array((np.ones(width), (np.arange(width), groups)), (width, len(names))).tocsr()
+    return replace(model, mean=model.mean @ sums), sums
+
+
+def components(counts: Counts, mean: F64, k: int) -> tuple[F64, F64]:
+    """Return scores (n, k) and loadings (D, k) on the components of ``(x - N b) / √(N b)``.
+
+    The loadings say how a feature's share of the counts varies, relative to its mean share b.
+
+    References
+    ----------
+    N. Halko, P. Martinsson, J. Tropp, SIAM Review 53 (2011) 217 (randomized, by power iterations).
+    """
+    from scipy.sparse import diags_array
+
+    size = np.sqrt(np.maximum(counts.totals, TINY))[:, None]
+    root = np.sqrt(mean)[:, None]
+    scaled = (diags_array(1 / size[:, 0]) @ counts.rows @ diags_array(1 / root[:, 0])).tocsr()
+    turned = scaled.T.tocsr()
+    n, width = scaled.shape
+    wanted = min(k, n - 1, width - 1)
+    if wanted < 1:
+        return np.zeros((n, 1)), np.zeros((width, 1))
+    basis = np.random.default_rng(0).normal(size=(width, min(wanted + _MORE, n, width)))
+    for _ in range(_POWERS):
+        left = np.linalg.qr(scaled @ basis - size * (root.T @ basis))[0]
+        basis = np.linalg.qr(turned @ left - root * (size.T @ left))[0]
+    left, values, right = np.linalg.svd(
+        scaled @ basis - size * (root.T @ basis), full_matrices=False
+    )
+    loadings = basis @ right[:wanted].T * values[:wanted] / root
+    return left[:, :wanted] * values[:wanted], loadings
