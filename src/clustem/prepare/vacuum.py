@@ -52,8 +52,8 @@ def vacuum(
 
     Notes
     -----
-    Without a share, the rule is that of eXSpy's ``vacuum_mask`` for TEM-EDS. Neither rule finds the vacuum of low-loss EELS, where the zero-loss peak is
-    brightest outside.
+    Without a share, the rule is that of eXSpy's ``vacuum_mask`` for TEM-EDS. Neither rule finds the
+    vacuum of low-loss EELS, where the zero-loss peak is brightest outside.
 
     Examples
     --------
