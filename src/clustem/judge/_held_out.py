@@ -185,7 +185,8 @@ def held_out(
     totals = np.asarray(rows.sum(axis=1), dtype=np.float64).ravel()
     spread = Intensity(totals, counted=True).spread
     smooth = -np.inf
-    if not shared and len(features.shape) == 2 and features.find(PatchGrid) is None:
+    on_map = bool(features.scans) and len(features.shape) == 2
+    if not shared and on_map and features.find(PatchGrid) is None:
         smooth = smooth_gain(rows, places_of(features, np.arange(rows.shape[0])), random_state)
     return HeldOut(gains, max(float(totals.sum()), 1.0), spread, smooth, by_shape)
 
