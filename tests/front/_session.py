@@ -1,6 +1,7 @@
 """What tests of the explorer's session have in common."""
 
 EDS = {"cluster.n_init": 2}
+NUMBER = {"eds": 4, "diffraction": 6, "domains": 5}
 SMALL = {"eds": (18, 21), "diffraction": (10, 12), "domains": (160, 200)}
 
 
@@ -21,6 +22,6 @@ def opened(session, signals, name, *, settings=None):
     session.open_path(f"{name}.hspy")
     finished(session)
     session.choose(name)
-    session.change(settings or {})
+    session.change({"cluster.n_clusters": NUMBER[name], **(settings or {})})
     session.run()
     return finished(session)

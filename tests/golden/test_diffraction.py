@@ -48,8 +48,10 @@ def test_with_the_beam_masked_clusters_are_grains_and_the_defect(sample):
 
 
 def test_without_the_mask_clusters_follow_thickness(sample):
-    masked = segment(sample.signal, "diffraction")
-    result = segment(sample.signal, "diffraction", settings={"prepare.beam_mask": False})
+    masked = segment(sample.signal, "diffraction", n_clusters=6)
+    result = segment(
+        sample.signal, "diffraction", n_clusters=6, settings={"prepare.beam_mask": False}
+    )
     assert agreement(result, sample) < 0.4
     crystal = sample.labels > 0
     thickness = sample.thickness[crystal]
@@ -58,7 +60,7 @@ def test_without_the_mask_clusters_follow_thickness(sample):
 
 
 def test_centers_are_mean_raw_patterns_with_calibration(first):
-    result = segment(first.signal, "diffraction")
+    result = segment(first.signal, "diffraction", n_clusters=6)
     labels = result.labels.data
     for i in range(6):
         expected = first.signal.data[labels == i].mean(axis=0, dtype=float)
@@ -91,8 +93,8 @@ def test_labels_do_not_depend_on_where_the_scan_is(kind, lazy, first, tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zarr 2 tells about zarr 3
             first.signal.save(path)
-    result = segment(open_file(path, lazy=lazy)[0], "diffraction")
-    expected = segment(first.signal, "diffraction")
+    result = segment(open_file(path, lazy=lazy)[0], "diffraction", n_clusters=6)
+    expected = segment(first.signal, "diffraction", n_clusters=6)
     assert (result.labels.data == expected.labels.data).all()
 
 
@@ -109,7 +111,7 @@ def test_any_shape_of_scan_works(first):
 
 def test_descan_is_corrected():
     moving = diffraction(shape=(32, 42), descan=9.0, random_state=2)
-    recipe = Recipe.named("diffraction")
+    recipe = Recipe.named("diffraction").with_settings({"cluster.n_clusters": 6})
     first_of_all = recipe.to_toml().replace("[prepare.", "[prepare.beam_shift]\n[prepare.", 1)
     corrected = segment(moving.signal, Recipe.from_toml(first_of_all))
     without = segment(moving.signal, recipe)
@@ -142,14 +144,14 @@ def test_constant_patterns_have_no_beam(first):
 
 def test_saturated_patterns_are_clustered(first):
     signal = first.signal._deepcopy_with_new_data(np.minimum(first.signal.data, 12))
-    assert agreement(segment(signal, "diffraction"), first) > 0.9
+    assert agreement(segment(signal, "diffraction", n_clusters=6), first) > 0.9
 
 
 def test_dead_pixels_that_are_nan_are_masked_and_others_refused(first):
     data = first.signal.data.astype(np.float32)
     data[..., 40, 7] = np.nan
     signal = first.signal._deepcopy_with_new_data(data)
-    result = segment(signal, "diffraction")
+    result = segment(signal, "diffraction", n_clusters=6)
     assert result.signal_mask[40, 7]
     assert agreement(result, first) > 0.95
     with pytest.raises(InputError, match="must be finite"):
