@@ -24,6 +24,7 @@ from sklearn.metrics import confusion_matrix
 
 import clustem
 from clustem import samples
+from clustem.core import PatchGrid
 
 DATA = Path(os.environ.get("CLUSTEM_DATA", "../shared/data")) / "simulated"
 BINS = np.linspace(0, 1, 11)
@@ -42,8 +43,8 @@ def cases(seed: int) -> Iterator[tuple[str, object, np.ndarray, tuple[str, ...]]
     rng = np.random.default_rng(seed)
     sample = samples.eds(random_state=seed)
     yield "sample eds", sample.signal, sample.labels, ("eds", "eds-fuzzy")
-    sample = samples.diffraction(random_state=seed)
-    yield "sample diffraction", sample.signal, sample.labels, ("diffraction-counts",)
+    sample = samples.diffraction(counts=300, random_state=seed)
+    yield "sample diffraction", sample.signal, sample.labels, ("diffraction",)
     sample = samples.eels(random_state=seed)
     yield "sample eels", sample.signal, sample.labels, ("eels-shape",)
     sample = samples.domains(random_state=seed)
@@ -72,12 +73,9 @@ def judged(result: object, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray] |
         return None
     labels = np.asarray(result.labels.data)
     sure = np.asarray(result.memberships.data).max(axis=0)
-    if labels.shape != truth.shape:  # columns or patches of an image
-        rows, columns = (
-            np.linspace(0, n - 1, m).astype(int)
-            for n, m in zip(truth.shape, labels.shape, strict=True)
-        )
-        truth = truth[np.ix_(rows, columns)]
+    if (patches := result.find(PatchGrid)) is not None:
+        row, column = np.rint(patches.positions).astype(int).T
+        truth = truth[row, column].reshape(labels.shape)
     where = (labels >= 0) & (truth >= 0) & np.isfinite(sure)
     _, names = np.unique(truth[where], return_inverse=True)
     table = confusion_matrix(names, labels[where])
