@@ -23,7 +23,7 @@ _BLOCK = 4096
 """Rows that a thread works on at a time, at least."""
 _MOST_BLOCKS = 64
 """Blocks of rows, at most."""
-CERTAIN = 30.0
+_CERTAIN = 30.0
 """Logarithm of odds from which on nothing else is drawn."""
 _AT_REST = 1e-3
 """Largest change of a membership at which a mean field has come to rest."""
@@ -247,7 +247,7 @@ def draw(
                 best = j
         highest, total = shares[best], 0.0
         for j in range(k):
-            shares[j] = np.exp(shares[j] - highest) if shares[j] > highest - CERTAIN else 0.0
+            shares[j] = np.exp(shares[j] - highest) if shares[j] > highest - _CERTAIN else 0.0
             total += shares[j]
         if total == 1.0:
             out[i, best] += 1.0

@@ -96,23 +96,20 @@ def neighbourhoods(points: F64) -> Regions:
 
 def _valleys(n: int, least: int, edges: zip[tuple[int, int, float]]) -> tuple[list[float], int]:
     """Let regions grow along edges; return valleys over peaks, and how many regions never meet."""
-    parent, size = list(range(n)), [1] * n
-    born = [np.inf] * n  # distance at which a region had enough rows
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
+    regions = DisjointSet(range(n))
+    born = np.full(n, np.inf)  # distance at which a region, by its root, had enough rows
     ratios = []
     for i, j, reach in edges:
-        large, small = sorted((root(int(i)), root(int(j))), key=lambda r: -size[r])
-        if size[small] >= least:
-            ratios.append(reach / max(born[large], born[small]))
-        parent[small] = large
-        size[large] += size[small]
-        born[large] = min(born[large], born[small])
-        if size[large] >= least and not np.isfinite(born[large]):
-            born[large] = reach
-    pieces = sum(parent[i] == i and size[i] >= least for i in range(n))
+        pair = regions[int(i)], regions[int(j)]
+        first = born[list(pair)]
+        if min(map(regions.subset_size, pair)) >= least:
+            ratios.append(float(reach / first.max()))
+        regions.merge(*pair)
+        root = regions[pair[0]]
+        born[root] = first.min()
+        if regions.subset_size(root) >= least and not np.isfinite(born[root]):
+            born[root] = reach
+    pieces = sum(len(one) >= least for one in regions.subsets())
     return ratios, max(pieces, 1)

@@ -58,22 +58,18 @@ def apart(mask: NDArray[np.bool_], *, neck: float = 0.85) -> NDArray[np.int32]:
 
 def _joined(basins: NDArray[np.int32], depth: NDArray[np.float64], neck: float) -> NDArray[np.intp]:
     """Return the number that each basin ends up with; 0 stays 0."""
+    from scipy.cluster.hierarchy import DisjointSet
+
     top = np.zeros(int(basins.max()) + 1)
     np.maximum.at(top, basins.ravel(), depth.ravel())
     pairs, saddles = _saddles(basins, depth)
-    home = np.arange(len(top))
-
-    def root(i: int) -> int:
-        while home[i] != i:
-            i = int(home[i])
-        return i
-
+    homes = DisjointSet(range(len(top)))
     for i in np.argsort(-saddles, kind="stable"):
-        a, b = sorted(root(int(j)) for j in pairs[i])
+        a, b = (homes[int(j)] for j in pairs[i])
         if a != b and saddles[i] >= neck * min(top[a], top[b]):
-            home[b] = a
-            top[a] = max(top[a], top[b])
-    return np.array([root(i) for i in range(len(home))], dtype=np.intp)
+            homes.merge(a, b)
+            top[homes[a]] = max(top[a], top[b])
+    return np.array([homes[i] for i in range(len(top))], dtype=np.intp)
 
 
 def _saddles(

@@ -135,6 +135,7 @@ def components(counts: Counts, mean: F64, k: int) -> tuple[F64, F64]:
     wanted = min(k, n - 1, width - 1)
     if wanted < 1:
         return np.zeros((n, 1)), np.zeros((width, 1))
+    # scikit-learn's randomized_svd takes no operator, and without their mean the rows are dense
     basis = np.random.default_rng(0).normal(size=(width, min(wanted + _MORE, n, width)))
     for _ in range(_POWERS):
         left = np.linalg.qr(scaled @ basis - size * (root.T @ basis))[0]
