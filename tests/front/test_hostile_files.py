@@ -23,7 +23,8 @@ import clustem
 from clustem.cli import main
 from clustem.core import InputError
 from clustem.core.contents import check_axes
-from clustem.io import trial
+from clustem.io import _arrays, trial
+from clustem.io._arrays import read_arrays
 from clustem.io.reading import read
 from clustem.io.result_folder import read_result
 from clustem.io.toml import from_text, from_toml
@@ -208,6 +209,9 @@ BROKEN = {
     "text in place of a mask": lambda f: change(
         f, about=[{"kind": "PatternInfo", "signal_mask": "text"}]
     ),
+    "a number in place of a text": lambda f: change(
+        f, about=[{"kind": "IntensityInfo", "ranked_by": 3}]
+    ),
     "centers of another k": lambda f: hs.signals.Signal1D(np.ones((3, 1024))).save(
         f / "centers.hspy", overwrite=True
     ),
@@ -230,6 +234,11 @@ BROKEN = {
     "a negative color": lambda f: change(f, color_index=[0, 1, 2, -9]),
     "colors of fractions": lambda f: change(f, color_index=[0.5, 1, 2, 3]),
     "three colors": lambda f: change(f, color_index=[0, 1, 2]),
+    "names of others": lambda f: change(f, names={"4": "a"}),
+    "a share beyond all": lambda f: change(f, unassigned_fraction=7.0),
+    "an infinite axis": lambda f: change(f, axes=[{"size": 20, "scale": 1e999}, {"size": 24}]),
+    "few names of features": lambda f: change(f, feature_names=["a"]),
+    "a large map": lambda f: change_map(f, "labels", lambda a: np.zeros((2000, 4000), a.dtype)),
     "scores of text": lambda f: change(f, scores={"ari": "high"}),
     "axes of text": lambda f: change(f, axes="text"),
     "one axis": lambda f: change(f, axes=[{"size": 480}]),
@@ -250,6 +259,30 @@ def test_a_broken_result_folder_is_one_line(case, result):
     assert type(error.value).__module__.startswith("clustem")
     assert len(str(error.value).splitlines()) == 1
     assert len(str(error.value)) < 600
+
+
+def test_maps_are_not_read_before_their_size_is_known(result, tmp_path, monkeypatch):
+    change_map(result, "labels", lambda a: np.zeros((2000, 4000), a.dtype))
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", None)
+    with pytest.raises(InputError, match=r"labels\.tif must have at most 480 values; got 8000000"):
+        clustem.load(result)
+    large = tmp_path / "large.npy"
+    np.lib.format.open_memmap(large, "w+", np.int8, shape=(2**27 + 1,))
+    with pytest.raises(InputError, match=r"large\.npy must have at most 134217728 values"):
+        as_labels(large)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no trials elsewhere")
+def test_centers_are_tried_by_a_child(result, monkeypatch):
+    from rsciio import hspy
+
+    monkeypatch.setattr(hspy, "file_reader", crash)
+    monkeypatch.setattr(trial.threading, "active_count", lambda: 1)
+    with pytest.raises(InputError, match=r"centers\.hspy must be a whole file.*a crash of the"):
+        clustem.load(result)
+    map_file = result / "standard_error.hspy"
+    with pytest.raises(InputError, match=r"error\.hspy must be a whole file.*a crash of the"):
+        clustem.compare(map_file, map_file)
 
 
 @pytest.mark.parametrize("place", ["centers", "standard_error", "axes"])
@@ -287,6 +320,44 @@ def test_arrays_that_expand_a_thousandfold_are_refused(result):
         read_result(result)
 
 
+def test_a_file_of_arrays_holds_numbers_only(tmp_path):
+    path = tmp_path / "arrays.npz"
+    np.savez(path, points=np.array([{}, 1], dtype=object))
+    with pytest.raises(InputError, match=r"objects in points\.npy"):
+        read_arrays(path)
+    for name in ("mask.txt", "mask.npy"):
+        with zipfile.ZipFile(path, "w") as file, file.open(name, "w") as stream:
+            np.lib.format.write_array(stream, np.eye(3), version=(2, 0))
+        if name == "mask.npy":
+            np.testing.assert_array_equal(read_arrays(path)["mask"], np.eye(3))
+        else:
+            with pytest.raises(InputError, match=r"objects in mask\.txt"):
+                read_arrays(path)
+
+
+def test_maps_of_a_large_scan_may_be_there(result, monkeypatch):
+    """The label map says how many positions there are; arrays of that shape are no surprise."""
+    with np.load(result / "arrays.npz") as arrays:
+        total = sum(array.nbytes for array in arrays.values())
+    monkeypatch.setattr(_arrays, "_RATIO", 0)
+    monkeypatch.setattr(_arrays, "_FEW", total - 32 * 20 * 24)
+    assert clustem.load(result).n_clusters == 4
+    monkeypatch.setattr(_arrays, "_FEW", total - 33 * 20 * 24)
+    with pytest.raises(InputError, match="GB declared"):
+        clustem.load(result)
+
+
+def test_what_other_files_announce_may_be_there(tmp_path, monkeypatch):
+    path = tmp_path / "arrays.npz"
+    np.savez_compressed(path, distance=np.zeros(50000))
+    monkeypatch.setattr(_arrays, "_FEW", 1000)
+    with pytest.raises(InputError, match=r"0\.0004 GB declared in"):
+        read_arrays(path, room=200_000)
+    assert read_arrays(path, room=400_000)["distance"].shape == (50000,)
+    monkeypatch.setattr(_arrays, "_RATIO", 10000)
+    assert read_arrays(path)["distance"].shape == (50000,)
+
+
 def test_a_packed_mask_is_as_large_as_it_says():
     body = b64encode(zlib.compress(bytes(10**8), 9)).decode()
     with pytest.raises(InputError, match="as it was written"):
@@ -310,6 +381,12 @@ def test_a_recipe_nested_deep_is_one_line(text):
     with pytest.raises(InputError, match="must be TOML"):
         Recipe.from_toml(text)
     assert from_text(text[4:]) is not None
+
+
+def test_what_a_recipe_needs_may_be_nested():
+    assert from_toml("x = " + "[" * 19 + "]" * 19, "recipe.toml")
+    with pytest.raises(InputError, match="nested more than 20 deep"):
+        from_toml("x = " + "[" * 20 + "]" * 20, "recipe.toml")
 
 
 def test_a_file_that_declares_terabytes_is_refused(tmp_path, monkeypatch, capsys):
@@ -352,6 +429,11 @@ def hang(*_, **__):
     time.sleep(60)
 
 
+def spin(*_, **__):
+    while True:
+        pass
+
+
 def fill(*_, **__):
     return [np.ones(10**9)]
 
@@ -361,7 +443,13 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="there are no trials 
 
 @LINUX
 @pytest.mark.parametrize(
-    ("reader", "words"), [(crash, "a crash"), (hang, "no end of it in 1 s"), (fill, "2.0 GB of")]
+    ("reader", "words"),
+    [
+        (crash, "a crash"),
+        (hang, "no end of it in 4 s"),
+        (spin, "no end of it in 1 s"),
+        (fill, "2.0 GB of"),
+    ],
 )
 def test_a_reader_that_fails_ends_in_a_child(reader, words, small, monkeypatch):
     from rsciio import hspy
@@ -385,6 +473,55 @@ def test_a_file_is_tried_once(small, monkeypatch):
     hs.signals.Signal1D(np.ones((3, 4, 6))).save(small, overwrite=True)
     assert read(small).signal.data.sum() == 72
     assert len(calls) == 2
+
+
+@LINUX
+def test_small_files_are_tried_whole_and_each_reader_is(small, monkeypatch):
+    from rsciio import hspy, nexus
+
+    asked = []
+
+    def reader(name, *, fails):
+        def call(filename, lazy, **_):
+            asked.append((name, filename, lazy))
+            if fails:
+                raise OSError
+            return [{"data": np.ones(3), "axes": [], "metadata": {}}]
+
+        return call
+
+    monkeypatch.setattr(hspy, "file_reader", reader("HSPY", fails=True))
+    monkeypatch.setattr(nexus, "file_reader", reader("NeXus", fails=False))
+    monkeypatch.setattr(trial, "readers_of", lambda *_: ["HSPY", "NeXus"])
+    for size, lazy in ((1000, False), (10**8, True)):
+        assert trial._open(trial._Job(str(small), None, None, size)) == 0
+        assert asked == [("HSPY", str(small), lazy), ("NeXus", str(small), lazy)]
+        asked.clear()
+
+
+@LINUX
+def test_readers_in_the_child_are_silent(small, monkeypatch, capfd):
+    def loud(*_, **__):
+        os.write(1, b"said")
+        os.write(2, b"cried")
+        raise OSError
+
+    from rsciio import hspy
+
+    monkeypatch.setattr(hspy, "file_reader", loud)
+    monkeypatch.setattr(trial, "_tried", set())
+    monkeypatch.setattr(trial.threading, "active_count", lambda: 1)
+    assert trial.try_out(small) is None
+    assert capfd.readouterr() == ("", "")
+
+
+@LINUX
+def test_bruker_s_files_are_read_in_the_child_only(data_dir, monkeypatch):
+    path = data_dir / "real" / "P45_12bit_packed_8bit.bcf"
+    monkeypatch.setattr(trial.threading, "active_count", lambda: 1)
+    content = trial.try_out(path)
+    assert max(found["data"].ndim for found in content) == 3
+    assert trial.try_out(path, lazy=True) is None
 
 
 @LINUX

@@ -5,6 +5,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from clustem import segment
 from clustem.core import Segmentation
 from clustem.judge.residuals import Candidate, Excess, Residuals
 from clustem.report.figures.example import example
@@ -76,3 +77,19 @@ def test_a_line_scan_is_drawn_as_a_curve():
     assert len(figure.axes[0].patches) == 2
     for text, box in texts(figure):
         assert box.y0 > -1, text
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_a_report_of_counts_says_what_the_map_misses(rare, tmp_path):
+    shapes = np.random.default_rng(3).dirichlet(np.ones(60), 3)
+    rates = np.where(np.arange(24)[:, None] < 12, 150 * shapes[0], 150 * shapes[1])
+    rates = np.repeat(rates[:, np.newaxis], 30, axis=1)
+    if rare:
+        rates[3:6, 4:7] = 150 * shapes[2]
+    signal = hs.signals.Signal1D(np.random.default_rng(4).poisson(rates))
+    signal.set_signal_type("EDS_TEM")
+    segment(signal, recipe="eds", n_clusters=2).save(tmp_path / "out")
+    assert (tmp_path / "out" / "figures" / "residuals.png").stat().st_size > 5000
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "What the map misses" in page
+    assert ("1 region that no cluster explains: 9 px at (4, 5)" in page) is rare

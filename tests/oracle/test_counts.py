@@ -272,3 +272,13 @@ def test_integers_in_doubt_are_taken_as_counts_with_a_warning():
         counts(scan)
     with pytest.warns(UserWarning, match="in doubt"):
         assert counts(scan, in_doubt="take").data is data
+
+
+@pytest.mark.parametrize(("gain", "share", "read"), [(0.4, 1, 0), (16, 1, 0), (3.7, 0.1, 2)])
+def test_a_wandering_zero_loss_peak_is_left_out(data_dir, gain, share, read):
+    rng = np.random.default_rng(5)
+    with np.load(data_dir / "simulated" / "eels_low.npz") as file:
+        electrons = rng.binomial(file["data"], share)
+    values = electrons * gain + rng.normal(0, read, electrons.shape)
+    found = counts(hs.signals.Signal1D(values.astype(np.float32)))
+    assert found.data.sum() == pytest.approx(electrons.sum(), rel=0.05 if read else 1e-6)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
 from annotated_types import Ge
+from numpy.typing import NDArray
 
 from clustem.core import NO_MASKS, Features, InputError, Masks, PatternInfo, Signal, descriptor
 from clustem.core.masks import fitting_mask
@@ -62,10 +64,18 @@ def spectra(
         )
     excluded = fitting_mask(masks.scan, signal.data.shape[:-1], "scan")
     hidden = fitting_mask(masks.signal, signal.data.shape[-1:], "signal")
-    data = signal.data[..., ~hidden] if hidden.any() else signal.data
+    data = signal.data[..., _kept(hidden)] if hidden.any() else signal.data
     rows = Rows(data, mask=excluded if excluded.any() else None)
     about = PatternInfo(signal_mask=hidden) if hidden.any() else None
     size = channels(pool, rows, signal)
     if size > 1:
         rows = SummedRows(rows, groups_of(hidden.shape, size, ~hidden))
     return Features.of_scan(rows, signal, excluded, about=about)
+
+
+def _kept(hidden: NDArray[np.bool_]) -> slice | NDArray[np.bool_]:
+    """Index the channels that are left in; a slice where they lie together copies nothing."""
+    places = np.flatnonzero(~hidden)
+    if len(places) and places[-1] - places[0] == len(places) - 1:
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return ~hidden

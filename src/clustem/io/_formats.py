@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from clustem.core import InputError, like
 from clustem.core.contents import Content, check_content, load_signals
+from clustem.io._events import lazily
 from clustem.passes.chunks import OnDisk, scan_chunks
 
 _HEAD = 0x14C  # of Bruker's files [bytes]
 _LARGE = 2e9  # files beyond this are left on disk [bytes]
+_EVENTS = {".pts"}  # lists of X-rays, which readers spread over all channels
+_FEW = 16e6  # up to this a list takes less memory than the channels do [bytes]
 _TAKE_CHUNKS = {".mib", ".dm3", ".dm4", ".mrc"}  # readers that can be told how to cut
 
 
@@ -37,7 +40,8 @@ def open_file(
     lazy
         True leaves the data on disk, as dask arrays that travel to the workers of a cluster. Else
         blockfiles and ``.npy`` are mapped, which is as fast as memory and takes none; other
-        formats are read if False, or if None and they are not beyond 2 GB.
+        formats are read if False, or if None and they are not beyond 2 GB. Lists of X-rays (JEOL's
+        ``.pts``) of up to 16 MB stay sparse in memory unless it is False.
     signal_axes
         Number of signal axes of data that do not say: those of ``.npy`` and some ``.emd``. If None,
         two where there are four axes or more.
@@ -66,10 +70,14 @@ def open_file(
         return [_blockfile(path, on_disk=bool(lazy))]
     if suffix == ".npy" and reader is None:
         return [_with_scan(_npy(path, on_disk=bool(lazy)), signal_axes)]
+    events = holds_events(path, lazy=lazy)
+    on_disk = events or left_on_disk(path, lazy=lazy)
     if content is not None:
-        return load_signals(path, reader=reader, content=content)
-    on_disk = left_on_disk(path, lazy=lazy)
-    signals, reader = _loaded(path, reader, lazy=on_disk)
+        signals = load_signals(path, reader=reader, content=content, lazy=on_disk)
+    else:
+        signals, reader = _loaded(path, reader, lazy=on_disk)
+    if events or content is not None:
+        return [_sparse(signal) for signal in signals]
     if on_disk and suffix in _TAKE_CHUNKS and any(_cuts_patterns(s) for s in signals):
         ndim = max(s.data.ndim for s in signals)
         if all(s.data.ndim == ndim for s in signals):
@@ -81,6 +89,11 @@ def open_file(
 def left_on_disk(path: Path, *, lazy: bool | None) -> bool:
     """Whether the data of a file are not read when it is opened."""
     return _size(path) > _LARGE if lazy is None else lazy
+
+
+def holds_events(path: Path, *, lazy: bool | None) -> bool:
+    """Whether the data of a file are kept as the short list of X-rays that it holds."""
+    return lazy is None and path.suffix.lower() in _EVENTS and _size(path) <= _FEW
 
 
 def readers_of(path: Path, reader: str | None) -> list[str]:
@@ -183,6 +196,12 @@ def _with_scan(signal: Any, signal_axes: int | None) -> Any:
     if signal.axes_manager.navigation_dimension or wanted is None or ndim <= wanted:
         return signal
     return signal.transpose(signal_axes=wanted)
+
+
+def _sparse(signal: Any) -> Any:
+    """Cut a list of events between spectra, which its reader does not."""
+    signal.data = lazily(signal.data)
+    return signal
 
 
 def _whole_patterns(signal: Any) -> Any:

@@ -19,10 +19,11 @@ from typing import IO, NamedTuple
 
 from clustem.core import InputError
 from clustem.core.contents import Content, read_plain, reader_of
-from clustem.io._formats import left_on_disk, readers_of
+from clustem.io._formats import holds_events, left_on_disk, readers_of
 
 _SECONDS = 15
 _SPEED = 10e6  # of the slowest sound reader [bytes/s]
+_BUSY = 4  # times as long where other work shares the processor, or a disk is slow
 _MEMORY = 2e9  # for a small file [bytes]
 _PER_BYTE = 8  # memory for each byte of a file
 _SMALL = 16e6  # files up to this are read whole [bytes]
@@ -49,7 +50,7 @@ class _Job(NamedTuple):
 
     @property
     def seconds(self) -> int:
-        """How long it may take [s]."""
+        """Time of a processor that it may take [s]."""
         return int(_SECONDS + self.size / _SPEED)
 
     @property
@@ -96,7 +97,8 @@ def try_out(
         return None
     status = path.stat()
     known = (str(path.resolve()), status.st_mtime_ns, status.st_size, reader)
-    handed = suffix in _IN_CHILD and not left_on_disk(path, lazy=lazy)
+    events = holds_events(path, lazy=lazy)  # their reader is compiled anew in each process
+    handed = events or (suffix in _IN_CHILD and not left_on_disk(path, lazy=lazy))
     if known in _tried and not handed:
         return None
     job = _Job(str(path.absolute()), lazy, reader, status.st_size)
@@ -108,7 +110,8 @@ def try_out(
             _tried.add(known)
             return _handed_over(Path(job.result)) if handed else None
     reasons = {
-        -signal.SIGALRM: f"no end of it in {job.seconds} s",
+        -signal.SIGPROF: f"no end of it in {job.seconds} s",
+        -signal.SIGALRM: f"no end of it in {_BUSY * job.seconds} s",
         _TOO_LARGE: f"more than {job.memory / 1e9:.1f} GB of memory for it",
         _CUT: "parts of it that lie beyond its end",
     }
@@ -214,10 +217,13 @@ def _import_readers(job: _Job) -> None:
 def _in_child(job: _Job) -> int:
     import resource
 
-    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (
+        signal.SIGPROF, signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
+    ):  # fmt: skip
         signal.signal(number, signal.SIG_DFL)
     faulthandler.disable()
-    signal.alarm(job.seconds)
+    signal.setitimer(signal.ITIMER_PROF, job.seconds)
+    signal.alarm(_BUSY * job.seconds)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
@@ -254,7 +260,9 @@ def _ends_early(path: Path) -> bool:
 def _open(job: _Job) -> int:
     """Read the file; the signals that HyperSpy makes of it later need no trial."""
     path = Path(job.path)
-    lazy = left_on_disk(path, lazy=job.lazy) if job.result or job.size <= _SMALL else True
+    whole = job.result or job.size <= _SMALL
+    lazy = left_on_disk(path, lazy=job.lazy) if whole else True
+    lazy = lazy or holds_events(path, lazy=job.lazy)
     names: list[str | None] = [*readers_of(path, job.reader)] or [None]
     if path.suffix.lower() == ".bcf" and _ends_early(path):
         return _CUT

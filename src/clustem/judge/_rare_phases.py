@@ -37,7 +37,7 @@ _ROUNDS = 3
 """Region and shape are fitted in turn so often."""
 _SWEEPS = 20
 """Most sweeps over a growing region."""
-_WIDTHS = (3, 7, 15, 31)
+_WIDTHS = (1, 3, 7, 15, 31)
 """Widths over which ratios of counts are smoothed [channels]."""
 _SHRINK = (0.5, 2.0)
 """Counts that an expected ratio of 1 is worth."""

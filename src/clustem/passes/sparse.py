@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.passes.rows import Rows
+from clustem.passes.summed_rows import SummedRows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -35,6 +36,13 @@ def sparse(rows: Rows) -> csr_array:
     [3, 2, 1]
     """
     from scipy.sparse import csr_array, vstack
+
+    if isinstance(rows, SummedRows):  # a sum of few values, instead of one of all channels
+        found = sparse(rows.raw)
+        columns = rows.groups[found.indices].astype(np.int32)
+        sums = csr_array((found.data.astype(rows.dtype), columns, found.indptr), shape=rows.shape)
+        sums.sum_duplicates()
+        return sums
 
     def one(block: NDArray[Any], _: NDArray[np.intp]) -> Any:
         block = np.ascontiguousarray(block.astype(block.dtype.newbyteorder("="), copy=False))

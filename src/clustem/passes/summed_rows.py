@@ -35,7 +35,7 @@ class SummedRows(Rows):
     """
 
     def __init__(self, raw: Rows, groups: NDArray[np.intp]) -> None:
-        self.raw = raw
+        self.raw, self.groups = raw, groups
         order = np.argsort(groups, kind="stable")
         self._order = None if (np.diff(order) == 1).all() else order
         self._starts = np.flatnonzero(np.diff(groups[order], prepend=-1))

@@ -50,6 +50,12 @@ _ROUNDS = 5
 _SIGNIFICANT = 4.0
 """A term is fitted if it is so many times its standard error."""
 
+_RESTLESS = 2.0
+"""Variance, relative to the line and to most channels, from which on a peak wanders there."""
+
+_WANDERING = 1 / 3
+"""Largest share of the channels that may lie on the flanks of such a peak."""
+
 _BLOCK = 2**20  # values worked on at a time
 
 
@@ -222,6 +228,31 @@ def noise_of(sample: Sample, *, gain: float | None = None, offset: float | None 
         misfit=_misfit(sums.of_channel[0], variance),
         counted=counted,
     )
+
+
+def without_wandering(sample: Sample) -> Sample:
+    """Leave out channels that scatter more than most by far: the flanks of a peak that wanders.
+
+    Returns
+    -------
+    :
+        The same pairs with fewer channels; all of them if more than a third would go.
+    """
+    wander = np.zeros(sample.one.shape[1], dtype=bool)
+    for _ in range(_ROUNDS):
+        some = Sample(sample.one[:, ~wander], sample.two[:, ~wander])
+        found = noise_of(some)
+        if found.gain <= 0:
+            break
+        line = _Line(found.gain, found.read_noise**2, offset=found.offset)
+        sums = _sums(some, line, np.ones(len(some.one), dtype=bool))
+        variance = line.of(sums.of_channel[1:])
+        ratio = sums.of_channel[0] / np.maximum(variance, 1e-9 * variance.max())
+        more = np.flatnonzero(~wander)[ratio > _RESTLESS * np.median(ratio)]
+        if not len(more):
+            break
+        wander[more] = True
+    return some if wander.mean() <= _WANDERING else sample
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from clustem.core import (
 )
 from clustem.core.masks import fitting_mask
 from clustem.passes.rows import Rows
-from clustem.prepare._photon_transfer import Noise, Sample, noise_of, sample_pairs
+from clustem.prepare._photon_transfer import Noise, Sample, noise_of, sample_pairs, without_wandering
 from clustem.prepare._signal import NET, require_numbers, require_scan
 
 _UNITY = 0.05
@@ -38,6 +38,12 @@ _COUNTED = 0.2
 
 _ERROR = 0.2
 """Largest relative standard error of a gain that can be used."""
+
+_DOUBT = 0.1
+"""Relative deviation from which on a peak may wander."""
+
+_UNSURE = 0.12
+"""Least relative error of a gain where a peak wanders: it reaches farther than what is left out."""
 
 _DEEP = 8.0
 """A value so many times the read noise below the offset is none of a detector's."""
@@ -96,7 +102,9 @@ def counts(
     pairs of neighbouring positions, in bins of the mean; what all channels of a pair have in
     common, such as thickness and drift, cancels. With read noise, the offset comes from the lowest
     values, and is right only where some channels hold hardly any counts; the gain does not
-    depend on that. A peak that wanders from position to position looks like noise: give the gain.
+    depend on that. A peak that wanders from position to position, as the zero-loss peak does, looks
+    like noise; where the line does not fit, channels of more than twice the variance of most are
+    left out, up to a third of them. If that does not help, give the gain.
     A pass over all positions looks for the largest value where values are converted.
 
     References
@@ -177,13 +185,15 @@ def _refuse_normalized(sample: Sample) -> None:
 
 def _noise(sample: Sample, gain: float | Literal["auto"], offset: float | Literal["auto"]) -> Noise:
     """Find gain, read noise and offset; refuse what is no noise of counts."""
-    found = noise_of(
-        sample,
-        gain=None if gain == "auto" else gain,
-        offset=None if offset == "auto" else offset,
-    )
+    known = None if offset == "auto" else offset
     if gain != "auto":
-        return found
+        return noise_of(sample, gain=gain, offset=known)
+    found = noise_of(sample, offset=known)
+    if not found.gain > 0 or found.misfit > _DOUBT:
+        rest = without_wandering(sample)
+        other = noise_of(rest, offset=known)
+        if other.gain > 0 and (not found.gain > 0 or other.misfit < found.misfit):
+            sample, found = rest, replace(other, error=max(other.error, _UNSURE * other.gain))
     if not found.gain > 0:
         raise _no_counts("a variance that does not rise with the mean")
     if found.misfit > _MISFIT:

@@ -85,21 +85,24 @@ def _states(
     For either side of a border, the largest share last.
     """
     one, other = pair
-    half, share = len(_SHARES) // 2, _SHARES[:, None]
-    mixture = replace(
+    half = len(_SHARES) // 2
+    share = np.concatenate([_SHARES, [1.0, 0.0]])[:, None]
+    states = replace(
         fit,
         shapes=share * fit.shapes[one] + (1 - share) * fit.shapes[other],
-        rates=_SHARES * fit.rates[one] + (1 - _SHARES) * fit.rates[other],
+        rates=share[:, 0] * fit.rates[one] + (1 - share[:, 0]) * fit.rates[other],
     )
     if fit.concentrations is not None:
-        widest = fit.concentrations[[one, other]].min()
-        mixture = replace(mixture, concentrations=np.full(len(_SHARES), widest))
-    there = counts_of(counts.rows[rows], None)
-    shares = scattered(model, mixture, there) + np.log(_MIXED / half)
-    pure = scattered(model, fit, there)[:, [one, other]] + np.log(1 - _MIXED)
+        own = fit.concentrations[[one, other]]
+        states = replace(
+            states, concentrations=np.concatenate([np.full(len(_SHARES), own.min()), own])
+        )
+    found = scattered(model, states, counts_of(counts.rows[rows], None))
+    found[:, : 2 * half] += np.log(_MIXED / half)
+    found[:, 2 * half :] += np.log(1 - _MIXED)
     return (
-        np.column_stack([pure[:, 0], shares[:, half:]]),
-        np.column_stack([pure[:, 1], shares[:, half - 1 :: -1]]),
+        np.column_stack([found[:, -2], found[:, half : 2 * half]]),
+        np.column_stack([found[:, -1], found[:, half - 1 :: -1]]),
     )
 
 
@@ -186,13 +189,24 @@ def more_than_once(
     ``ln Γ(α + x) − ln Γ(α)`` is a sum over the counts one by one, of which ``x ln α`` is there.
     """
     k = alphas.shape[1]
+    known = np.zeros((1, 1, 1))
+    if len(values) > _FEW * len(alphas):  # sums that many rows have in common
+        known = np.zeros((len(alphas), _FEW + 1, k))
+        for d in range(len(alphas)):
+            for m in range(1, _FEW):
+                for j in range(k):
+                    known[d, m + 1, j] = known[d, m, j] + np.log1p(m / alphas[d, j])
     for i in range(len(indptr) - 1):
         total = 0.0
         for at in range(indptr[i], indptr[i + 1]):
-            x = values[at]
+            x, d = values[at], indices[at]
             total += x
+            if x <= _FEW and len(known) > 1:
+                for j in range(k):
+                    out[i, j] += known[d, int(x), j]
+                continue
             for j in range(k):
-                alpha = alphas[indices[at], j]
+                alpha = alphas[d, j]
                 if x <= _FEW:
                     for m in range(1, int(x)):
                         out[i, j] += np.log1p(m / alpha)

@@ -8,6 +8,7 @@ from itertools import takewhile
 import numpy as np
 
 from clustem.core import PatchGrid, Segmentation, Signal, Step, elements_of, instrument
+from clustem.judge.residuals import Residuals, residuals
 from clustem.judge.verdict import Verdict
 from clustem.mapping import Tracks
 from clustem.report.layout.extent import (
@@ -22,6 +23,9 @@ from clustem.report.layout.intensities import is_intensity
 
 _FEW = 25
 """Positions below which the mean of a cluster is called uncertain."""
+
+_OF_COUNTS = "MultinomialMixture"
+"""The clusterer that explains counts, so that it can be asked what it leaves unexplained."""
 
 _AGREE = 0.95
 """Share of positions that another power of the distance must leave in their clusters."""
@@ -65,9 +69,20 @@ def _mapping_notes(history: Sequence[Step]) -> list[str]:
     return [*takewhile(lambda note: not note.endswith("% unassigned"), notes[-1] if notes else [])]
 
 
-def warnings_of(segmentation: Segmentation) -> list[str]:
+def unexplained(segmentation: Segmentation) -> Residuals | None:
+    """Find what clusters of counts leave unexplained; None for clusters of other values."""
+    if segmentation.source is None or segmentation.mask.ndim > 2:
+        return None
+    if not any(step.name == _OF_COUNTS for step in segmentation.history):
+        return None
+    return residuals(segmentation)
+
+
+def warnings_of(segmentation: Segmentation, missed: Residuals | None = None) -> list[str]:
     """List what is not certain about the result."""
     found = []
+    if missed is not None and missed.candidates:
+        found.append(f"{missed.summary[:1].upper()}{missed.summary[1:]}.")
     scores = segmentation.scores
     if scores.get("converged") == 0:
         found.append(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import Segmentation, Signal, Step, versions
+from clustem.judge.residuals import Residuals
 from clustem.judge.verdict import Verdict, verdict
 from clustem.mapping import Tracks
 from clustem.report.layout.colors import colors
@@ -28,7 +29,12 @@ from clustem.report.page._findings import (
 
 
 def page(
-    segmentation: Segmentation, plates: list[Plate], *, title: str, provenance: Mapping[str, object]
+    segmentation: Segmentation,
+    plates: list[Plate],
+    *,
+    missed: Residuals | None,
+    title: str,
+    provenance: Mapping[str, object],
 ) -> str:
     """Fill the template; everything that is not ours is escaped."""
     pixel = area_of(segmentation)
@@ -37,7 +43,7 @@ def page(
         title=title,
         verdict=found,
         summary=" ".join(filter(None, _in_words(segmentation, found))),
-        warnings=warnings_of(segmentation),
+        warnings=warnings_of(segmentation, missed),
         plates=plates,
         sizes="Sizes",
         rows=rows_of(segmentation, pixel),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clustem.core import ParticleMap, PCAInfo, Segmentation
 from clustem.judge.compare import compare
+from clustem.judge.residuals import Residuals
 from clustem.report.figures.center_plot import center_plot
 from clustem.report.figures.confusion import confusion
 from clustem.report.figures.disagreement import disagreement
@@ -24,6 +25,7 @@ from clustem.report.figures.membership_maps import membership_maps
 from clustem.report.figures.orientation_map import orientation_map
 from clustem.report.figures.particle_sizes import particle_sizes
 from clustem.report.figures.phase_map import phase_map
+from clustem.report.figures.residual_map import residual_map
 from clustem.report.figures.scatter import scatter
 from clustem.report.figures.scree import scree
 from clustem.report.figures.side_by_side import side_by_side
@@ -37,13 +39,15 @@ from clustem.report.layout.placed import is_placed
 from clustem.report.layout.plates import Planned
 
 
-def plan(segmentation: Segmentation) -> Iterator[Planned]:
+def plan(segmentation: Segmentation, missed: Residuals | None = None) -> Iterator[Planned]:
     """List the figures that a result can fill, in their order in the report.
 
     Parameters
     ----------
     segmentation
         Any result.
+    missed
+        What its clusters leave unexplained, if that was asked.
 
     Examples
     --------
@@ -114,6 +118,18 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
             "Positions that no cluster claims"
             + (", and the largest membership of each position." if soft else "."),
             partial(unassigned_map, segmentation),
+        )
+    if missed is not None:
+        yield Planned(
+            "residuals",
+            "What the map misses",
+            (
+                "How much the counts of each position depart from what its cluster, or a mixture "
+                "of clusters near a border, explains. Outlined: regions that no cluster explains; "
+                f"a map without any shows one with a probability of {100 * missed.rate:g} % at "
+                "most."
+            ),
+            partial(residual_map, segmentation, missed),
         )
 
 

@@ -59,7 +59,7 @@ def save_sweep(results: Mapping[int, Segmentation], folder: str | Path, *, force
     with whole_folder(target, force=force) as sibling:
         for k, result in results.items():
             (sibling / f"k{k:02d}").mkdir()
-            _write(result, sibling / f"k{k:02d}")
+            _write(result, sibling / f"k{k:02d}", residuals=False)
         if all(result.mask.ndim == 2 for result in results.values()):
             side_by_side(maps).savefig(sibling / "maps.png", dpi=200)
         if 1 < len(maps) <= 24:  # what a page has room for

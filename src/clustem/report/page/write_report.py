@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clustem.core import Segmentation
 from clustem.report.layout.plates import checked_folder, drawn
 from clustem.report.layout.sheet import styled
-from clustem.report.page._findings import default_title
+from clustem.report.page._findings import default_title, unexplained
 from clustem.report.page._html import page
 from clustem.report.page.plan import plan, plan_beside, plan_truth
 from clustem.report.tables.write_centers import write_centers
@@ -34,6 +34,7 @@ def write_report(
     beside: Mapping[str, Segmentation] | None = None,
     truth: NDArray[np.integer[Any]] | None = None,
     truth_names: Sequence[str] = (),
+    residuals: bool = True,
     dpi: int = 200,
 ) -> list[Path]:
     """Write all files of a result, the figures and the report.
@@ -55,6 +56,8 @@ def write_report(
         Labels that are known to be right, of the map's shape, negative where there are none, and
         their names by number: the report then shows the confusion matrix, and where the map is
         wrong.
+    residuals
+        Whether to look for what clusters of counts leave unexplained, which takes some seconds.
     dpi
         Resolution of the figures [dots per inch].
 
@@ -74,7 +77,7 @@ def write_report(
     Notes
     -----
     ``report.html`` needs no other file and no network. Figures that need what the segmentation does
-    not have (memberships, components) are left out.
+    not have (memberships, components, counts) are left out.
 
     Examples
     --------
@@ -97,7 +100,8 @@ def write_report(
     if segmentation.thickness is not None:
         files.append(write_thickness(segmentation, folder / "thickness.tif"))
     (folder / "figures").mkdir()
-    figures = [*plan(segmentation)]
+    missed = unexplained(segmentation) if residuals else None
+    figures = [*plan(segmentation, missed)]
     if truth is not None:
         figures += plan_truth(segmentation, truth, truth_names)
     figures += plan_beside(segmentation, beside or {})
@@ -108,6 +112,7 @@ def write_report(
     html = page(
         segmentation,
         plates,
+        missed=missed,
         title=title or default_title(segmentation),
         provenance=provenance or {},
     )
