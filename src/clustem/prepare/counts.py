@@ -21,7 +21,13 @@ from clustem.core import (
 )
 from clustem.core.masks import fitting_mask
 from clustem.passes.rows import Rows
-from clustem.prepare._photon_transfer import Noise, Sample, noise_of, sample_pairs, without_wandering
+from clustem.prepare._photon_transfer import (
+    Noise,
+    Sample,
+    noise_of,
+    sample_pairs,
+    without_wandering,
+)
 from clustem.prepare._signal import NET, require_numbers, require_scan
 
 _UNITY = 0.05
