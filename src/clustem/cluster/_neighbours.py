@@ -40,11 +40,17 @@ def checked_graph(connectivity: Any, n: int) -> csr_array | None:
     if connectivity is None:
         return None
     graph = csr_array(connectivity, dtype=np.float64)
-    fits = graph.shape == (n, n) and np.isfinite(graph.data).all() and (graph.data >= 0).all()
-    if not fits or abs(graph - graph.T).sum() > 1e-9 * abs(graph).sum():
+    got = ""
+    if graph.shape != (n, n):
+        got = f"shape {graph.shape}"
+    elif not np.isfinite(graph.data).all() or (graph.data < 0).any():
+        got = "weights below 0, NaN or infinite ones"
+    elif abs(graph - graph.T).sum() > 1e-9 * abs(graph).sum():
+        got = "another weight from j to i than from i to j"
+    if got:
         raise InputError(
             f"connectivity must be a symmetric matrix of weights of at least 0 for {n} rows",
-            got=f"shape {graph.shape}",
+            got=got,
             cure="Make it of the same mask: labelmaps.grid_graph(mask).",
         )
     return graph
