@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 from clustem.core import InputError
 from clustem.passes.rows import Rows
-from clustem.passes.storage import release
+from clustem.passes.storage import Stored, release
 
 SHAPE = (7, 5, 6, 4)
 STORAGES = [
@@ -193,3 +193,36 @@ def test_rows_of_a_writable_map_stay_written(tmp_path):
     del data
     os.sync()
     assert np.load(tmp_path / "scan.npy")[5, 0] == 7
+
+
+@pytest.mark.parametrize("chunks", [(1, 1, 6, 4), (2, 5, 3, 4), (7, 2, 2, 2)])
+def test_what_is_stored_together_is_read_once(scan, chunks, tmp_path, monkeypatch):
+    reads = []
+    piece_of = Stored.__getitem__
+    monkeypatch.setattr(
+        Stored, "__getitem__", lambda self, index: reads.append(index) or piece_of(self, index)
+    )
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        data = file.create_dataset("data", data=scan, chunks=chunks)
+        rows = Rows(da.from_array(data, chunks=(1, 1, 6, 4)), row_ndim=2, block_bytes=4 * 24 * 2)
+        assert_array_equal(np.asarray(rows), scan.reshape(len(rows), -1))
+    starts = [(i.start, j.start) for i, j, *_ in reads]
+    assert len(set(starts)) == len(starts) >= 2
+    for i, j, *_ in reads:  # between chunks, so that none is decompressed twice
+        assert i.start % chunks[0] == j.start % chunks[1] == 0
+
+
+def test_rows_know_whether_they_read_the_same(scan):
+    mask = np.zeros(SHAPE[:2], dtype=bool)
+    mask[2, 3] = True
+    lazy = da.from_array(scan)
+    assert Rows(scan, row_ndim=2).same_as(Rows(scan, row_ndim=2))
+    assert Rows(lazy, row_ndim=2, mask=mask).same_as(Rows(lazy, row_ndim=2, mask=mask.copy()))
+    for other in (
+        Rows(scan.copy(), row_ndim=2),
+        Rows(scan, row_ndim=1),
+        Rows(scan, row_ndim=2, mask=mask),
+        Rows(scan[::-1], row_ndim=2),
+        Rows(lazy, row_ndim=2),
+    ):
+        assert not Rows(scan, row_ndim=2).same_as(other)

@@ -7,9 +7,11 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from clustem.cluster import KMeans
 from clustem.core import Clustering, Masks
-from clustem.describe import spectra
+from clustem.describe import patterns, spectra
 from clustem.mapping import clusters
+from clustem.passes.cluster_sums import cluster_sums
 
 DATA = (
     np.random.default_rng(2).poisson(40, (5, 7, 11)).astype(np.uint16)
@@ -113,3 +115,28 @@ def test_by_intensity_numbers_from_the_brightest():
     total = np.asarray(features.rows).sum(axis=1, dtype=float)
     found = Clustering.from_estimator(SimpleNamespace(labels_=labels), features, by=total)
     assert (found.labels == 1 - labels).all()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", ">u2", "?", "i2", "f4", "f8"])
+def test_sums_of_clusters_are_those_of_numpy(dtype):
+    rng = np.random.default_rng(4)
+    data = rng.integers(0, 250 if dtype == "u1" else 2, (9, 11, 3, 4)).astype(dtype)
+    labels = rng.integers(-1, 3, 99)
+    found = cluster_sums(data, labels, 3, mask=np.zeros((9, 11), dtype=bool))
+    rows = data.reshape(99, 3, 4).astype(float)
+    np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-6)
+    for j in range(3):
+        own = rows[labels == j]
+        np.testing.assert_allclose(found.means[j], own.mean(axis=0), rtol=1e-6)
+        error = own.std(axis=0, ddof=1) / np.sqrt(len(own))
+        np.testing.assert_allclose(found.errors[j], error, rtol=1e-5)
+
+
+def test_distances_come_with_the_sums_and_are_those_of_transform(monkeypatch):
+    signal = hs.signals.Signal2D(np.random.default_rng(2).poisson(4, (12, 13, 6, 7)).astype("u1"))
+    features = patterns(signal, normalize="l2")
+    estimator = KMeans(3).fit(features.rows)
+    distances = np.sort(estimator.transform(features.rows), axis=1)
+    monkeypatch.setattr(KMeans, "transform", None)  # is not asked
+    found = clusters(Clustering.from_estimator(estimator, features))
+    np.testing.assert_array_equal(found.distance.ravel(), distances[:, 0].astype("f4"))

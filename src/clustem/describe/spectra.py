@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -12,7 +12,9 @@ from clustem.core import NO_MASKS, Features, InputError, Masks, PatternInfo, Sig
 from clustem.core.masks import fitting_mask
 from clustem.describe._pooling import channels, groups_of
 from clustem.passes.rows import Rows
+from clustem.passes.scaled_rows import ScaledRows
 from clustem.passes.summed_rows import SummedRows
+from clustem.passes.transform import RowTransform
 
 
 @descriptor
@@ -64,8 +66,7 @@ def spectra(
         )
     excluded = fitting_mask(masks.scan, signal.data.shape[:-1], "scan")
     hidden = fitting_mask(masks.signal, signal.data.shape[-1:], "signal")
-    data = signal.data[..., _kept(hidden)] if hidden.any() else signal.data
-    rows = Rows(data, mask=excluded if excluded.any() else None)
+    rows = _rows(signal.data, excluded if excluded.any() else None, hidden)
     about = PatternInfo(signal_mask=hidden) if hidden.any() else None
     size = channels(pool, rows, signal)
     if size > 1:
@@ -73,9 +74,13 @@ def spectra(
     return Features.of_scan(rows, signal, excluded, about=about)
 
 
-def _kept(hidden: NDArray[np.bool_]) -> slice | NDArray[np.bool_]:
-    """Index the channels that are left in; a slice where they lie together copies nothing."""
+def _rows(data: Any, excluded: NDArray[np.bool_] | None, hidden: NDArray[np.bool_]) -> Rows:
+    """Return the rows without hidden channels; nothing is copied where the others lie together."""
+    if not hidden.any():
+        return Rows(data, mask=excluded)
+    if not isinstance(data, np.ndarray):  # a slice of a file would be read through a graph of tasks
+        return ScaledRows(Rows(data, mask=excluded), RowTransform(len(hidden), mask=hidden))
     places = np.flatnonzero(~hidden)
-    if len(places) and places[-1] - places[0] == len(places) - 1:
-        return slice(int(places[0]), int(places[-1]) + 1)
-    return ~hidden
+    together = len(places) and places[-1] - places[0] == len(places) - 1
+    kept = slice(int(places[0]), int(places[-1]) + 1) if together else ~hidden
+    return Rows(data[..., kept], mask=excluded)

@@ -15,6 +15,7 @@ from clustem.core import InputError, like
 from clustem.core.contents import Content, check_content, load_signals
 from clustem.io._events import lazily
 from clustem.passes.chunks import OnDisk, scan_chunks
+from clustem.passes.storage import stored
 
 _HEAD = 0x14C  # of Bruker's files [bytes]
 _LARGE = 2e9  # files beyond this are left on disk [bytes]
@@ -206,8 +207,12 @@ def _sparse(signal: Any) -> Any:
 
 def _whole_patterns(signal: Any) -> Any:
     if _cuts_patterns(signal):
-        ndim = signal.data.ndim
-        signal.data = signal.data.rechunk({ndim - 2: -1, ndim - 1: -1})
+        ndim, source = signal.data.ndim, stored(signal.data)
+        signal.data = (
+            signal.data.rechunk({ndim - 2: -1, ndim - 1: -1})
+            if source is None
+            else source.lazily(inner=2)
+        )
     return signal
 
 

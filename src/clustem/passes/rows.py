@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from clustem.core import InputError
 from clustem.core.progress import tick
-from clustem.passes.storage import BLOCK_BYTES, as_array, is_dask, loaded, pick, release
+from clustem.passes.storage import (
+    BLOCK_BYTES,
+    as_array,
+    is_dask,
+    loaded,
+    pick,
+    release,
+    stored,
+)
 from clustem.passes.threads import cores, one_blas_thread
 
 T = TypeVar("T")
@@ -123,6 +131,17 @@ class Rows:
     def of(cls, data: Any) -> Rows:
         """Return ``data`` itself if it is Rows already, else Rows over its last axis."""
         return data if isinstance(data, cls) else cls(data)
+
+    def same_as(self, other: Rows) -> bool:
+        """Whether the blocks of other rows would be the same part of a memory or file."""
+        if type(self) is not Rows or type(other) is not Rows or self.shape != other.shape:
+            return False
+        if not np.array_equal(self._number.ravel(), other._number.ravel()):
+            return False
+        one, two = self._data, other._data
+        if is_dask(one) or is_dask(two):
+            return bool(is_dask(one) and is_dask(two) and one.name == two.name)
+        return bool(one.__array_interface__ == two.__array_interface__)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -306,8 +325,12 @@ class Rows:
         data, per_block = self._data, self._per_block
         number = self._number.reshape(data.shape[: data.ndim - len(self.row_shape)])
         if is_dask(data):
-            cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
             per_block *= _CHUNK_BLOCKS  # to cut a chunk is to load it several times
+        source = None if _has_workers(data) else stored(data)
+        if source is not None:
+            cuts, data = _whole_units(source.unit[: number.ndim], number.shape, per_block), source
+        elif is_dask(data):
+            cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
         else:
             cuts = [[0, size] for size in number.shape]
         for spans in itertools.product(*(itertools.pairwise(cut) for cut in cuts)):
@@ -329,6 +352,15 @@ class Rows:
                 cure="Masks are in array order: rows first, then columns.",
             )
         return found
+
+
+def _whole_units(unit: tuple[int, ...], shape: tuple[int, ...], per_block: int) -> list[list[int]]:
+    """Cut axes between what is stored together, into blocks of as many rows as wanted or fewer."""
+    steps = [min(size, total) for size, total in zip(unit, shape, strict=True)]
+    for axis in range(len(steps) - 1, -1, -1):  # last axes first: lines stay whole
+        many = min(-(-shape[axis] // steps[axis]), per_block // prod(steps))
+        steps[axis] *= max(1, many)
+    return [[*range(0, total, step), total] for total, step in zip(shape, steps, strict=True)]
 
 
 def _numbers(lead: tuple[int, ...], mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:

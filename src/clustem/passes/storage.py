@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import mmap
-from math import prod
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -34,24 +35,56 @@ def as_array(data: Any) -> Any:
     return array
 
 
-def _from_storage(data: Any) -> Any:
-    """Wrap HDF5 or zarr in dask: whole storage chunks, as many as make a block of 16 MiB."""
-    import dask.array as da
-
-    unit = data.chunks or (1,) * (data.ndim - 1) + data.shape[-1:]
-    whole = data.dtype.itemsize * prod(
-        min(size, total) for size, total in zip(unit, data.shape, strict=True)
-    )
-    chunks = [min(size, total) for size, total in zip(unit, data.shape, strict=True)]
-    for axis in range(data.ndim - 1, -1, -1):  # last axes first: rows stay whole
-        count = max(1, min(-(-data.shape[axis] // chunks[axis]), BLOCK_BYTES // whole))
-        chunks[axis], whole = chunks[axis] * count, whole * count
-    return da.from_array(data, chunks=tuple(chunks))
-
-
 def is_dask(data: Any) -> bool:
     """Whether an array is dask's."""
     return hasattr(data, "dask") and hasattr(data, "compute")
+
+
+class Stored:
+    """An array in HDF5 or zarr that is read by slices: no graph of tasks stands between.
+
+    Parameters
+    ----------
+    source
+        The stored array.
+
+    Attributes
+    ----------
+    unit
+        Shape of what is stored together, and read and decompressed at once.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.shape, self.dtype, self.ndim = source.shape, source.dtype, source.ndim
+        self.unit = tuple(source.chunks or (1,) * (source.ndim - 1) + source.shape[-1:])
+
+    def __getitem__(self, index: tuple[slice, ...]) -> Piece:
+        """Return a piece that is not read yet."""
+        return Piece(partial(self._source.__getitem__, index))
+
+    def lazily(self, *, inner: int) -> Any:
+        """Return a dask array over what is stored together, its last axes whole."""
+        import dask.array as da
+
+        return da.from_array(self._source, chunks=(*self.unit[:-inner], *self.shape[-inner:]))
+
+
+class Piece(NamedTuple):
+    """A part of a stored array that is not read yet."""
+
+    read: Callable[[], NDArray[Any]]
+
+
+def stored(data: Any) -> Stored | None:
+    """Return what a dask array reads from a file, if it does nothing else; else None."""
+    layers = getattr(getattr(data, "dask", None), "layers", {})
+    if not is_dask(data) or set(layers) != {data.name, f"original-{data.name}"}:
+        return None
+    source: Any = dict(layers[f"original-{data.name}"]).get(f"original-{data.name}")
+    kind = type(source).__module__.partition(".")[0]
+    alike = getattr(source, "shape", None) == data.shape and source.dtype == data.dtype
+    return Stored(source) if kind in ("h5py", "zarr") and alike else None
 
 
 def loaded(data: Any) -> Any:
@@ -60,7 +93,7 @@ def loaded(data: Any) -> Any:
     Parameters
     ----------
     data
-        A dask array or an ndarray; a mapped file stays mapped.
+        A dask array, a :class:`Piece` or an ndarray; a mapped file stays mapped.
 
     Raises
     ------
@@ -68,11 +101,11 @@ def loaded(data: Any) -> Any:
         If the values cannot be read any more.
     """
     reason = _changed(data)
-    if not reason and not is_dask(data):
+    if not reason and not is_dask(data) and not isinstance(data, Piece):
         return data
     try:
         if not reason:
-            return data.compute(scheduler="synchronous")
+            return data.read() if isinstance(data, Piece) else data.compute(scheduler="synchronous")
     except (ClustemError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  # readers raise anything on a broken file

@@ -236,6 +236,20 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         distances: F64 = self._against_centers(X, _distances) / self._centering.gain
         return distances
 
+    def distances_by_block(
+        self, X: Any
+    ) -> tuple[Rows, Callable[[NDArray[Any], NDArray[np.intp]], F64]]:
+        """Return what :meth:`transform` reads and does, for a pass that does more than that.
+
+        Returns
+        -------
+        :
+            Rows to read, and a function of a block (m, D) of them and the numbers of its rows that
+            returns their distances (m, k) to the centers.
+        """
+        rows, work = self._pass_of(X, _distances)
+        return rows, partial(_scaled_back, work, self._centering.gain)
+
     def score(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002  # scikit-learn's signature
         """Return the negative inertia of rows with respect to the centers."""
         squares = self.transform(X).min(axis=1) ** 2
@@ -328,13 +342,19 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 ConvergenceWarning,
             )
 
-    def _against_centers(self, X: Any, compare: Callable[..., NDArray[Any]]) -> NDArray[Any]:
-        """Compare each row with each center in one pass; distances are in the sketch's unit."""
+    def _pass_of(
+        self, X: Any, compare: Callable[..., NDArray[Any]]
+    ) -> tuple[Rows, Callable[[NDArray[Any], NDArray[np.intp]], NDArray[Any]]]:
+        """Return rows, and what compares a block of them with each center in the sketch's unit."""
         check_is_fitted(self)
         rows, transform, _ = unwrapped(self._rows(X, reset=False), self._transform())
         centering = Centering(transform, self._centering.gain, self._centering.origin)
         centers = centering.centered(self.cluster_centers_)
-        work = partial(compare, RowReader(centering), centers)
+        return rows, partial(compare, RowReader(centering), centers)
+
+    def _against_centers(self, X: Any, compare: Callable[..., NDArray[Any]]) -> NDArray[Any]:
+        """Compare each row with each center in one pass; distances are in the sketch's unit."""
+        rows, work = self._pass_of(X, compare)
         parts = list(rows.map(work, threads=self.threads))
         out = np.empty((len(rows), *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
         for where, part in parts:
@@ -353,6 +373,15 @@ def _numbering(solution: Solution, weights: F64, *, fixed: bool) -> NDArray[np.i
         return np.arange(k)
     counts = np.bincount(solution.labels, weights=weights, minlength=k)
     return np.lexsort((-np.sum(solution.centers**2, axis=1), -counts))
+
+
+def _scaled_back(
+    work: Callable[[NDArray[Any], NDArray[np.intp]], F64],
+    gain: float,
+    block: NDArray[Any],
+    where: NDArray[np.intp],
+) -> F64:
+    return work(block, where) / gain
 
 
 def _nearest(
