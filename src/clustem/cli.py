@@ -278,8 +278,8 @@ def recipes(
     from clustem.recipes.recipe import Recipe
 
     if name is None:
-        for known in Recipe.names():
-            typer.echo(f"{known:14} {Recipe.named(known).title}")
+        for known in Recipe.heads():
+            typer.echo(f"{known.name:14} {known.title}")
         return
     recipe = Recipe.named(name)
     if not parameters:

@@ -167,17 +167,32 @@ class Recipe:
         for key in head:
             if key not in _HEAD:
                 raise UnknownNameError.among("key of [recipe]", key, _HEAD)
+        return replace(cls._of_head(head, where), steps=_ordered(steps), edits=edits)
+
+    @classmethod
+    def _of_head(cls, head: Mapping[str, Any], where: str) -> Recipe:
         return cls(
-            str(head.get("name", where)),
-            str(head.get("title", "")),
-            str(head.get("signal", "")),
-            str(head.get("data", "")),
-            _ordered(steps),
-            edits,
-            None if head.get("reaches") is None else float(head["reaches"]),
-            str(head.get("few_counts", "")),
-            None if head.get("in_doubt") is None else int(head["in_doubt"]),
+            name=str(head.get("name", where)),
+            title=str(head.get("title", "")),
+            signal=str(head.get("signal", "")),
+            data=str(head.get("data", "")),
+            steps={},
+            reaches=None if head.get("reaches") is None else float(head["reaches"]),
+            few_counts=str(head.get("few_counts", "")),
+            in_doubt=None if head.get("in_doubt") is None else int(head["in_doubt"]),
         )
+
+    @classmethod
+    def heads(cls) -> list[Recipe]:
+        """List the built-in recipes and those of other packages without their steps.
+
+        No step is imported: what a recipe is for is known at once.
+        """
+        found = []
+        for name, file in sorted(_files().items()):
+            head = from_toml(file.read_text(encoding="utf-8"), name).get("recipe", {})
+            found.append(cls._of_head(head, name))
+        return found
 
     @classmethod
     def fitting(cls, signal: Signal) -> list[str]:
@@ -188,7 +203,7 @@ class Recipe:
         data = {(1, True): "spectra", (2, True): "patterns", (2, False): "image"}.get(dimensions)
         found = [
             recipe
-            for recipe in map(cls.named, cls.names())
+            for recipe in cls.heads()
             if kind.startswith(recipe.signal)
             and recipe.data in {"", data}
             and _reached(recipe.reaches, manager)

@@ -39,15 +39,13 @@ from clustem.report.layout.placed import is_placed
 from clustem.report.layout.plates import Planned
 
 
-def plan(segmentation: Segmentation, missed: Residuals | None = None) -> Iterator[Planned]:
+def plan(segmentation: Segmentation) -> Iterator[Planned]:
     """List the figures that a result can fill, in their order in the report.
 
     Parameters
     ----------
     segmentation
         Any result.
-    missed
-        What its clusters leave unexplained, if that was asked.
 
     Examples
     --------
@@ -118,18 +116,6 @@ def plan(segmentation: Segmentation, missed: Residuals | None = None) -> Iterato
             "Positions that no cluster claims"
             + (", and the largest membership of each position." if soft else "."),
             partial(unassigned_map, segmentation),
-        )
-    if missed is not None:
-        yield Planned(
-            "residuals",
-            "What the map misses",
-            (
-                "How much the counts of each position depart from what its cluster, or a mixture "
-                "of clusters near a border, explains. Outlined: regions that no cluster explains; "
-                f"a map without any shows one with a probability of {100 * missed.rate:g} % at "
-                "most."
-            ),
-            partial(residual_map, segmentation, missed),
         )
 
 
@@ -252,6 +238,20 @@ def plan_truth(
             "Left and middle: both maps in matching colors. Right: labels where they are wrong.",
             partial(disagreement, segmentation, truth),
         )
+
+
+def plan_residuals(segmentation: Segmentation, missed: Residuals) -> Planned:
+    """Return the figure of what clusters of counts leave unexplained."""
+    return Planned(
+        "residuals",
+        "What the map misses",
+        (
+            "How much the counts of each position depart from what its cluster, or a mixture of "
+            "clusters near a border, explains. Outlined: regions that no cluster explains; a map "
+            f"without any shows one with a probability of {100 * missed.rate:g} % at most."
+        ),
+        partial(residual_map, segmentation, missed),
+    )
 
 
 def plan_beside(

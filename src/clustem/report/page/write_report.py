@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from clustem.report.layout.plates import checked_folder, drawn
 from clustem.report.layout.sheet import styled
 from clustem.report.page._findings import default_title, unexplained
 from clustem.report.page._html import page
-from clustem.report.page.plan import plan, plan_beside, plan_truth
+from clustem.report.page.plan import plan, plan_beside, plan_residuals, plan_truth
 from clustem.report.tables.write_centers import write_centers
 from clustem.report.tables.write_labels import write_labels
 from clustem.report.tables.write_memberships import write_memberships
@@ -100,12 +102,17 @@ def write_report(
     if segmentation.thickness is not None:
         files.append(write_thickness(segmentation, folder / "thickness.tif"))
     (folder / "figures").mkdir()
-    missed = unexplained(segmentation) if residuals else None
-    figures = [*plan(segmentation, missed)]
+    figures = [*plan(segmentation)]
     if truth is not None:
         figures += plan_truth(segmentation, truth, truth_names)
     figures += plan_beside(segmentation, beside or {})
-    plates = drawn(figures, dpi)
+    with ThreadPoolExecutor(1) as pool:  # compiled code in one thread, drawing in the other
+        look: Callable[[Segmentation], Any] = unexplained if residuals else lambda _: None
+        job = pool.submit(copy_context().run, look, segmentation)
+        plates = drawn(figures, dpi)
+        missed = job.result()
+    if missed is not None:
+        plates += drawn([plan_residuals(segmentation, missed)], dpi)
     for plate in plates:
         files.append(folder / "figures" / f"{plate.name}.png")
         files[-1].write_bytes(plate.png)
