@@ -286,18 +286,23 @@ def import_everything() -> None:
     """Import what commands import, so that children need not."""
     global _OWN  # noqa: PLW0603  # the size of this process, once all is imported
     import importlib
+    import pkgutil
     import resource
 
     import hyperspy.api as hs
     import numpy as np
     from rsciio import IO_PLUGINS
 
+    import clustem
     from clustem.judge.lattice import lattice
     from clustem.recipes.recipe import Recipe
 
     for plugin in IO_PLUGINS:
         with contextlib.suppress(ImportError):  # of an optional package
             importlib.import_module(plugin["api"])
+    for module in pkgutil.walk_packages(clustem.__path__, "clustem."):
+        if not module.name.startswith(("clustem.app", "clustem.__main__")):
+            importlib.import_module(module.name)
     image = hs.signals.Signal2D(np.random.default_rng(0).random((32, 32)))
     Recipe.fitting(image)  # so are all steps, and compiled code is loaded
     lattice(image)

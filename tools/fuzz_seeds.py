@@ -1,4 +1,7 @@
-"""One small valid file of each format that can be written here, for ``fuzz.py``."""
+"""One small valid file of each format that can be written here, for ``fuzz.py``.
+
+Files of one stem belong together there, as ``.rpl`` and ``.raw`` do: all others have their own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 
 def written(folder: Path) -> list[Path]:
     """Write the files into a folder; return their paths, those of pairs by the first."""
-    return [*_by_rosettasciio(folder), *_by_hand(folder)]
+    return [*_by_rosettasciio(folder), *by_hand(folder)]
 
 
 def _by_rosettasciio(folder: Path) -> list[Path]:
@@ -29,16 +32,16 @@ def _by_rosettasciio(folder: Path) -> list[Path]:
     found = []
     for name, signal in {
         "map.hspy": spectra,
-        "map.zspy": spectra,
-        "image.nxs": image,
-        "map.emd": spectra,
-        "map.rpl": spectra,
-        "map.prz": patterns,
-        "patterns.hspy": patterns,
+        "store.zspy": spectra,
+        "entry.nxs": image,
+        "berkeley.emd": spectra,
+        "ripple.rpl": spectra,
+        "rhea.prz": patterns,
+        "camera.hspy": patterns,
         "image.hspy": image,
-        "image.sur": image,
-        "image.tif": image,
-        "image.unf": image,
+        "surface.sur": image,
+        "micrograph.tif": image,
+        "semper.unf": image,
         "spectrum.msa": spectrum,
     }.items():
         path = folder / name
@@ -47,26 +50,30 @@ def _by_rosettasciio(folder: Path) -> list[Path]:
     np.save(folder / "patterns.npy", patterns.data)
     tifffile.imwrite(folder / "counts.tiff", (image.data * 10).astype(np.uint16), imagej=True)
     byte = hs.signals.Signal2D(np.clip(image.data, 0, 255).astype(np.uint8))
-    byte.save(folder / "image.png")
-    found += [folder / "patterns.npy", folder / "counts.tiff", folder / "image.png"]
-    found.append(write_blo(patterns, folder / "patterns.blo"))
+    byte.save(folder / "picture.png")
+    found += [folder / "patterns.npy", folder / "counts.tiff", folder / "picture.png"]
+    found.append(write_blo(patterns, folder / "block.blo"))
     return found
 
 
-def _by_hand(folder: Path) -> list[Path]:
+def by_hand(folder: Path) -> list[Path]:
+    """Write files of formats that only instruments write."""
     rng = np.random.default_rng(0)
-    counts = rng.poisson(9, (5, 6, 16)).astype("<u2")
+    counts = rng.poisson(9, (6, 5, 16)).astype("<u2")
     made = {
-        "image.dm3": _dm3(counts[0]),
-        "patterns.mrc": _mrc(counts),
+        "gatan.dm3": _dm3(counts[0]),
+        "stack.mrc": _mrc(counts),
         "series.ser": _ser(counts),
-        "pattern.mib": _mib(counts),
-        "spectra.xml": _jobin_yvon(counts[0, 0]),
+        "merlin.mib": _mib(counts),
+        "spectra.xml": _jobin_yvon(counts[0]),
         "trace.csv": _protochips(counts[0, 0]),
     }
     for name, content in made.items():
         (folder / name).write_bytes(content)
     return [folder / name for name in made]
+
+
+ZERO_ONE = (("Origin", 0.0), ("Scale", 1.0))
 
 
 def _dm3(image: np.ndarray) -> bytes:
@@ -85,17 +92,29 @@ def _dm3(image: np.ndarray) -> bytes:
     def number(name: str, value: int) -> bytes:
         return tag(name, [5], struct.pack("<I", value))
 
-    sizes = directory("Dimensions", [number("", size) for size in image.shape[::-1]])
+    def scale(name: str, units: str) -> bytes:
+        text = units.encode("utf-16-le")
+        parts = [tag(part, [6], struct.pack("<f", value)) for part, value in ZERO_ONE]
+        return directory(name, [*parts, tag("Units", [20, 4, len(units)], text)])
+
     data = directory(
         "ImageData",
         [
+            directory(
+                "Calibrations",
+                [
+                    scale("Brightness", "counts"),
+                    directory("Dimension", [scale("", "nm"), scale("", "nm")]),
+                ],
+            ),
             tag("Data", [20, 4, image.size], image.tobytes()),
             number("DataType", 10),
-            sizes,
+            directory("Dimensions", [number("", size) for size in image.shape[::-1]]),
             number("PixelDepth", 2),
         ],
     )
-    images = directory("ImageList", [directory("", [data])])
+    tags = directory("ImageTags", [directory("Microscope Info", [number("Voltage", 200000)])])
+    images = directory("ImageList", [directory("", [data, tags])])
     root = group([images])
     return struct.pack(">III", 3, len(root) + 4, 1) + root + b"\0\0\0\0"
 
@@ -129,26 +148,62 @@ def _ser(spectra: np.ndarray) -> bytes:
 
 
 def _mib(patterns: np.ndarray) -> bytes:
-    """Return frames of a Merlin detector, each with its head in text."""
-    frames = []
+    """Return frames of a Merlin detector, each with its head in text; a pause ends each line."""
+    frames, columns = [], 3
     for i, frame in enumerate(patterns.astype(">u2")):
+        height, width = frame.shape
+        moment = f"2020-01-01T00:00:{i // columns:02d}.{i % columns:03d}000000Z"
         text = (
-            f"MQ1,{i + 1:06d},00384,01,{frame.shape[1]:04d},{frame.shape[0]:04d},U16,   1x1,01,"
-            "2020-01-01 00:00:00.000000,0.001,0,0,0,1.2e2,"
+            f"MQ1,{i + 1:06d},00384,01,{width:04d},{height:04d},U16,   1x1,01,"
+            f"{moment},0.001000,0,0,0,1.2e2,5.1e2,{moment},1000000ns,12,"
         )
         frames.append(text.encode().ljust(384, b"\0") + frame.tobytes())
     return b"".join(frames)
 
 
-def _jobin_yvon(spectrum: np.ndarray) -> bytes:
-    values = " ".join(map(str, spectrum))
+def _jobin_yvon(spectra: np.ndarray) -> bytes:
+    """Return a line of spectra as LabSpec exports it: elements that numbers tell apart."""
+
+    def part(number: str, content: str) -> str:
+        return f'<LSX Format="9" ID="{number}" Size="9">{content}</LSX>'
+
+    def listed(axis: int, name: str, units: str, size: int) -> str:
+        values = " ".join(str(100.0 + i) for i in range(size))
+        inner = part("0x6D707974", name) + part("0x7C696E75", units) + part("0x7D6CD4DB", values)
+        return part(f"0x{axis}", inner)
+
+    def known(name: str, first: str, second: str) -> str:
+        inner = part("0x6D6D616E", name) + part("0x7D6C61DB", first) + part("0x8736F70", second)
+        return part("0x6D7361DE", inner)
+
+    about = part("0x7CECDBD7", known("Acquired", "01.01.2020 12:00:00", ""))
+    setup = {"Laser (nm)": "633", "ND Filter": "50", "Hole": "100", "Acq. time (s)": "1"}
+    about += part("0x8716361", "".join(known(k, v, v) for k, v in setup.items()))
+    about += part("0x7C73E2D2", known("Sample", "a film", ""))
+    axes = listed(1, "Spectr", "1/cm", spectra.shape[1]) + listed(2, "X", "µm", len(spectra))
+    rows = "".join(
+        f'<LSX_Row Format="5" ID="0x0" Size="{row.size}">{" ".join(map(str, row))}</LSX_Row>'
+        for row in spectra
+    )
+    tree = part("0x6C62D4D9", about) + part("0x6C7469D9", "line")
+    tree += part("0x7A74D9D6", part("0x7B697861", axes))
     return (
-        f'<?xml version="1.0"?><LSX_Data><LSX_Tree><LSX Format="9" ID="0x6D6DFFFF" Name="x">'
-        f"<LSX_Row>{values}</LSX_Row></LSX></LSX_Tree></LSX_Data>"
+        f'<?xml version="1.0" encoding="UTF-8"?><LSX_Data><LSX_Tree>{tree}</LSX_Tree>'
+        f"<LSX_Matrix>{rows}</LSX_Matrix></LSX_Data>"
     ).encode()
 
 
 def _protochips(values: np.ndarray) -> bytes:
-    lines = ["Experiment Date,Temperature Units,Time Units", "'2020-01-01','C','ms'"]
-    lines += [f"{i},{value}" for i, value in enumerate(values)]
+    """Return a log of temperatures: names, what they mean, one line for each moment."""
+    lines = ["Time,Notes,Channel A Temperature"]
+    heads = {
+        "Calibration file": "a.cal",
+        "Date (yyyy.mm.dd)": "2020.01.01",
+        "Time (hh:mm:ss.ms)": "12:00:00.000",
+        "Time units": "Milliseconds",
+        "Temperature units": "C",
+        "User": "somebody",
+    }
+    lines += [f",{name} = {value}," for name, value in heads.items()]
+    lines += [f"{10 * i},{'start' if i == 0 else ''},{v}.5" for i, v in enumerate(values)]
     return "\n".join(lines).encode()

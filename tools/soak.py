@@ -26,7 +26,7 @@ from clustem.core import ClustemError
 LONGEST = 300.0
 """Time in which a job must end [s]."""
 USERS = 3
-NAMES = ("map.hspy", "patterns.blo", "image.tif", "patterns.npy", "image.dm3", "gone.hspy")
+NAMES = ("map.hspy", "block.blo", "micrograph.tif", "patterns.npy", "gatan.dm3", "merlin.mib")
 
 
 class User(Explorer):

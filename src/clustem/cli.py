@@ -76,6 +76,19 @@ Lazy = Annotated[
     typer.Option("--lazy/--no-lazy", help="Leave the data on disk (default: beyond 2 GB)."),
 ]
 
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", help="Read and compute in so many processes of this machine.", min=1),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="Read and compute on the workers of a dask scheduler; they must see the file.",
+        metavar="ADDRESS",
+    ),
+]
+
 Anyway = Annotated[
     bool, typer.Option("--anyway", help="Run a recipe for lattices on an image that shows none.")
 ]
@@ -91,6 +104,8 @@ def run(
     *,
     lazy: Lazy = None,
     reader: Reader = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     force: Force = False,
     anyway: Anyway = False,
 ) -> None:
@@ -102,14 +117,17 @@ def run(
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, k))
     folder = output or Path(f"{source.stem}_{chosen.name}")
     check_output(folder, force=force, inputs=[source])
-    scan = open_scan(chosen, source, lazy=lazy, stack=True, reader=reader)
-    _check_axes(scan)
-    n = n_frames(scan.signal)
-    if n > 1 and ("describe", "gabor") in chosen.steps:
-        typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
-        _save_movie(scan, chosen, folder, force=force)
-    else:
-        _save(_segmented(scan, chosen, lazy=lazy, anyway=anyway), folder, force=force)
+    with _client(workers, scheduler) as client:
+        lazy = True if client is not None and lazy is None else lazy
+        scan = open_scan(chosen, source, lazy=lazy, stack=True, reader=reader)
+        _check_axes(scan)
+        n = n_frames(scan.signal)
+        if n > 1 and ("describe", "gabor") in chosen.steps:
+            typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
+            _save_movie(scan, chosen, folder, force=force)
+            return
+        result = _segmented(scan, chosen, lazy=lazy, anyway=anyway, client=client)
+        _save(result, folder, force=force)
 
 
 @app.command()
@@ -161,6 +179,8 @@ def sweep(
     *,
     lazy: Lazy = None,
     reader: Reader = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     force: Force = False,
 ) -> None:
     """Run a recipe at several numbers of clusters; what comes before clustering runs once."""
@@ -173,10 +193,11 @@ def sweep(
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
     folder = output or Path(f"{source.stem}_{chosen.name}_sweep")
     check_output(folder, force=force, inputs=[source])
-    with _progress() as progress:
+    with _client(workers, scheduler) as client, _progress() as progress:
+        lazy = True if client is not None and lazy is None else lazy
         scan = open_scan(chosen, source, lazy=lazy, reader=reader)
         _check_axes(scan)
-        results = run_sweep(scan, chosen, _range(k), progress=progress)
+        results = run_sweep(scan, chosen, _range(k), client=client, progress=progress)
     save_sweep(results, folder, force=force)
     for number, result in results.items():
         scores = ", ".join(f"{name} {value:.6g}" for name, value in result.scores.items())
@@ -406,13 +427,41 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
         yield lambda step, share: bar.update(task, description=step, completed=share)
 
 
-def _segmented(
-    source: AnySource, recipe: Recipe, *, lazy: bool | None = None, anyway: bool = False
-) -> Segmentation:
+def _segmented(source: AnySource, recipe: Recipe, **more: Any) -> Segmentation:
     from clustem.recipes.segment import segment
 
     with _progress() as progress:
-        return segment(source, recipe, lazy=lazy, progress=progress, anyway=anyway)
+        return segment(source, recipe, progress=progress, **more)
+
+
+@contextmanager
+def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
+    """Connect to a scheduler, or start one with workers here; None without either."""
+    if workers is None and scheduler is None:
+        yield None
+        return
+    from clustem.core import ClustemError, ParameterError
+
+    if workers is not None and scheduler is not None:
+        raise ParameterError(
+            "Workers are those of a scheduler or new ones",
+            got="--workers and --scheduler",
+            cure="Leave one out.",
+        )
+    from distributed import Client
+
+    where: dict[str, Any] = {"address": scheduler, "timeout": "10s"}
+    if workers is not None:
+        where = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    try:
+        client = Client(**where)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ClustemError(
+            f"The scheduler must answer; got {str(error).partition(chr(10))[0]}. "
+            "Check its address, for example tcp://127.0.0.1:8786."
+        ) from None
+    with client:
+        yield client
 
 
 def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> None:

@@ -11,6 +11,7 @@ import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from clustem.cluster import KMeans
+from clustem.core import ClustemError
 from clustem.passes.rows import Rows
 
 SHAPE = (30, 84, 30, 32)
@@ -124,8 +125,8 @@ def test_the_data_is_never_copied_to_float():
     assert peak < 1.2 * rows.nbytes  # a float32 copy would be four times as much
 
 
-def test_workers_of_a_cluster(scan, reference):
-    """Two processes: nothing but blocks' results travels."""
+def test_workers_of_a_cluster(scan, reference, tmp_path):
+    """Two processes: nothing but blocks' results travels, and each opens a file itself."""
     from distributed import Client, LocalCluster
 
     with warnings.catch_warnings():
@@ -139,4 +140,12 @@ def test_workers_of_a_cluster(scan, reference):
             data = da.random.random((1, 1), chunks=1)  # wakes the workers
             data.compute()
             found = fitted(da.from_array(scan, chunks=(6, 84, 30, 32)))
+            with h5py.File(tmp_path / "scan.h5", "w") as file:
+                file.create_dataset("data", data=scan, chunks=(5, 7, 30, 32))
+            with h5py.File(tmp_path / "scan.h5") as file:
+                in_file = fitted(da.from_array(file["data"], chunks=(6, 84, 30, 32)))
+            cluster.close()
+            with pytest.raises(ClustemError, match="workers must stay"):
+                fitted(da.from_array(scan, chunks=(6, 84, 30, 32)))
     assert_same(found, reference)
+    assert_same(in_file, reference)

@@ -362,3 +362,21 @@ def test_an_unknown_reader_is_refused(tmp_path, monkeypatch, capsys):
 def test_compare_says_that_a_path_does_not_exist(tmp_path, monkeypatch, capsys):
     assert in_process(["compare", "no", "none"], tmp_path, monkeypatch) == 2
     assert "must exist; got no." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "Leave one out"),
+        (["--scheduler", "nowhere"], "The scheduler must answer"),
+    ],
+)
+def test_workers_that_cannot_be_had_are_said_so(given, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    samples.eds(shape=(8, 9)).signal.save("map.hspy")
+    monkeypatch.setattr(sys, "argv", ["clustem", "run", "map.hspy", "-r", "eds", *given])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["map.hspy"]

@@ -356,6 +356,35 @@ def test_a_disk_without_room_is_refused_before_computing(tmp_path, monkeypatch):
         check_output(tmp_path / "out", force=False)
 
 
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.EACCES, "no permission in"), (errno.EROFS, "Read-only file sys")]
+)
+def test_a_folder_that_cannot_be_written_is_refused(number, words, tmp_path, monkeypatch):
+    def refuse(**_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(OutputError, match=words):
+        check_output(tmp_path / "out", force=False)
+
+
+@POSIX
+def test_places_that_no_folder_can_have_are_refused_before_computing(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for place in ("/", tmp_path / "loop"):
+        with pytest.raises(OutputError, match="must not exist yet"):
+            check_output(place, force=False)
+        with pytest.raises(OutputError, match="Only a result folder can be replaced"):
+            check_output(place, force=True)
+
+
+def test_an_empty_folder_is_replaced_only_with_force(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="must not exist yet"):
+        written(tmp_path / "out", "a")
+    assert names(written(tmp_path / "out", "a", force=True)) == ["a", MANIFEST]
+
+
 def test_texts_that_no_file_holds_are_cleaned_before_computing(tmp_path):
     signal = samples.eds(shape=(12, 14)).signal
     signal.metadata.General.title = "a\0b \udcff"
@@ -464,6 +493,8 @@ def test_a_map_of_zeros_is_refused(tmp_path, monkeypatch, capsys):
         with pytest.raises(InputError, match="zeros only"):
             read(tmp_path / "zeros.hspy", lazy=lazy)
         assert read(tmp_path / "first.hspy", lazy=lazy).signal.data.shape == (5, 1, 5)
+    monkeypatch.setattr("clustem.io.reading._LOOKED", 40)
+    assert not read(tmp_path / "zeros.hspy").signal.data.any(), "the search has an end"
 
 
 def test_info_shows_uneven_axes(tmp_path, monkeypatch, capsys):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from clustem.io.reading import read
+
 TOOLS = Path(__file__).parents[2] / "tools"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forked children with limits")
 
@@ -14,6 +16,21 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forked children with
 def fuzz(monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
     return pytest.importorskip("fuzz")
+
+
+def test_files_made_by_hand_are_whole(fuzz, tmp_path):
+    """What no reader opens before it is damaged tests nothing."""
+    shapes = {
+        path.suffix: read(path).signal.data.shape for path in fuzz.fuzz_seeds.by_hand(tmp_path)
+    }
+    assert shapes == {
+        ".dm3": (5, 16),
+        ".mrc": (6, 5, 16),
+        ".ser": (6, 5, 16),
+        ".mib": (2, 3, 5, 16),
+        ".xml": (5, 16),
+        ".csv": (16,),
+    }
 
 
 @LINUX

@@ -74,6 +74,7 @@ def test_the_result_of_a_recipe_is_read_back(tmp_path):
     given = given.relabel({0: "matrix", 2: "α"})
     found = assert_nothing_is_lost(given, tmp_path / "result")
     assert found.names == {0: "matrix", 2: "α"}
+    assert '"α"' in (tmp_path / "result" / "provenance.json").read_text(encoding="utf-8")
     assert found.history[-1].stage == "edits"
     assert found.source is None
 

@@ -6,6 +6,7 @@ import pytest
 import clustem
 from clustem import samples
 from clustem.core import PatchGrid
+from clustem.mapping.domains import _posterior
 from clustem.recipes.views import views
 
 
@@ -18,6 +19,33 @@ def test_variants_and_substrate_are_found(seed):
     assert scored.macro_f1 > 0.96
     assert scored.compared > 0.8
     assert found.find(PatchGrid).positions.shape == (found.mask.size, 2)
+
+
+@pytest.mark.parametrize(("seed", "dose", "shift"), [(0, 120.0, 0.03), (3, 60.0, 0.02)])
+def test_columns_at_a_sharp_wall_are_no_third_cluster_and_not_certain(seed, dose, shift):
+    given = {"dose": dose, "displacement": shift, "wall": 0.02, "shape": (420, 420)}
+    sample = samples.domains(**given, random_state=seed)
+    found = clustem.segment(sample.signal, "domains", n_clusters=5)
+    truth = sample.truth_for(found)
+    scored = clustem.compare(found, truth)
+    labels = np.array([scored.matching.get(i, -1) for i in found.labels.data])
+    sure, right = found.memberships.data.max(axis=0), labels == truth
+    known = (truth >= 0) & (found.labels.data >= 0)
+    assert right[known & (sure > 0.999)].mean() > 0.995
+    bins = np.clip((10 * sure[known]).astype(int), 0, 9)
+    off = sure[known] - right[known]
+    assert sum(abs(off[bins == b].sum()) for b in range(10)) / known.sum() < 0.03
+    third = (labels == 4) & (truth < 4) & known  # substrate, taken for half right, half left
+    assert third.sum() <= 2
+
+
+def test_a_patch_across_a_wall_is_shared_by_hand():
+    means = np.array([[0.0, 0.0], [20.0, 0.0], [10.0, 3.0]])
+    middle = _posterior(np.array([9.0, 0.2]), means, np.array([6.0, 6.0, 0.0]))
+    assert middle.argmax() == 0
+    assert middle == pytest.approx([0.55, 0.45, 0], abs=0.02)
+    own = _posterior(np.array([10.0, 3.0]), means, np.array([3.0, 0.0, 9.0]))
+    assert own[2] > 0.9
 
 
 def test_mean_patches_show_the_displacement():

@@ -3,12 +3,15 @@
 import importlib.util
 from pathlib import Path
 
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
 import clustem
 from clustem import Recipe, samples
+from clustem.describe import spectra
 from clustem.judge import alike, verdict
+from clustem.judge._few_positions import told_apart
 from clustem.report.layout.maps import key_entries
 
 _FILE = Path(__file__).parents[2] / "benchmarks" / "not_structure.py"
@@ -21,7 +24,9 @@ _SPEC.loader.exec_module(scenes)
     ("recipe", "scene", "seed"),
     [
         ("diffraction", "dose step", 41),
-        ("eels-shape", "waves", 42),
+        ("domains", "waves", 4),
+        ("domains", "dose step", 1),
+        ("eels-shape", "waves", 12),
         ("eels-shape", "zero-loss drift", 43),
         ("particles", "noise", 44),
     ],
@@ -67,22 +72,64 @@ def test_in_doubt_the_recipe_takes_its_own_number():
     assert asked.n_clusters == 1
 
 
-def test_a_line_of_two_oxides_and_their_border():
-    one, two = samples.eds(shape=(8, 8)).spectra[[0, 2]]
-    share = np.repeat([0.0, 0.5, 1.0], [3, 1, 6])[:, None]
-    line = samples.eds(shape=(8, 8)).signal.inav[:, 0].deepcopy()
+LINE = np.repeat([0.0, 0.5, 1.0], [3, 1, 6])[:, None]
+"""Share of the second oxide at ten positions."""
+
+
+def eds_line(seed, share=LINE, counts=3000):
+    sample, rng = samples.eds(shape=(8, 8)), np.random.default_rng(seed)
+    one, two = sample.spectra[rng.permutation(len(sample.spectra))[:2]]
     mean = (1 - share) * one / one.sum() + share * two / two.sum()
-    signal = type(line)(np.random.default_rng(0).poisson(3000 * mean).astype(np.uint16))
+    line = sample.signal.inav[:, 0].deepcopy()
+    signal = type(line)(rng.poisson(counts * mean).astype(np.uint16))
     signal.metadata.add_dictionary(line.metadata.as_dictionary())
     for name in ("scale", "offset", "units", "name"):
         setattr(signal.axes_manager[-1], name, getattr(line.axes_manager[-1], name))
-    with pytest.warns(UserWarning, match="in doubt"):
-        found = clustem.segment(signal, "eds", n_clusters=3)
+    return signal
+
+
+def eels_line(seed, share=LINE, counts=30_000):
+    """Core losses of two oxides, of different thickness, as floats of unknown gain."""
+    energy, rng = np.arange(400, 1000, 1.0), np.random.default_rng(seed)
+
+    def edge(at, height):
+        rise = np.exp(-np.clip(energy - at, 0, None) / 250) / (1 + np.exp((at - energy) / 1.5))
+        return height * (rise + 2 * np.exp(-0.5 * ((energy - at - 4) / 3) ** 2))
+
+    one, two = ((energy / 400) ** -3.0 + e for e in (edge(456, 0.18), edge(640, 0.12)))
+    mean = (1 - share) * one / one.sum() + share * two / two.sum()
+    data = rng.poisson(counts * mean * rng.uniform(0.8, 1.2, (len(share), 1)))
+    signal = hs.signals.Signal1D((0.37 * data).astype(np.float32))
+    signal.set_signal_type("EELS")
+    axis = signal.axes_manager[-1]
+    axis.name, axis.units, axis.offset = "Energy loss", "eV", 400.0
+    return signal
+
+
+@pytest.mark.filterwarnings("ignore:Whole numbers are taken as counts")
+@pytest.mark.parametrize(("line", "recipe"), [(eds_line, "eds"), (eels_line, "eels-shape")])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_line_of_two_oxides_and_their_border(line, recipe, seed):
+    found = clustem.segment(line(seed), recipe)
     labels = found.labels.data
     assert len(set(labels[:3])) == len(set(labels[4:])) == 1
     assert len({labels[0], labels[3], labels[9]}) == 3
-    fuzzy = clustem.segment(signal, "eds-fuzzy")
-    assert "10 positions are too few" in verdict(fuzzy).text
+    assert "spectra of 3 groups, 1 of them of a single position, differ" in verdict(found).warranted
+
+
+@pytest.mark.parametrize("line", [eds_line, eels_line])
+def test_a_line_of_one_phase_has_no_groups(line):
+    for seed in range(12):
+        told = told_apart(spectra(line(seed, np.zeros((6 + 2 * seed, 1)), 100 * 2**seed)))
+        assert told is None or told.size == 1
+
+
+@pytest.mark.filterwarnings("ignore:Whole numbers are taken as counts")
+def test_of_a_line_of_noise_what_is_missing_is_said():
+    found = clustem.segment(eds_line(0, np.zeros((10, 1)), 800), "eds-fuzzy")
+    text = verdict(found).warranted
+    assert "spectra of 10 positions do not differ by more than noise" in text
+    assert "pca" not in text
 
 
 def test_clusters_of_one_shape_are_said_to_be_so_in_the_legend():

@@ -5,13 +5,17 @@ import csv
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 from typer.testing import CliRunner
 
 import clustem
 from clustem import samples
 from clustem.cli import app
+from clustem.cluster import KMeans
 from clustem.core import ParameterError, ParticleMap
+from clustem.describe import texture
+from clustem.judge import choose_k
 
 CASES = [
     # particles, signal to noise, unevenness of the support, contrast, seed
@@ -91,3 +95,16 @@ def test_the_command_line_names_the_recipe_and_runs_others_anyway(tmp_path):
     assert isinstance(refused.exception, ParameterError)
     assert "--anyway" in str(refused.exception)
     assert runner.invoke(app, [*command, "--anyway"]).exit_code in (0, 1)
+
+
+def test_two_textures_are_told_from_noise():
+    rng = np.random.default_rng(7)
+    noise, fine, coarse = (
+        gaussian_filter(rng.normal(size=(240, 260)), sigma) for sigma in (0.5, 1.0, 3.0)
+    )
+    two = np.where(np.arange(260) < 120, fine / fine.std(), coarse / coarse.std())
+    for image, k in ((noise / noise.std(), 1), (two, 2)):
+        signal = hs.signals.Signal2D(100 + 10 * image + rng.normal(size=image.shape))
+        found = choose_k(texture(signal), KMeans, range(1, 5), scored="chosen", repeats=1)
+        assert found.k == k
+        assert k > 1 or found.confidence != "high"

@@ -6,13 +6,15 @@ import pytest
 
 from clustem.cluster import FuzzyCMeans, KMeans
 from clustem.core import Features, InputError, Masks, ParameterError
-from clustem.describe import spectra
+from clustem.describe import patches, spectra
 from clustem.judge import choose_k
 from clustem.judge._borders import borders
 from clustem.judge._coherence import coherent
 from clustem.judge._gaps import SURE, gap_between
+from clustem.judge._independence import independent
 from clustem.judge._intensity import intensity
 from clustem.judge._neighbourhoods import neighbourhoods
+from clustem.judge._structure import structure
 
 
 def chosen(rows, ks=range(1, 8), make=KMeans, **options):
@@ -297,7 +299,7 @@ def test_groups_here_and_there_on_a_scan_are_noise():
     rng = np.random.default_rng(4)
     rows = rng.normal(size=(30, 31, 3)) + 8 * (rng.random((30, 31, 1)) < 0.4)
     apart = chosen(spectra(hs.signals.Signal1D(rows)), range(1, 5))
-    assert apart.k == 1
+    assert (apart.k, apart.trend) == (1, "chance")
     assert "as by chance" in apart.reason
     flat = rows.reshape(-1, 3)
     together = flat[(flat.mean(axis=1) > 4).argsort(kind="stable")].reshape(rows.shape)
@@ -314,3 +316,38 @@ def test_a_smooth_change_over_the_scan_is_a_trend():
     found = chosen(spectra(scan), range(1, 6))
     assert found.k == 1
     assert found.reason.startswith("a trend, no groups")
+    assert found.trend == "smooth"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_with_gaps_are_none_the_less_groups_if_they_follow_the_intensity(seed):
+    """Three layers in 20 dimensions, where neighbours see no valley, brighter one by one."""
+    rng = np.random.default_rng(seed)
+    layer = np.repeat([0, 1, 2], [18, 12, 19])[:, None] * np.ones(6, dtype=int)
+    shapes = 100 + 7 * rng.normal(size=(3, 20)) + np.array([[0.0], [8.0], [16.0]])
+    scan = hs.signals.Signal1D(shapes[layer] + 4 * rng.normal(size=(49, 6, 20)))
+    found = chosen(spectra(scan), range(1, 6))
+    assert (found.k, found.trend) == (3, "")
+
+
+def test_main_groups_where_there_are_more_groups_than_can_be_taken():
+    """Three groups far apart, each in two parts."""
+    rng, which = np.random.default_rng(0), np.arange(360) % 6
+    rows = 60 * np.eye(3)[which % 3] + 7.0 * (which[:, None] // 3) + rng.normal(size=(360, 3))
+    found = chosen(rows, range(1, 5))
+    assert (found.k, found.confidence) == (3, "medium")
+    assert "weaker ones within them" in found.reason
+    assert chosen(rows, range(1, 8)).k == 6
+
+
+def test_windows_that_overlap_count_as_so_many_as_fit_side_by_side():
+    image = np.random.default_rng(1).normal(size=(90, 110))
+    windows = patches(hs.signals.Signal2D(image), size=24, step=2)
+    n = len(windows.positions)
+    assert independent(windows, n) == pytest.approx((2 / 24) ** 2)
+    assert independent(windows, n // 144) == 1  # so few of them seldom overlap
+    assert independent(spectra(hs.signals.Signal1D(np.ones((30, 31, 5)))), 930) == 1
+    rows = blobs(0, (300, 300), d=2, apart=5.0)
+    every, few = (structure(rows, 3, random_state=0, share=share) for share in (1, 0.1))
+    assert few.groups.course[2] == pytest.approx(every.groups.course[2] * np.sqrt(0.1))
+    assert (every.rows, few.rows) == (600, 60)

@@ -58,6 +58,22 @@ def test_agreement_per_cluster_is_that_of_a_loop():
     assert not found.kept[~both].any()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "jaccard", "kept"),
+    [
+        ([0, 1, 1, -1], [1, 0, 0, 0], [1, 1], [True, True, True, False]),  # one of one position
+        ([0, 0, 1, 2], [0, 0, 0, 0], [1 / 2, 1 / 4, 1 / 4], [True, True, False, False]),
+        ([0, 1, 2, 3], [0, 0, 0, -1], [1 / 3, 1 / 3, 1 / 3, 0], [True, False, False, False]),
+        ([0, 0, 0, 1], [2, 2, 0, 1], [2 / 3, 1], [True, True, False, True]),
+    ],
+)
+def test_agreement_of_few_positions_by_hand(first, second, jaccard, kept):
+    found = agreement(np.array(first), np.array(second))
+    np.testing.assert_allclose(found.jaccard, jaccard)
+    assert found.jaccard.shape == (len(jaccard),)
+    assert found.kept.tolist() == kept
+
+
 def test_positions_that_differ_are_marked():
     found = clustem.compare(np.where(A == 2, -1, A), B)
     assert found.disagreement.tolist() == [[0, 0, 1], [0, 0, -1]]

@@ -3,12 +3,13 @@
 import logging
 import warnings
 
+import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 import pytest
 
 from clustem.core import InputError
-from clustem.io._formats import open_file
+from clustem.io._formats import _whole_patterns, open_file
 from clustem.io.blockfile import write_blo
 from clustem.passes.chunks import scan_chunks
 from clustem.passes.rows import Rows
@@ -140,7 +141,9 @@ def test_chunks_are_pieces_of_the_file():
 
 def test_a_written_blockfile_keeps_counts_scan_and_angles(tmp_path):
     sample = diffraction(shape=(8, 11), detector=(32, 32))
-    signal = open_file(write_blo(sample.signal, tmp_path / "scan.blo"), lazy=None)[0]
+    path = tmp_path / "scan.blo"
+    path.write_bytes(b"an earlier one")
+    signal = open_file(write_blo(sample.signal, path), lazy=None)[0]
     assert (signal.data == sample.signal.data).all()
     axes = signal.axes_manager.navigation_axes
     assert [(axis.size, axis.scale, axis.units) for axis in axes] == [
@@ -152,3 +155,9 @@ def test_a_written_blockfile_keeps_counts_scan_and_angles(tmp_path):
             pixel_pitch(sample.signal, units),
             rel=1e-3,  # the format rounds pixels per cm
         )
+
+
+@pytest.mark.parametrize("cut", [(12, 24), (24, 12), (12, 12), (24, 24)])
+def test_no_chunk_cuts_a_pattern_in_any_direction(cut):
+    lazy = hs.signals.Signal2D(da.from_array(DATA, chunks=(2, 7, *cut))).as_lazy()
+    assert _whole_patterns(lazy).data.chunks == ((2, 2, 1), (7,), (24,), (24,))

@@ -64,6 +64,34 @@ def test_split_cuts_one_cluster_and_leaves_the_others(result):
     assert sorted(parts.color_index) == [0, 1, 2, 3]
 
 
+def test_memberships_go_to_the_nearer_part_wherever_a_position_lies():
+    data = np.random.default_rng(3).normal(50, 0.5, (6, 10, 5))
+    data[..., 0] += 30 * (np.arange(10) > 5)  # two clusters
+    data[:2, :, 1] += 6  # with two parts each
+    soft = clustem.segment(hs.signals.Signal1D(data), Recipe.from_toml(SOFT), n_clusters=2)
+    parts = soft.split(0)
+    children = np.unique(parts.labels.data[:, :6])
+    assert np.unique(parts.labels.data[:2, :6]).tolist() in children[:, None].tolist()
+    first = parts.labels.data[0, 0]
+    before, after = soft.memberships.data[0], parts.memberships.data
+    np.testing.assert_array_equal(after[first, :2], before[:2])
+    assert (after[first, 2:] == 0).all()
+    (second,) = children[children != first]
+    np.testing.assert_array_equal(after[second, 2:], before[2:])
+    assert (after[second, :2] == 0).all()
+
+
+def test_the_mean_of_one_position_stays_when_others_are_joined():
+    data = np.random.default_rng(2).poisson(9, (3, 4, 6)).astype(float)
+    data[1, 2] += 500
+    data[:, 0] += 90
+    found = clustem.segment(hs.signals.Signal1D(data), Recipe.from_toml(HARD), n_clusters=3)
+    assert found.counts.tolist()[-1] == 1
+    joined = found.merge([0, 1])
+    np.testing.assert_allclose(joined.centers.data[1], data[1, 2])
+    np.testing.assert_allclose(joined.centers.data[0], data[joined.labels.data == 0].mean(axis=0))
+
+
 def test_split_finds_what_was_joined():
     whole = clustem.segment(signal(), Recipe.from_toml(HARD), settings={"cluster.n_clusters": 4})
     back = whole.merge([1, 3]).split(whole.merge([1, 3]).labels.data[whole.labels.data == 1][0])
@@ -81,6 +109,7 @@ def test_errors_of_few_positions_are_exact(shape):
     for found in (joined, everything):
         for i in range(found.n_clusters):
             members = data[found.labels.data == i]
+            np.testing.assert_allclose(found.centers.data[i], members.mean(axis=0), rtol=1e-6)
             if len(members) > 1:
                 error = members.std(axis=0, ddof=1) / np.sqrt(len(members))
                 np.testing.assert_allclose(found.standard_error.data[i], error, rtol=1e-3)

@@ -1,5 +1,7 @@
 """Each compiled loop of k-means against plain numpy, compiled and as Python."""
 
+from itertools import pairwise
+
 import numba as nb
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from clustem.cluster.kmeans import _batch as kmeans_batch
 from clustem.cluster.kmeans import _kernels as kmeans_kernels
 from clustem.cluster.kmeans import lloyd as kmeans_starts
+from clustem.cluster.kmeans._full_space import FullSpaceLloyd, _gaps, gap_to_second, nearest
 from clustem.cluster.kmeans._sketch import Sketch
 from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS, multiply_tile
 from clustem.passes.transform import CHUNK, RowTransform, plain, row_scales
@@ -247,6 +250,73 @@ def test_what_rounding_could_turn_is_not_certain(way, error):
     # certain if the squared distances differ by more than 8 errors
     assert verdict.tolist() == [2, 2, 1, 1, 1]
     assert state[1][2:] == pytest.approx(4 * z[2:, 0] - 8 * error, abs=1e-15)
+
+
+@both_ways
+def test_a_row_is_looked_at_again_once_the_centers_moved_by_its_slack(way):
+    """The labels given are wrong, which shows who was looked at."""
+    z, centers = np.array([[3.0, 0.0]] * 6), np.array([[-1.0, 0.0], [1.0, 0.0]])
+    slack = np.array([7.1, 6.9, 7.1, 6.9, 1.0, -1.0])
+    since = np.array([1.0, 1.0, 2.0, 2.0, 3.0, 3.0])  # travel per unit of the norm, 2, and flat
+    since_flat = np.array([4.0, 4.0, 0.0, 0.0, 5.0, 5.0])
+    travel, norms = np.array([3.0, 5.0]), np.array([3.0, 3.0, 2.0, 2.0, 9.0, 9.0])
+    state = (np.zeros(6, np.int32), slack.copy(), since, since_flat)
+    kernel = as_asked(kmeans_kernels.assign_certain, way)
+    verdict = kernel(
+        0, 6, z, centers, np.ones(2), np.zeros(6), norms, np.full(6, 1e-14),
+        np.zeros((6, 2)), np.zeros(6, np.int32), np.zeros((1, 2, 2)), state, travel,
+    )  # fmt: skip
+    looked = np.array([False, True, False, True, False, True])
+    assert verdict.tolist() == looked.astype(int).tolist()
+    assert state[0].tolist() == looked.astype(int).tolist()
+    assert_array_equal(state[1][~looked], slack[~looked])
+    assert state[1][looked] == pytest.approx(12.0)
+    assert_array_equal(state[2], np.where(looked, 3.0, since))
+    assert_array_equal(state[3], np.where(looked, 5.0, since_flat))
+
+
+def test_gaps_are_distances_rounded_up():
+    vectors = np.random.default_rng(3).normal(size=(5, 40))
+    vectors[4] = vectors[1]
+    true = np.sqrt(((vectors[:, None] - vectors) ** 2).sum(axis=2))
+    gaps = _gaps(vectors)
+    assert (gaps >= true).all()
+    assert_allclose(gaps, true, rtol=1e-10, atol=1e-5)
+
+
+def test_the_gap_to_the_second_lowest_score():
+    assert gap_to_second(np.array([[3.0], [4.0]])).tolist() == [np.inf, np.inf]
+    assert gap_to_second(np.array([[3.0, 1.0], [4.0, 4.0]])).tolist() == [2.0, 0.0]
+    assert gap_to_second(np.array([[3.0, 9.0, 7.0], [4.0, 1.0, 3.0]])).tolist() == [4.0, 2.0]
+
+
+def test_of_equally_near_centers_the_old_one_stays():
+    squares, norms = np.array([1.0, 1.0, 4.0]), np.ones(4)
+    dots = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.5, 0.5 - 1e-9, 0.0], [0.0, 0.0, 3.0]])
+    assert nearest(squares, dots, norms).tolist() == [0, 0, 0, 2]
+    before = np.array([-1, 1, 1, 2], dtype=np.int32)
+    assert nearest(squares, dots, norms, before).tolist() == [0, 1, 0, 2]
+    blurred = dots - [[0.0, 1e-15, 0.0]]  # less than rounding
+    assert nearest(squares, blurred, norms, before).tolist() == [0, 1, 0, 2]
+
+
+def test_how_far_centers_moved_is_accounted_for():
+    """All that a row remembers is bounded by these: how far any pair moved, and its squares."""
+    random = np.random.default_rng(5)
+    rows = (random.normal(size=(300, 60)) * 0.97 ** np.arange(60)).astype(np.float32)
+    lloyd = FullSpaceLloyd(Sketch(rows), np.ones(300), 4)
+    places = [random.normal(size=(4, 60)) for _ in range(3)]
+    lloyd.start_from_centers(places[0])
+    for old, new in pairwise(places):
+        travel, moved = lloyd._travel.copy(), lloyd._moved[-1]
+        held = [lloyd.sketch.lift(lloyd.sketch.coordinates(place)) for place in (old, new)]
+        lloyd._update_centers(new)
+        step, change = new - old, (new**2).sum(axis=1) - (old**2).sum(axis=1)
+        apart = np.sqrt(((step[:, None] - step) ** 2).sum(axis=2))
+        assert_allclose(lloyd._travel - travel, [2 * apart.max(), np.ptp(change)], rtol=1e-9)
+        rest = (new - held[1]) - (old - held[0])
+        apart = np.sqrt(((rest[:, None] - rest) ** 2).sum(axis=2))
+        assert_allclose(lloyd._moved[-1] - moved, apart, rtol=1e-6, atol=1e-5)
 
 
 @both_ways

@@ -3,12 +3,13 @@
 import errno
 import pickle
 
+import dask.array as da
 import numpy as np
 import pytest
 
 import clustem
 from clustem import Segmentation, samples
-from clustem.core import InputError, OutputError, UnknownNameError
+from clustem.core import InputError, OutputError, UnknownNameError, like
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +183,26 @@ def test_to_hyperspy_works_without_learning_results(result, monkeypatch):
     np.testing.assert_array_equal(signal.metadata.Clustem.labels.data, result.labels.data)
     np.testing.assert_array_equal(signal.metadata.Clustem.centers.data, result.centers.data)
     np.testing.assert_array_equal(signal.metadata.Clustem.memberships.data, result.memberships.data)
+
+
+@pytest.mark.parametrize("kind", ["signal", "lazy", "step", "estimator", "label map", "mask"])
+def test_masked_values_are_refused_in_one_line(kind):
+    """Else the values under the mask would be clustered like any others."""
+    plain = clustem.samples.eds(shape=(9, 11)).signal
+    masked = np.ma.array(plain.data, mask=False)
+    assert clustem.segment(like(plain, masked), "eds", n_clusters=2).n_clusters == 2
+    masked[2, 3:5] = np.ma.masked
+    signal = like(plain, masked)
+    lazy = like(plain, da.ma.masked_equal(da.from_array(plain.data), 0))
+    labels = np.ma.masked_equal(np.eye(9, 11, dtype=int), 1)
+    calls = {
+        "signal": lambda: clustem.segment(signal, "eds", n_clusters=2),
+        "lazy": lambda: clustem.segment(lazy, "eds", n_clusters=2),
+        "step": lambda: clustem.describe.spectra(signal),
+        "estimator": lambda: clustem.cluster.KMeans(2).fit(masked.reshape(99, -1)),
+        "label map": lambda: clustem.compare(labels, labels.data),
+        "mask": lambda: clustem.segment(plain, "eds", n_clusters=2).exclude(labels),
+    }
+    with pytest.raises(InputError, match="must not have masked values; got") as error:
+        calls[kind]()
+    assert len(str(error.value).splitlines()) == 1

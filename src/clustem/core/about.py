@@ -49,6 +49,11 @@ class Info:
         """Return what the last step of a kind knew; None if there was no such step."""
         return next((known for known in self if isinstance(known, kind)), None)
 
+    @property
+    def reach(self) -> float:
+        """Side of the square that a row depends on [px]; 0 where rows share nothing."""
+        return 0.0
+
     def after(self, before: Info | None) -> Self:
         """Return this with what was known before it."""
         return replace(self, before=before)
@@ -149,6 +154,30 @@ class FilterBank(Info):
     normalized: bool = False
     image: NDArray[np.float32] | None = None
 
+    @property
+    def reach(self) -> float:
+        """Side of the square that the widest filter averages noise over [px]."""
+        return float(np.sqrt(4 * np.pi)) * self.envelope
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TextureInfo(Info):
+    """Texture around pixels.
+
+    Parameters
+    ----------
+    envelope
+        Standard deviation of the filters, geometric mean over the scales [px]; 0 for brightness
+        alone.
+    """
+
+    envelope: float = 0.0
+
+    @property
+    def reach(self) -> float:
+        """Side of the square that a filter averages noise over [px]."""
+        return float(np.sqrt(4 * np.pi)) * self.envelope
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PatchGrid(Info):
@@ -173,6 +202,11 @@ class PatchGrid(Info):
     image_scale: NDArray[np.float64]
     image_units: str = ""
     patch_size: int = 1
+
+    @property
+    def reach(self) -> float:
+        """Edge of a patch [px]."""
+        return float(self.patch_size)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, cast, get
 
 import numpy as np
 
-from clustem.core.errors import ParameterError, UnknownNameError
+from clustem.core.errors import InputError, ParameterError, UnknownNameError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -244,6 +244,8 @@ def check_data(hints: Mapping[str, Any], given: Mapping[str, object]) -> None:
     ------
     ParameterError
         If one is something else.
+    InputError
+        If one has masked values.
 
     Examples
     --------
@@ -253,12 +255,49 @@ def check_data(hints: Mapping[str, Any], given: Mapping[str, object]) -> None:
     clustem.core.errors.ParameterError: signal must be a HyperSpy signal; got list. ...
     """
     for name, value in given.items():
+        check_unmasked(name, value)
         kinds = [_DATA.get(kind) for kind in _data_names(hints.get(name, Any))]
         known = [kind for kind in kinds if kind is not None]
         if len(known) == len(kinds) and not any(kind.fits(value) for kind in known):
             got = _short(value) if isinstance(value, str | int | float) else type(value).__name__
             what = " or ".join(kind.what for kind in known if kind.what != "None")
             raise ParameterError(f"{name} must be {what}", got=got, cure=known[0].cure)
+
+
+def check_unmasked(name: str, value: object) -> None:
+    """Refuse masked values: those under the mask would be taken for data.
+
+    Parameters
+    ----------
+    name
+        What it is, for the message.
+    value
+        Anything; of a signal, its data are looked at.
+
+    Raises
+    ------
+    InputError
+        If a value is masked, or there is a mask that would have to be read from disk.
+
+    Examples
+    --------
+    >>> check_unmasked("counts", np.ma.masked_equal([1, 9, 9], 9))
+    Traceback (most recent call last):
+    clustem.core.errors.InputError: counts must not have masked values; got 2 of 3. ...
+    """
+    data: Any = getattr(value, "data", None) if hasattr(value, "axes_manager") else value
+    if np.ma.isMaskedArray(getattr(data, "_meta", None)):
+        got = "a mask that is left on disk"
+    elif np.ma.isMaskedArray(data) and (n := int(np.ma.getmaskarray(data).sum())):
+        got = f"{n} of {data.size}"
+    else:
+        return
+    raise InputError(
+        f"{name} must not have masked values",
+        got=got,
+        cure="Fill them, say data.filled(0), and take positions out of the result: "
+        "result.exclude(mask). In label maps -1 is unassigned.",
+    )
 
 
 def _data_names(hint: Any) -> list[str]:

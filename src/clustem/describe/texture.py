@@ -15,6 +15,7 @@ from clustem.core import (
     Masks,
     ParameterError,
     Signal,
+    TextureInfo,
     descriptor,
     record,
 )
@@ -30,6 +31,9 @@ _CLEAR = (3.6, 4.2, 4.2)
 _LEAST = 4
 """Pixels along a side from which noise and brightness can be told apart."""
 
+
+_SMOOTH = 2.0
+"""Width over which texture is averaged [scales]."""
 
 _MOST = 2.0
 """Weight of the total variation at low contrast [standard deviations of the noise]."""
@@ -121,15 +125,16 @@ def texture(
     levels = np.stack([_denoised(c, denoise) for c in np.moveaxis(colors, -1, 0)], axis=-1)
     clear = features == "intensity" or (features == "auto" and _in_levels(levels))
     names = ("intensity",) if levels.shape[-1] == 1 else ("red", "green", "blue")
-    columns = levels
+    columns, envelope = levels, 0.0
     if not clear:
-        more, titles = _scales(colors.mean(axis=-1), sigma_min, sigma_max)
+        more, titles, envelope = _scales(colors.mean(axis=-1), sigma_min, sigma_max)
         columns = np.concatenate([levels / max(levels.std(), 1e-30), more], axis=-1)
         names = (*names, *titles)
     record("brightness alone" if clear else f"brightness and {len(names) - 1} more of texture")
     source = _as_scan(signal, plain)
     rows = columns[~excluded].astype(np.float32)
-    return Features.of_scan(rows, source, excluded, names=names)
+    about = TextureInfo(envelope=envelope)
+    return Features.of_scan(rows, source, excluded, names=names, about=about)
 
 
 def _colors(signal: Any, plain: PlainImage) -> F64:
@@ -177,8 +182,8 @@ def _in_levels(colors: F64) -> bool:
     return any(separation(values, n) > bar for n, bar in enumerate(_CLEAR, start=2))
 
 
-def _scales(image: F64, first: float, last: float) -> tuple[F64, list[str]]:
-    """Gradient and Hessian over the scales, (rows, columns, number), and their names."""
+def _scales(image: F64, first: float, last: float) -> tuple[F64, list[str], float]:
+    """Gradient and Hessian over the scales, (rows, columns, number), names, and width."""
     from scipy.ndimage import gaussian_filter
     from skimage.feature import multiscale_basic_features
 
@@ -191,10 +196,11 @@ def _scales(image: F64, first: float, last: float) -> tuple[F64, list[str]]:
         parts = np.moveaxis(parts, -1, 0).astype(np.float64)
         titles = ("gradient", "Hessian 1", "Hessian 2")
         for part, title in zip(parts, titles, strict=True):
-            even = gaussian_filter(np.sign(part) * np.sqrt(np.abs(part)), 2 * scale)
+            even = gaussian_filter(np.sign(part) * np.sqrt(np.abs(part)), _SMOOTH * scale)
             found.append(even / max(even.std(), 1e-30))
             names.append(f"{title}, {scale:g} px")
-    return np.stack(found, axis=-1), names
+    width = float(np.exp(np.log(scales).mean()) * np.hypot(1, _SMOOTH))
+    return np.stack(found, axis=-1), names, width
 
 
 def _as_scan(signal: Any, plain: PlainImage) -> Any:

@@ -11,6 +11,7 @@ from clustem.core import InputError
 from clustem.core.contents import check_axes
 
 FORMAT = 1
+_FINITE = Field(allow_inf_nan=False)
 
 
 class _Part(BaseModel):
@@ -24,9 +25,9 @@ class _AnAxis(_Part):
     navigate: bool = False
     is_binned: bool = False
     size: Annotated[int, Ge(1)] = 1
-    scale: float = 1.0
-    offset: float = 0.0
-    axis: list[float] | None = None
+    scale: Annotated[float, _FINITE] = 1.0
+    offset: Annotated[float, _FINITE] = 0.0
+    axis: list[Annotated[float, _FINITE]] | None = None
 
 
 class _AStep(_Part):
@@ -51,7 +52,7 @@ class Provenance(_Part):
     platform: str
     history: list[_AStep]
     scores: dict[str, float]
-    unassigned_fraction: float
+    unassigned_fraction: Annotated[float, Ge(0), Le(1)]
     names: dict[Annotated[str, Field(pattern=r"^\d{1,6}$")], str]
     color_index: list[Annotated[int, Ge(0), Le(65535)]]
     feature_names: list[str]

@@ -58,10 +58,10 @@ def check_output(folder: str | Path, *, force: bool, inputs: Iterable[str | Path
     target = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100  # no link followed
     if os.path.islink(target):  # noqa: PTH114  # a name may be too long, here and below
         target = Path(os.path.realpath(target))
-    parent = next(p for p in target.parents if os.path.exists(p))  # noqa: PTH110
+    parent = next(p for p in (*target.parents, target) if os.path.exists(p))  # noqa: PTH110
     _check_lengths(target, parent)
     _clear_stale(target)
-    if target.exists():
+    if os.path.lexists(target):  # a link that leads to itself, too
         if not force:
             raise OutputError(
                 "The output folder must not exist yet",
@@ -323,7 +323,7 @@ def _clear_stale(target: Path) -> None:
         found = [p for p in target.parent.iterdir() if name.fullmatch(p.name)]
     except OSError:
         return
-    for folder in sorted(found, key=lambda path: not path.name.endswith("-old")):
+    for folder in found:
         lock = None if folder.is_symlink() else _locked(folder)
         if lock is None:
             continue

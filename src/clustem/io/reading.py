@@ -15,6 +15,7 @@ from clustem.io.trial import try_out
 from clustem.passes.storage import loaded
 
 _LOG = logging.getLogger(__name__)
+_LOOKED = 4e9  # of a scan, in search of a value [bytes]
 
 
 def read(
@@ -128,18 +129,19 @@ def _load(
 def _check_values(signal: Any, name: str) -> None:
     """Refuse a scan of zeros: a reader's answer to a file that was cut.
 
-    One slab after another is read until a value differs: of real data, the first.
+    One slab after another is read until a value differs: of real data, the first. After 4 GB of
+    zeros the search ends.
     """
     data = signal.data
     if data.ndim < 2 or data.dtype.kind not in "biuf":
         return
     rows = data.chunks[0] if hasattr(data, "dask") else (1,) * len(data)
-    if not any(
-        loaded(data[last - n : last]).any() for n, last in zip(rows, accumulate(rows), strict=True)
-    ):
-        raise InputError(
-            f"{name} must hold values", got="zeros only", cure="Copy it again from the microscope."
-        )
+    for n, last in zip(rows, accumulate(rows), strict=True):
+        if last * data[:1].nbytes > _LOOKED or loaded(data[last - n : last]).any():
+            return
+    raise InputError(
+        f"{name} must hold values", got="zeros only", cure="Copy it again from the microscope."
+    )
 
 
 def _with_plain_text(signal: Any) -> Any:

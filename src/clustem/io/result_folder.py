@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import fields
@@ -30,6 +31,7 @@ from clustem.core.contents import load_signals
 from clustem.io import _schema
 from clustem.io._arrays import read_arrays
 from clustem.io.output_folder import PROVENANCE
+from clustem.io.trial import try_out
 from clustem.labelmaps.label_maps import read_tiff
 
 FORMAT = _schema.FORMAT
@@ -156,6 +158,7 @@ def _read(folder: Path, known: _schema.Provenance) -> Segmentation:
     _check("centers.hspy", centers.data, (k, *row))
     _check("standard_error.hspy", error.data, (k, *row))
     _check_arrays(arrays, k, shape, row)
+    _check_names(known, arrays["points"].shape[1])
     mask = arrays["mask"]
     if labels.dtype.kind not in "iu" or labels.min() < -1 or labels.max() >= k:
         raise _broken("labels.tif", f"-1 … {k - 1}", f"{labels.min()} … {labels.max()}")
@@ -194,6 +197,7 @@ def _read(folder: Path, known: _schema.Provenance) -> Segmentation:
 
 
 def _signal(path: Path) -> Signal:
+    try_out(path)
     found: list[Signal] = load_signals(path)
     if len(found) != 1:
         raise _broken(path.name, "one signal", f"{len(found)}")
@@ -202,7 +206,7 @@ def _signal(path: Path) -> Signal:
 
 def _map(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     """Read a map or a stack of maps; axes of length 1 may be missing."""
-    found = read_tiff(path)
+    found = read_tiff(path, most=math.prod(shape))
     if [size for size in found.shape if size > 1] != [size for size in shape if size > 1]:
         raise _broken(path.name, f"shape {shape}", str(found.shape))
     return found.reshape(shape)
@@ -232,6 +236,16 @@ def _check_arrays(
             _check(name, array, shapes[name], kinds="f")
         elif name not in _ARRAYS and not name.startswith("about."):
             raise _broken("arrays.npz", "what Clustem writes", f"an array {name[:40]!r}")
+
+
+def _check_names(known: _schema.Provenance, n_features: int) -> None:
+    """Refuse names of clusters that there are not, and features without one."""
+    k = len(known.color_index)
+    if beyond := [name for name in known.names if int(name) >= k]:
+        raise _broken(PROVENANCE, f"names of {k} clusters", f"one of cluster {beyond[0]}")
+    if n_features and len(known.feature_names) != n_features:
+        got = str(len(known.feature_names))
+        raise _broken(PROVENANCE, f"names of {n_features} features", got)
 
 
 def _check(name: str, array: NDArray[Any], shape: tuple[int, ...], *, kinds: str = "biuf") -> None:

@@ -68,7 +68,7 @@ def borders(points: F64, labels: Labels, places: F64) -> list[int]:
     if size < 3:
         return []
     depth = _depths(labels, places, size)
-    line = _LINE * _spacing(places)
+    line = _LINE * spacing_of(places)
     touching = _contacts(labels, places, size) >= _TOUCH
     means = np.array([points[labels == i].mean(axis=0) for i in range(size)])
     found: list[int] = []
@@ -81,7 +81,7 @@ def borders(points: F64, labels: Labels, places: F64) -> list[int]:
     return sorted(found)
 
 
-def _spacing(places: F64) -> float:
+def spacing_of(places: F64) -> float:
     """Distance to the nearest row, on the median."""
     from scipy.spatial import cKDTree
 

@@ -87,10 +87,12 @@ class Steps:
     kind
         As in :class:`Mixture`. Full covariances are drawn towards their mean as if d + 2 rows
         had it.
+    share
+        Share of the rows that would tell as much if they were independent.
     """
 
-    def __init__(self, rows: F64, kind: Literal["tied", "full"]) -> None:
-        self.rows, self.kind = rows, kind
+    def __init__(self, rows: F64, kind: Literal["tied", "full"], share: float = 1.0) -> None:
+        self.rows, self.kind, self.share = rows, kind, share
         n, d = rows.shape
         self._total = rows.T @ rows / n
         self._ridge = _RIDGE * float(np.trace(self._total)) / d * np.eye(d)
@@ -117,7 +119,8 @@ class Steps:
             if likelihood - before < _RISE:
                 break
             before = likelihood
-        bic = self._free(len(weights)) * np.log(n) - 2 * likelihood
+        free = self._free(len(weights))
+        bic = free * np.log(max(self.share * n, 2)) - 2 * self.share * likelihood
         return Mixture(self.kind, memberships, weights, means, covariance, likelihood, float(bic))
 
     def _tied(self, means: F64, within: F64) -> F64:
@@ -192,7 +195,7 @@ def grow(
         last, size = found[-1], len(found) + 1
         spaces = steps.rows @ units, _sphered(steps.rows, last.within)
         starts = [
-            *_split(steps.rows, last, units, random),
+            *_split(steps, last, units, random),
             *(np.eye(size)[rough_labels(space, size, random)] for space in spaces),
             *(other.memberships for other in known if other.size == size),
         ]
@@ -214,13 +217,16 @@ def _sphered(rows: F64, covariance: F64) -> F64:
     return np.asarray(rows @ np.linalg.inv(np.linalg.cholesky(covariance)).T)
 
 
-def _split(rows: F64, mixture: Mixture, units: F64, random: np.random.Generator) -> Iterable[F64]:
+def _split(
+    steps: Steps, mixture: Mixture, units: F64, random: np.random.Generator
+) -> Iterable[F64]:
     """Yield memberships (n, K + 1) with one component split, the two that promise most."""
+    rows, independent = steps.rows, steps.share
     found = []
     for k in range(mixture.size):
         share = mixture.memberships[:, k]
         near = share > 0.01
-        if share[near].sum() < FEW:
+        if share[near].sum() < FEW / independent:
             continue
         gain, part = _halves(rows[near], share[near], mixture.scatter_of(k), units, random)
         found.append((gain, k, near, part))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustem.judge._agreement import agreement
-from clustem.judge._gaps import SURE
+from clustem.judge._few_positions import FEW
+from clustem.judge._gaps import FIRM, SURE
 from clustem.judge._neighbourhoods import SEPARATE
 from clustem.judge._structure import Structure
 
@@ -21,18 +22,12 @@ _SAME = 0.9
 """Adjusted Rand index from which on two clusterings count as the same."""
 _NEARLY = 2.3
 """Strength from which on a gap is nearly one."""
-TREND = "a trend, no groups"
-"""What is said of rows that follow a smooth surface over the scan."""
-_FIRM = 5.0
-"""Strength from which on a gap is beyond doubt."""
 _ODD = 2
 """Normal distributions that a group takes, on average, beyond which its shape is an odd one."""
 _SHALLOW = 2.0
 """Depth of a valley [standard deviations] that clouds of one piece rarely reach."""
 _FEWEST = 100
 """Rows below which nothing is certain."""
-_SCANT = 40
-"""Rows below which neither a gap nor a valley can be told from chance."""
 _ENOUGH = 500
 """Rows from which on a group of a shape of its own is known to have no gap."""
 
@@ -40,6 +35,18 @@ _ENOUGH = 500
 def nearest(ks: tuple[int, ...], groups: int) -> int:
     """Return the number of clusters to take for a number of groups; 1 is always possible."""
     return 1 if groups == 1 else min(ks, key=lambda k: (abs(k - groups), k))
+
+
+def main_groups(found: Structure, ks: tuple[int, ...]) -> Structure:
+    """Leave out gaps within main groups, where there are more groups than can be taken.
+
+    Where groups are of odd shapes, lines cut them in pieces, and all stays as it is.
+    """
+    groups = found.groups
+    few = groups.size <= ks[-1]
+    if groups.main is None or few or found.mixture.size > _ODD * groups.size:
+        return found
+    return replace(found, groups=groups.main)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class Finding:
     trend
         What the groups are instead, if they are none: ``"smooth"``, a trend over the scan;
         ``"intensity"``, what goes along with it; ``"chance"``, rows here and there.
+    parts
+        Number of weaker groups within those that are taken; 0 if these are all that there are.
     columns
         Scores over k.
     labels
@@ -76,7 +85,8 @@ class Finding:
     directions: tuple[int, int] = (0, 0)
     spread: float = 0.0
     leveled: bool = False
-    trend: str = ""
+    trend: Literal["", "smooth", "intensity", "chance"] = ""
+    parts: int = 0
     columns: Mapping[str, F64] = field(default_factory=dict)
     labels: NDArray[Any] | None = None
 
@@ -88,7 +98,7 @@ class Finding:
     @property
     def odd(self) -> bool:
         """Whether groups are of shapes that take many normal distributions: bent, or not one."""
-        return self.found.mixture.size > _ODD * self.parted
+        return not self.parts and self.found.mixture.size > _ODD * self.parted
 
     @property
     def bent(self) -> bool:
@@ -147,8 +157,9 @@ class Finding:
 
     @property
     def confidence(self) -> Literal["low", "medium", "high"]:
-        few = len(self.found.groups.labels) < _FEWEST
-        if self.blended or self.k != self.groups or self.next > 0.9 * SURE or few:
+        few = self.found.rows < (_FEWEST if self.found.share == 1 else FEW)
+        unsure = self.next > 0.9 * SURE and not self.parts
+        if self.blended or self.k != self.groups or unsure or few:
             return "low"
         if self.trend and self.parted > 1:  # gaps say one thing, places on the scan another
             return "low"
@@ -160,9 +171,11 @@ class Finding:
     @property
     def _of_several(self) -> Literal["low", "medium", "high"]:
         """Gaps must be beyond doubt, the estimator find them, and neighbours see odd shapes."""
+        if self.parts:
+            return "medium" if self.agreement > _SAME else "low"
         if self.weakest < 1.15 * SURE or self.agreement < 0.5:
             return "low"
-        firm = self.weakest >= _FIRM and self.next <= _NEARLY
+        firm = self.weakest >= FIRM and self.next <= _NEARLY
         same = self.agreement > _SAME and self.stable > 0.8
         if self.odd and not self.agreed:
             return "medium" if firm and same else "low"
@@ -175,9 +188,9 @@ class Finding:
         if self.found.regions.most > 1:
             return "low"
         normal = self.found.mixture.size == 1 and self.found.regions.deepest < _SHALLOW
-        if normal and self.next <= _NEARLY:
+        if normal and self.next <= _NEARLY and self.found.share == 1:
             return "high"
-        return "medium" if len(self.found.groups.labels) >= _ENOUGH else "low"
+        return "medium" if self.found.rows >= _ENOUGH else "low"
 
     @property
     def alternatives(self) -> tuple[int, ...]:
@@ -187,8 +200,12 @@ class Finding:
         also |= {self.parted, self.found.regions.size} if self.odd or self.bent else set()
         if self.borders:
             also.add(size)
-        if self.parted > 2 and self.weakest < _FIRM:
+        if self.parted > 2 and self.weakest < FIRM:
             also.add(self.parted - 1)
+        if self.found.groups.main is not None:
+            also.add(self.found.groups.main.size)
+        if self.parts:
+            also.add(self.parts)
         if self.blended:
             also |= {1, *(1 + number for number in self.directions)}
         tried = also & {1, *self.ks} - {self.k}
@@ -214,16 +231,24 @@ class Finding:
         else:
             same = f"but the estimator's clusters differ from them (ARI {self.agreement:.2f})"
         within = "none within"
-        if self.next > _NEARLY:
+        if self.parts:
+            within = f"and weaker ones within them, up to {self.next:.1f}, make {self.parts} parts"
+        elif self.next > _NEARLY:
             within = f"and within them one of strength {self.next:.1f} nearly opens"
         return f"{several} ({strength}), {within}; {same}{self._mixed}{self._doubt}"
 
     @property
     def _one_group(self) -> str:
-        rows = len(self.found.groups.labels)
-        if rows < _SCANT:
+        rows = self.found.rows
+        if rows < FEW and self.found.share < 1:
             return (
-                f"{rows} positions are too few to tell groups from chance, which takes {_SCANT}: "
+                f"the image holds {rows} windows side by side of the width of its filters, too "
+                f"few to tell groups from chance, which takes {FEW}: name the number of "
+                "clusters, describe narrower windows, or take a larger image"
+            )
+        if rows < FEW:
+            return (
+                f"{rows} positions are too few to tell groups from chance, which takes {FEW}: "
                 "name the number of clusters, or measure a longer line or a map"
             )
         beyond = ""
@@ -237,7 +262,7 @@ class Finding:
     def _no_groups(self) -> str:
         several = f"{self.parted} parts of the cloud of rows" if self.parted > 1 else "the rows"
         return {
-            "smooth": f"{TREND}: {several} follow a smooth surface over the scan",
+            "smooth": f"a trend, no groups: {several} follow a smooth surface over the scan",
             "intensity": (
                 f"no structure beyond intensity, which varies by {100 * self.spread:.0f} %: "
                 f"{several} go along with it: thickness or dose"

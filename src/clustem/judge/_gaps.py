@@ -22,6 +22,10 @@ _APART = 3.3
 can be seen between them as one is so much smaller [standard deviations]."""
 _VISIBLE = 2 * SURE
 """Expected strength from which on a gap that is not there has been looked for in earnest."""
+FIRM = 5.0
+"""Strength from which on a gap is beyond doubt."""
+_FALL = 1.5
+"""Least ratio of the strengths of gaps between main groups and of those within them."""
 SHALLOW = 0.4
 """Depth from which on a gap must be more significant."""
 
@@ -118,19 +122,35 @@ class Groups:
     course
         Score of the weakest gap by number of groups, from 2 on: where they would be joined
         down to that number, weakest gap first.
+    depths
+        Density in the gap between each two over that beside it (g, g); 1 on the diagonal.
+    main
+        Fewer groups, between which gaps are beyond doubt and much stronger than within them; None
+        if there is no such number.
     """
 
     labels: Labels
     gaps: F64
     course: dict[int, float]
+    depths: F64
+    main: Groups | None = None
 
     @property
     def size(self) -> int:
         """Number of groups."""
         return len(self.gaps)
 
+    @property
+    def linked(self) -> bool:
+        """Whether shallow gaps alone lie on a way from any group to any other."""
+        from scipy.sparse.csgraph import connected_components
 
-def joined(rows: F64, labels: Labels, within: F64, *, few: int, tied: bool) -> Groups:
+        return bool(connected_components(self.depths > SHALLOW)[0] == 1)
+
+
+def joined(
+    rows: F64, labels: Labels, within: F64, *, few: int, tied: bool, share: float = 1.0
+) -> Groups:
     """Join groups of rows until a gap lies between any two.
 
     Parameters
@@ -147,33 +167,58 @@ def joined(rows: F64, labels: Labels, within: F64, *, few: int, tied: bool) -> G
         Whether the labels are of normal distributions of one covariance, ``within``. Then a small
         one beside a large one, where no gap would show if both were there, is a group if it is
         far enough.
+    share
+        Share of the rows that would tell as much if they were independent. Numbers of
+        rows scatter by ``1 / sqrt(share)`` more, and the strength of gaps is so much smaller.
 
     Returns
     -------
     :
         The groups that are left, numbered by falling size.
     """
-    groups = _Groups(rows, labels, within, few, tied=tied)
-    course, final = {}, None
+    groups = _Groups(rows, labels, within, few / share, tied=tied, share=share)
+    course, levels = {}, {}
     while groups.size > 1:
         weakest = groups.weakest()
         course[groups.size] = float(groups.scores[weakest])
-        if final is None and course[groups.size] >= SURE:
-            final = groups.labels.copy(), groups.scores.copy()
+        levels[groups.size] = groups.labels.copy(), groups.scores.copy(), groups.depths.copy()
         groups.join(*weakest)
-    labels, gaps = final or (groups.labels, groups.scores)
+    levels[1] = groups.labels, groups.scores, groups.depths
+    size = max((k for k, gap in course.items() if gap >= SURE), default=1)
+    main = _main(course, size)
+    return _level(course, levels[size], None if main is None else _level(course, levels[main]))
+
+
+def _main(course: dict[int, float], size: int) -> int | None:
+    """Find the number of groups after which the strength of gaps falls most."""
+    firm = [k for k, gap in course.items() if k < size and gap >= FIRM]
+    fall = {k: course[k] / course[k + 1] for k in firm if course[k + 1] >= SURE}
+    best = max(fall, key=fall.__getitem__, default=0)
+    return best if fall.get(best, 0.0) >= _FALL else None
+
+
+def _level(
+    course: dict[int, float], level: tuple[Labels, F64, F64], main: Groups | None = None
+) -> Groups:
+    """Return the groups of one level, numbered by falling size."""
+    labels, gaps, depths = level
     order = numbered(labels, len(gaps))
-    return Groups(np.argsort(order)[labels], gaps[np.ix_(order, order)], course)
+    own = np.ix_(order, order)
+    return Groups(np.argsort(order)[labels], gaps[own], course, depths[own], main)
 
 
 class _Groups:
     """Groups with the score of the gap between each two."""
 
-    def __init__(self, rows: F64, labels: Labels, within: F64, few: int, *, tied: bool) -> None:
+    def __init__(
+        self, rows: F64, labels: Labels, within: F64, few: float, *, tied: bool, share: float
+    ) -> None:
         self._rows, self._within, self._few = rows, within, few
+        self._unit = np.sqrt(share)
         self.labels = np.unique(labels, return_inverse=True)[1]
         self._whole = np.full(self.size, tied)  # groups that are one normal distribution
         self.scores = np.full((self.size, self.size), np.inf)
+        self.depths = np.ones((self.size, self.size))
         for i in range(self.size):
             self._score(i, range(i))
 
@@ -193,24 +238,28 @@ class _Groups:
         self._whole = np.delete(self._whole, i)
         self._whole[j] = False
         self.scores = np.delete(np.delete(self.scores, i, axis=0), i, axis=1)
+        self.depths = np.delete(np.delete(self.depths, i, axis=0), i, axis=1)
         self._score(j, range(self.size))
 
     def _score(self, i: int, others: Iterable[int]) -> None:
         for j in others:
             if j != i:
-                score = self._gap(i, j)
+                score, self.depths[i, j] = self._gap(i, j)
+                self.depths[j, i] = self.depths[i, j]
                 if score < SURE and self._whole[i] and self._whole[j] and self._hidden(i, j):
                     score = SURE
                 self.scores[i, j] = self.scores[j, i] = score
 
-    def _gap(self, i: int, j: int) -> float:
+    def _gap(self, i: int, j: int) -> tuple[float, float]:
+        """Strength and depth of the gap between two groups."""
         one, two = self._rows[self.labels == i], self._rows[self.labels == j]
         offset = two.mean(axis=0) - one.mean(axis=0)
         toward = np.linalg.solve((self._scatter(one) + self._scatter(two)) / 2, offset)
         if min(len(one), len(two)) < self._few:
-            return -1.0 / (1.0 + float(offset @ toward))
+            return -1.0 / (1.0 + float(offset @ toward)), 1.0
         values = np.concatenate([one, two]) @ toward
-        return gap_between(values, np.arange(len(values)) >= len(one)).strength
+        found = gap_between(values, np.arange(len(values)) >= len(one))
+        return float(self._unit * found.strength), found.depth
 
     def _hidden(self, i: int, j: int) -> bool:
         """Whether two normal distributions are far apart, and yet too unequal to show a gap."""
@@ -219,7 +268,9 @@ class _Groups:
             return False
         offset = two.mean(axis=0) - one.mean(axis=0)
         distance = float(np.sqrt(offset @ np.linalg.solve(self._within, offset)))
-        return distance >= _APART and _expected(len(one), len(two), distance) < _VISIBLE
+        return distance >= _APART and (
+            self._unit * _expected(len(one), len(two), distance) < _VISIBLE
+        )
 
     def _scatter(self, rows: F64) -> F64:
         d = rows.shape[1]

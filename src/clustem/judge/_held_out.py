@@ -12,7 +12,6 @@ from sklearn.base import clone
 
 from clustem.core import Features, PatchGrid
 from clustem.judge._borders import places_of
-from clustem.judge._finding import TREND
 from clustem.judge._fits import with_few_starts
 from clustem.judge._intensity import Intensity
 from clustem.judge._smooth import smooth_gain
@@ -56,12 +55,14 @@ class HeldOut:
     @property
     def k(self) -> int:
         """The number of clusters; 1 where a trend, or the intensity alone, is all there is."""
-        return 1 if self.is_trend or self.by_shape == 1 else self.best
+        return 1 if self.trend else self.best
 
     @property
-    def is_trend(self) -> bool:
-        """Whether a smooth surface explains held-out counts better than clusters."""
-        return self.best > 1 and self.smooth > float(self.gains[self.best].sum())
+    def trend(self) -> Literal["", "smooth", "intensity"]:
+        """What explains held-out counts better than clusters: a smooth surface, or one shape."""
+        if self.best > 1 and self.smooth > float(self.gains[self.best].sum()):
+            return "smooth"
+        return "intensity" if self.by_shape == 1 < self.best else ""
 
     @property
     def best(self) -> int:
@@ -93,7 +94,7 @@ class HeldOut:
     def confidence(self) -> Literal["low", "medium", "high"]:
         """How clearly the best number is better than its neighbours."""
         k, last = self.k, max(self.gains)
-        if k != self.best:
+        if self.trend:
             return "medium"
         if k == last and last > 1:
             return "low"
@@ -112,12 +113,12 @@ class HeldOut:
     def reason(self) -> str:
         """What held-out counts say, in one sentence."""
         k = self.k
-        if self.is_trend:
+        if self.trend == "smooth":
             return (
-                f"{TREND}: shapes that follow a smooth surface over the scan explain "
+                f"a trend, no groups: shapes that follow a smooth surface over the scan explain "
                 f"held-out counts better than {self.best} clusters do"
             )
-        if k != self.best:
+        if self.trend:
             return (
                 "thickness or dose only: one shape explains held-out counts, while the intensity "
                 f"varies by {100 * self.spread:.0f} %"

@@ -49,13 +49,16 @@ class Regions:
         return 1 + sum(depth >= DOUBTED for depth in self.depths)
 
 
-def neighbourhoods(points: F64) -> Regions:
+def neighbourhoods(points: F64, share: float = 1.0) -> Regions:
     """Find regions of dense rows with sparse rows between them.
 
     Parameters
     ----------
     points
         Rows (n, d) in coordinates of comparable spread.
+    share
+        Share of the rows that would tell as much if they were independent: depths are in units of
+        so much larger deviations.
 
     Notes
     -----
@@ -63,7 +66,8 @@ def neighbourhoods(points: F64) -> Regions:
     Along the tree of the shortest such distances, regions grow from their densest rows and meet in
     valleys. The density goes with the K-th distance as ``r ** -d``, its logarithm has a standard
     deviation of ``1 / sqrt(K)``; so the depth of a valley is ``sqrt(K) d log(r_valley / r_peak)``,
-    r_peak of the less dense region, when it had K rows. Neither the number nor the shape of the
+    r_peak of the less dense region, when it had K rows (K / share, as
+    rows that depend on each other lie in heaps). Neither the number nor the shape of the
     regions is assumed, but valleys must be wider than the distance to the K-th neighbour.
 
     References
@@ -75,7 +79,7 @@ def neighbourhoods(points: F64) -> Regions:
     from scipy.spatial import cKDTree
 
     n = len(points)
-    if n <= 2 * _FEWEST:
+    if share * n <= 2 * _FEWEST:
         return Regions((), float(points.shape[1]))
     k = int(np.clip(round(2 * np.log(n)), _FEWEST, min(_MOST, n // 2)))
     distance, near = cKDTree(points).query(points, min(2 * k + 1, n))
@@ -89,8 +93,8 @@ def neighbourhoods(points: F64) -> Regions:
     tree = minimum_spanning_tree(graph).tocoo()
     order = np.argsort(tree.data, kind="stable")
     edges = zip(tree.row[order], tree.col[order], tree.data[order], strict=True)
-    ratios, pieces = _valleys(n, k, edges)
-    depths = np.sqrt(k) * dimension * np.log(np.sort(ratios)[::-1])
+    ratios, pieces = _valleys(n, round(k / share), edges)
+    depths = np.sqrt(share * k) * dimension * np.log(np.sort(ratios)[::-1])
     return Regions((*[np.inf] * (pieces - 1), *depths.tolist()), float(dimension))
 
 

@@ -19,12 +19,32 @@ _PLANE = 8
 
 @dataclass(frozen=True)
 class Structure:
-    """Groups of rows, the mixture they were joined from, its criteria by size, and regions."""
+    """What some rows hold.
+
+    Parameters
+    ----------
+    groups
+        Groups with gaps between them.
+    mixture
+        The mixture that they were joined from.
+    bics
+        Its criterion by number of components.
+    regions
+        Regions of close neighbours.
+    share
+        Share of the rows that would tell as much if they were independent.
+    """
 
     groups: Groups
     mixture: Mixture
     bics: dict[int, float]
     regions: Regions
+    share: float = 1.0
+
+    @property
+    def rows(self) -> int:
+        """Number of independent rows."""
+        return round(self.share * len(self.groups.labels))
 
 
 def structure(
@@ -32,6 +52,7 @@ def structure(
     most: int,
     *,
     random_state: int,
+    share: float = 1.0,
     report: Callable[[float], None] | None = None,
 ) -> Structure:
     """Describe rows (n, d) by normal distributions, and join those without a gap between them.
@@ -44,14 +65,16 @@ def structure(
         Most components to try.
     random_state
         Seed.
+    share
+        Share of the rows that would tell as much if they were independent.
     report
         Called with the share of work done.
     """
     report = report or (lambda _: None)
     sphered, units = _sphered(rows)
-    regions = neighbourhoods(sphered[:, -_PLANE:])  # of many dimensions, the widest
+    regions = neighbourhoods(sphered[:, -_PLANE:], share)  # of many dimensions, the widest
     tied = grow(
-        Steps(sphered, "tied"),
+        Steps(sphered, "tied", share),
         most,
         units=units,
         random_state=random_state,
@@ -60,10 +83,10 @@ def structure(
     chosen = min(tied, key=_bic)
     own = sphered if sphered.shape[1] <= _PLANE else _discriminant(sphered, chosen)
     if own.shape[1]:
-        here = [Steps(own, "tied").run(one.memberships, 1) for one in [chosen]]
+        here = [Steps(own, "tied", share).run(one.memberships, 1) for one in [chosen]]
         units_here = units if own is sphered else np.eye(own.shape[1])
         full = grow(
-            Steps(own, "full"),
+            Steps(own, "full", share),
             min(most, chosen.size + 3),
             units=units_here,
             random_state=random_state,
@@ -73,9 +96,9 @@ def structure(
         chosen = min([*here, *full], key=_bic)
         sphered = own
     tied_only = chosen.kind == "tied"
-    groups = joined(sphered, chosen.labels, chosen.within, few=FEW, tied=tied_only)
+    groups = joined(sphered, chosen.labels, chosen.within, few=FEW, tied=tied_only, share=share)
     report(1.0)
-    return Structure(groups, chosen, {one.size: one.bic for one in tied}, regions)
+    return Structure(groups, chosen, {one.size: one.bic for one in tied}, regions, share)
 
 
 def _bic(mixture: Mixture) -> float:

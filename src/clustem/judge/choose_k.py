@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from clustem.cluster.kmeans.k_means import KMeans
-from clustem.core import Clustering, Features, PatchGrid, checked
+from clustem.core import Clustering, Features, IntensityInfo, checked
 from clustem.core.progress import tick
 from clustem.judge._borders import borders, places_of
 from clustem.judge._coherence import coherent, scattered, trend
-from clustem.judge._finding import Finding
+from clustem.judge._few_positions import FEW, told_apart
+from clustem.judge._finding import Finding, main_groups, nearest
 from clustem.judge._fits import refitted, with_few_starts
 from clustem.judge._gaps import SURE
 from clustem.judge._held_out import held_out
+from clustem.judge._independence import independent, reach_of
 from clustem.judge._intensity import intensity
 from clustem.judge._sample import checked_ks, drawn, sampled
 from clustem.judge._structure import Structure, structure
@@ -36,6 +38,8 @@ _BEYOND = 6
 """Components that are tried beyond the largest k, so that odd shapes can be put together."""
 _AGAIN = 6
 """Components that are tried beyond a trend, where groups might be one."""
+_DEGREE = 5
+"""Degree of the function of the intensity that groups may follow."""
 _REFERENCE_ROWS = 1024
 """Rows that the gap statistic is computed from."""
 _STABLE_ROWS = 1024
@@ -70,6 +74,10 @@ class KChoice:
         joined: from ``gap_threshold`` on a gap is one.
     n_rows, n_used
         Number of rows, and of those that the evidence is from.
+    trend
+        What rows follow that seemed to be groups: ``"smooth"``, a surface over the scan;
+        ``"intensity"``, thickness or dose; ``"chance"``, noise; empty where there are groups, or
+        nothing seemed to be one.
     gap_threshold
         Strength from which on a gap is one, 3.
     """
@@ -85,6 +93,7 @@ class KChoice:
     gaps: Mapping[int, float]
     n_rows: int
     n_used: int
+    trend: Literal["", "smooth", "intensity", "chance"] = ""
 
     @property
     def structure(self) -> bool:
@@ -220,9 +229,13 @@ def choose_k(
     maps of the same scene. Recommended is the number of clusters that, fitted to 70 % of the
     counts, explains the others best; ``held-out`` is their log-likelihood per count.
 
+    Scans of fewer than 40 positions show no gaps. There spectra themselves are compared, within
+    their noise: positions that agree are joined until any two groups differ.
+
     What touches is one group: normal clusters of equal size that are nearer than 3.5 standard
     deviations, and small ones within 5 of one 50 times as large. Rows count as independent: smooth
-    variation over few, large regions of the scan can look like gaps.
+    variation over few, large regions of the scan can look like gaps. Patches and filtered pixels
+    that overlap count as so many as fit side by side.
 
     All evidence comes from ``sample`` rows in at most 64 coordinates (k-means' sketch), which are
     shared by all k. Cost: reading those rows, then independent of n and D.
@@ -251,9 +264,8 @@ def choose_k(
     n = int(features.rows.shape[0])
     ks = checked_ks(ks, n)
     if hasattr(make(ks[-1]), "held_out_gains"):
-        return _by_counts(
-            features, make, ks, sample if scored == "all" else 0, random_state, report
-        )
+        sample = sample if scored == "all" else 0
+        return _of_few(features, _by_counts(features, make, ks, sample, random_state, report))
     numbers, rows = sampled(features, sample, random_state)
     ks = checked_ks(ks, len(rows))
     space = _Space.of(rows, make, ks)
@@ -261,9 +273,13 @@ def choose_k(
         space.points,
         min(ks[-1] + _BEYOND, len(rows)),
         random_state=random_state,
+        share=independent(features, len(rows)),
         report=lambda share: report(0.4 * share),
     )
-    found = _found(features, numbers, space.points, groups, ks)
+    main = main_groups(groups, ks)
+    found = _found(features, numbers, space.points, main, ks)
+    if main is not groups and not found.trend:
+        found = replace(found, parts=groups.groups.size)
     k = found.k
     columns, labels = _scored(
         space,
@@ -279,7 +295,7 @@ def choose_k(
     columns["mixture BIC"] = _column(groups.bics, ks)
     report(1.0)
     found = replace(found, columns=columns, labels=labels.get(k))
-    return KChoice(
+    choice = KChoice(
         k=k,
         confidence=found.confidence,
         reason=found.reason,
@@ -289,7 +305,20 @@ def choose_k(
         gaps=groups.groups.course,
         n_rows=n,
         n_used=len(rows),
+        trend=found.trend,
     )
+    return _of_few(features, choice)
+
+
+def _of_few(features: Features, choice: KChoice) -> KChoice:
+    """Compare the spectra themselves where there are too few positions for other evidence."""
+    told = told_apart(features) if features.scans and choice.n_rows < FEW else None
+    if told is None:
+        return choice
+    k = nearest(choice.ks, told.size)
+    sure = told.confidence if k == told.size else "low"
+    others = tuple(o for o in (choice.k, *choice.alternatives) if o != k)[:3]
+    return replace(choice, k=k, confidence=sure, reason=told.reason, alternatives=others, trend="")
 
 
 def _by_counts(  # noqa: PLR0917  # one call
@@ -333,6 +362,7 @@ def _by_counts(  # noqa: PLR0917  # one call
         gaps=gaps,
         n_rows=n,
         n_used=n,
+        trend=found.trend,
     )
 
 
@@ -352,20 +382,25 @@ def _found(
     found = Finding(groups, ks, mixed)
     if found.groups > 1 and scattered(labels, places):
         return replace(found, trend="chance")
-    if light is None or features.find(PatchGrid) is not None:
+    if light is None or reach_of(features) > 0:
         return found
-    known = light.totals if light.spread > 0 else None
+    rank = features.find(IntensityInfo)  # the rows are intensities: they say nothing about it
+    known = light.totals if light.spread > 0 and rank is None else None
     found = replace(found, spread=light.spread, leveled=light.leveled)
     if found.groups == 1:
         every = coherent(points, places)
         both = min(coherent(points, places, known), every), every
         smooth = not every and coherent(points, places, known, beyond=False) > 0
         return replace(found, directions=both, trend="smooth" if smooth else "")
-    if groups.regions.size == 1 and places.shape[1] == 2:  # neighbours see no valley: look again
+    if groups.groups.linked and places.shape[1] == 2:  # no gap is deep: look again
         same = np.zeros_like(places)
-        tried = (("intensity", same, known), ("smooth", places, None), ("intensity", places, known))
+        tried: tuple[tuple[Literal["intensity", "smooth"], F64, F64 | None], ...] = (
+            ("intensity", same, known),
+            ("smooth", places, None),
+            ("intensity", places, known),
+        )
         for reason, where, other in tried:
-            rest = points - trend(points, where, other, degree=3)
+            rest = points - trend(points, where, other, degree=_DEGREE)
             if structure(rest, _AGAIN, random_state=0).groups.size == 1:
                 return replace(found, trend=reason)
     return found

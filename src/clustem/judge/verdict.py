@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import PatchGrid, PCAInfo, Segmentation, checked
-from clustem.judge._finding import TREND
 from clustem.judge._intensity import intensity_of
 from clustem.judge.alike import alike
 from clustem.labelmaps.regions import connected
@@ -122,7 +121,9 @@ def _no_structure(segmentation: Segmentation, same: tuple[tuple[int, int, float]
     if k == 1:
         return _of_one(segmentation, spread)
     gain, error = scores.get("held-out gain"), scores.get("held-out gain, error", 0.0)
-    if gain is not None and gain < _CLEAR * error:
+    evidence = _evidence(segmentation)
+    told = evidence.get("k", 1) > 1 and evidence.get("confidence") != "low"
+    if gain is not None and gain < _CLEAR * error and not told:
         also = f"; {thickness}" if spread > _VARIES else ""
         return (
             f"No structure at this dose: the {k} clusters explain held-out counts no better than "
@@ -147,8 +148,9 @@ def _no_structure(segmentation: Segmentation, same: tuple[tuple[int, int, float]
 
 def _of_one(segmentation: Segmentation, spread: float) -> str:
     """Say why all positions are one cluster."""
-    reason = str(_evidence(segmentation).get("reason", ""))
-    if TREND in reason:
+    evidence = _evidence(segmentation)
+    if evidence.get("trend"):
+        reason = str(evidence.get("reason", ""))
         return f"{reason[:1].upper()}{reason[1:]}."
     if spread > _VARIES:
         varies = f"only the intensity varies, by {100 * spread:.0f} %: thickness or dose"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clustem.core import Clustering, InputError, Segmentation, Signal, quiet
 from clustem.core.contents import check_size, load_signals
+from clustem.core.parameters import check_unmasked
 
 LabelMap = Segmentation | Clustering | Signal | NDArray[Any] | str | Path
 """What :func:`as_labels` reads."""
@@ -22,6 +23,8 @@ _MARK = "labels"
 _KINDS = {"int8": 1, "int16": 2, "int32": 4, "int64": 8}
 _MOST = 2**26
 """Positions of the largest label map in a recipe: 8192 × 8192."""
+_LARGEST = 2**27
+"""Positions of the largest label map in a file: 11585 × 11585."""
 _HYPERSPY = {".hspy", ".zspy"}
 _IMAGES = {".tif", ".tiff"}
 
@@ -46,7 +49,7 @@ def as_labels(source: Any, *, what: str = "A label map") -> NDArray[np.int64]:
     Raises
     ------
     InputError
-        If it cannot be read or does not hold integers.
+        If it cannot be read, does not hold integers, or some are masked.
 
     Examples
     --------
@@ -58,6 +61,7 @@ def as_labels(source: Any, *, what: str = "A label map") -> NDArray[np.int64]:
     if isinstance(source, str | Path):
         source = _of_file(Path(source).expanduser(), what)
     found = getattr(source, "labels", source)
+    check_unmasked(what, found)
     found = np.asarray(found.data if hasattr(found, "axes_manager") else found)
     if found.dtype.kind not in "bui" or not found.size:
         raise InputError(
@@ -284,31 +288,50 @@ def matched(counts: NDArray[Any]) -> dict[int, int]:
     return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if counts[i, j] > 0}
 
 
-def read_tiff(path: Path) -> NDArray[Any]:
+def read_tiff(path: Path, *, most: int = _LARGEST) -> NDArray[Any]:
     """Read an image or a stack, after a look at its size.
+
+    Parameters
+    ----------
+    path
+        A file.
+    most
+        Values that it may have.
 
     Raises
     ------
     InputError
-        If it is declared far larger than what is stored could hold. Broken files raise errors of
-        any kind.
+        If it has more, or is declared far larger than what is stored could hold. Broken files raise
+        errors of any kind.
     """
     import tifffile
 
     with quiet(), tifffile.TiffFile(path) as file:
         series = file.series[0]
+        _check_count(path, math.prod(series.shape), most)
         check_size(path.name, series.nbytes, path.stat().st_size)
         found: NDArray[Any] = series.asarray()
     return found
+
+
+def _check_count(path: Path, count: int, most: int = _LARGEST) -> None:
+    if count > most:
+        raise InputError(
+            f"{path.name} must have at most {most} values", got=count, cure="Bin it, or crop it."
+        )
 
 
 def _of_file(path: Path, what: str) -> Any:
     known = ", ".join(sorted({*_HYPERSPY, *_IMAGES, ".npy"}))
     try:
         if path.suffix == ".npy":  # mapped, so that its size is checked
-            return np.load(path, allow_pickle=False, mmap_mode="r")
+            mapped = np.load(path, allow_pickle=False, mmap_mode="r")
+            _check_count(path, mapped.size)
+            return mapped
         if path.suffix in _HYPERSPY:
-            (signal,) = load_signals(path)
+            (signal,) = load_signals(path, lazy=True)
+            _check_count(path, signal.data.size)
+            signal.compute(show_progressbar=False)
             return signal
         if path.suffix in _IMAGES:
             found = read_tiff(path)

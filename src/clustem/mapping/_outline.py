@@ -10,7 +10,8 @@ _SHARP = 0.36  # standard deviation of the average at the outline [spacings]
 _WIDE = 2.5  # of the average that the lattice is followed with [spacings]
 _REACH = 1.0, 2.0  # how far the outline may move outward and inward [spacings]
 _SIGMAS = 8.0  # strength that is lattice, over the noise of what is none ...
-_LEAST, _MOST = 0.13, 0.25  # ... but at least and at most that share of the facet's own
+_BRIGHT = 0.13, 0.25  # ... but at least and at most that share of the facet's own,
+_DARK = 0.2, 0.25  # where particles are dark: their waves go on beside them
 _CROSS = 0.26  # sine of the angle from which on two waves cross
 _PEAKS, _FAINT = 4, 0.25  # most peaks of a facet, and their least height [highest]
 _SLOW, _FAST = 1.4, 0.45  # longest period [spacings] and highest frequency of a peak [1/px]
@@ -38,7 +39,8 @@ def outlined(labels: NDArray[np.intp], image: F64, *, spacing: float) -> NDArray
     The phase of each of a facet's strongest waves is followed through it and beyond it. The
     image in step with them, averaged over a third of a spacing, is 1 in the facet and 0 where there
     is noise or another lattice; an eighth to a quarter of that, by the noise beside the facets,
-    is lattice, so that thin rims count. Filters are wider, and their strength has no phase.
+    is lattice, so that thin rims count. Dark particles, in bright field, need a fifth: defocus
+    carries their waves beyond their edge. Filters are wider, and their strength has no phase.
     """
     from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter
 
@@ -64,7 +66,8 @@ def outlined(labels: NDArray[np.intp], image: F64, *, spacing: float) -> NDArray
             strength[box] = np.where(nearest[box] == facet, found, strength[box])
     film = strength[~fixed & (outside > spacing) & (outside < reach)]
     noise = 1.4826 * float(np.median(np.abs(film - np.median(film)))) if film.size else 0.0
-    lattice = strength > np.clip(_SIGMAS * noise, _LEAST, _MOST)
+    dark = image[~off].mean() < image[off & (outside < reach)].mean()
+    lattice = strength > np.clip(_SIGMAS * noise, *(_DARK if dark else _BRIGHT))
     lattice &= outside < _REACH[0] * spacing
     lattice |= inside > _REACH[1] * spacing
     sharp = np.where(binary_fill_holes(lattice), nearest, -1)

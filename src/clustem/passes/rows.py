@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeVar
@@ -14,10 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import InputError
+from clustem.core import ClustemError, InputError
 from clustem.core.progress import tick
 from clustem.passes.storage import (
     BLOCK_BYTES,
+    Piece,
     as_array,
     is_dask,
     loaded,
@@ -267,25 +269,26 @@ class Rows:
         from distributed import default_client
 
         client = default_client()
-        sent = client.scatter(function, broadcast=True, hash=False)  # once, not with each block
+        with _workers_stay():  # sent once, not with each block
+            sent = client.scatter(function, broadcast=True, hash=False)
 
-        @dask.delayed(pure=False)  # type: ignore[attr-defined]
-        def one(call: Any, data: NDArray[Any], where: Where, keep: Any) -> T:
-            with one_blas_thread():
-                result: T = call(_as_rows(data, where, keep), where)
-                return result
-
+        one = dask.delayed(_on_worker, pure=False)  # type: ignore[attr-defined]
         window = max(2 * threads, 2 * sum(client.nthreads().values()))
         ahead: deque[tuple[Where, Any]] = deque()
         for block in blocks:
-            ahead.append(
-                (block.where, client.compute(one(sent, block.data, block.where, block.keep)))
-            )
+            parts = (sent, block.data, block.where, block.keep)
+            plain = isinstance(block.data, Piece)  # no graph: the worker reads it itself
+            future = client.submit(_on_worker, *parts, pure=False) if plain else None
+            ahead.append((block.where, future or client.compute(one(*parts))))
             if len(ahead) > window:
-                where, future = ahead.popleft()
-                yield where, future.result()
+                yield self._done(*ahead.popleft())
         for where, future in ahead:
-            yield where, future.result()
+            yield self._done(where, future)
+
+    @staticmethod
+    def _done(where: Where, future: Any) -> tuple[Where, Any]:
+        with _workers_stay():
+            return where, future.result()
 
     def _blocks(self, subset: Where | None) -> Iterator[_Block]:
         if subset is not None and self._flat_lead:
@@ -326,8 +329,8 @@ class Rows:
         number = self._number.reshape(data.shape[: data.ndim - len(self.row_shape)])
         if is_dask(data):
             per_block *= _CHUNK_BLOCKS  # to cut a chunk is to load it several times
-        source = None if _has_workers(data) else stored(data)
-        if source is not None:
+        source = stored(data)
+        if source is not None and (source.portable or not _has_workers(data)):
             cuts, data = _whole_units(source.unit[: number.ndim], number.shape, per_block), source
         elif is_dask(data):
             cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
@@ -389,6 +392,32 @@ def _as_rows(data: NDArray[Any], where: Where, keep: Any) -> NDArray[Any]:
     else:
         picked = pick(data, keep).reshape(len(keep), -1)
     return picked
+
+
+def _on_worker(call: Callable[..., T], data: Any, where: Where, keep: Any) -> T:
+    with one_blas_thread():
+        return call(_as_rows(np.asarray(loaded(data)), where, keep), where)
+
+
+@contextmanager
+def _workers_stay() -> Iterator[None]:
+    """Say in one line if the workers or their scheduler are gone."""
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except ClustemError:
+        raise
+    except (KilledWorker, CommClosedError, CancelledError, TimeoutError, AttributeError) as error:
+        # the last: a client whose scheduler is gone
+        reason = str(error).partition("\n")[0][:120] or type(error).__name__
+        raise ClustemError(
+            f"The workers must stay until the run is done; got {reason}. Give them more memory, "
+            "or start the scheduler again, and run it once more."
+        ) from None
 
 
 def _has_workers(data: Any) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import mmap
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
 from clustem.core import ClustemError, InputError
+from clustem.passes.chunks import OnDisk
 
 _LOG = logging.getLogger(__name__)
 BLOCK_BYTES = 16 * 2**20
@@ -40,24 +41,59 @@ def is_dask(data: Any) -> bool:
     return hasattr(data, "dask") and hasattr(data, "compute")
 
 
+class InFile:
+    """An array in an HDF5 file that can be sent to other processes: each opens the file itself.
+
+    Parameters
+    ----------
+    dataset
+        The array in a file that is open.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._here, path = dataset, Path(dataset.file.filename).absolute()
+        self._where = str(path), path.stat().st_mtime_ns, dataset.name
+        self.shape, self.dtype, self.ndim = dataset.shape, dataset.dtype, dataset.ndim
+        self.chunks = dataset.chunks
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read a piece."""
+        dataset = _opened(*self._where) if self._here is None else self._here
+        return np.asarray(dataset[index])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is open here."""
+        return {**self.__dict__, "_here": None}
+
+
+@lru_cache(maxsize=8)
+def _opened(path: str, _changed: int, name: str) -> Any:
+    """Open an array of an HDF5 file once in each process, and again when the file has changed."""
+    import h5py
+
+    return h5py.File(path, "r")[name]
+
+
 class Stored:
-    """An array in HDF5 or zarr that is read by slices: no graph of tasks stands between.
+    """An array that is read by slices: no graph of tasks stands between.
 
     Parameters
     ----------
     source
-        The stored array.
+        The array, for example in HDF5 or zarr.
+    unit
+        Shape of what is stored together, and read and decompressed at once.
 
     Attributes
     ----------
-    unit
-        Shape of what is stored together, and read and decompressed at once.
+    portable
+        Whether it can be sent to other processes, and opened there.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, unit: tuple[int, ...]) -> None:
         self._source = source
-        self.shape, self.dtype, self.ndim = source.shape, source.dtype, source.ndim
-        self.unit = tuple(source.chunks or (1,) * (source.ndim - 1) + source.shape[-1:])
+        self.shape, self.dtype, self.ndim, self.unit = source.shape, source.dtype, source.ndim, unit
+        self.portable = isinstance(source, InFile | OnDisk) or _package(source) == "zarr"
 
     def __getitem__(self, index: tuple[slice, ...]) -> Piece:
         """Return a piece that is not read yet."""
@@ -71,20 +107,27 @@ class Stored:
 
 
 class Piece(NamedTuple):
-    """A part of a stored array that is not read yet."""
+    """A part of an array that is not read yet."""
 
     read: Callable[[], NDArray[Any]]
 
 
 def stored(data: Any) -> Stored | None:
-    """Return what a dask array reads from a file, if it does nothing else; else None."""
+    """Return what a dask array reads, from a file for example, if it does nothing else."""
     layers = getattr(getattr(data, "dask", None), "layers", {})
     if not is_dask(data) or set(layers) != {data.name, f"original-{data.name}"}:
         return None
     source: Any = dict(layers[f"original-{data.name}"]).get(f"original-{data.name}")
-    kind = type(source).__module__.partition(".")[0]
     alike = getattr(source, "shape", None) == data.shape and source.dtype == data.dtype
-    return Stored(source) if kind in ("h5py", "zarr") and alike else None
+    if not alike or isinstance(source, np.ndarray) or is_dask(source):
+        return None
+    if _package(source) == "h5py" and Path(source.file.filename).is_file():
+        source = InFile(source)
+    return Stored(source, tuple(getattr(source, "chunks", None) or data.chunksize))
+
+
+def _package(source: Any) -> str:
+    return type(source).__module__.partition(".")[0]
 
 
 def loaded(data: Any) -> Any:

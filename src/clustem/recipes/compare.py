@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clustem.core import InputError, Segmentation
+from clustem.io.trial import try_out
 from clustem.judge.compare import Comparison
 from clustem.judge.compare import compare as compare_maps
 
@@ -51,11 +52,13 @@ def opened(source: Any) -> Any:
     Raises
     ------
     InputError
-        If a path does not exist, or the folder is no result.
+        If a path does not exist, the folder is no result, or a file is not whole.
     """
     if not isinstance(source, str | Path):
         return source
     path = Path(source).expanduser()
     if not path.exists():
         raise InputError("The input must exist", got=path, cure="Check the path.")
+    if path.suffix in {".hspy", ".zspy"}:
+        try_out(path)
     return Segmentation.load(path) if path.is_dir() and path.suffix != ".zspy" else source

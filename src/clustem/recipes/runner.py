@@ -567,6 +567,7 @@ def _record_choice(found: KChoice, k: int, *, in_doubt: bool = False) -> None:
         "confidence": found.confidence,
         "others": list(found.alternatives),
         "reason": found.reason,
+        "trend": found.trend,
     }
     record(n_clusters=k, warranted=evidence)
 
