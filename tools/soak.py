@@ -116,8 +116,10 @@ def main() -> int:
                 done[act(user, rng)] += 1
             except ClustemError:
                 done["refused"] += 1
+            began, job = time.process_time(), user.jobs.status.job
             if rng.random() < 0.3 and not user.jobs.wait(LONGEST):
-                faults.append("a job did not end")
+                spent = time.process_time() - began
+                faults.append(f"no end in {LONGEST:.0f} s, {spent:.0f} s of them computing: {job}")
                 user.jobs.cancel()
             faults += user.faults
             user.faults = []
@@ -128,8 +130,10 @@ def main() -> int:
                     faults.append("a closed session left its folder")
         for user in users:
             user.close()
-        time.sleep(1)
-        if (left := threading.active_count() - threads) > 2:
+        patience = time.monotonic() + LONGEST  # a job ends where it ticks
+        while (left := threading.active_count() - threads) > 2 and time.monotonic() < patience:
+            time.sleep(0.1)
+        if left > 2:
             faults.append(f"{left} threads left")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     if memory > 4:

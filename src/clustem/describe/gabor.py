@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from math import prod
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,8 +23,7 @@ from clustem.core.masks import fitting_mask
 from clustem.describe._fringes import fringe_wavelengths
 from clustem.describe._gabor_bank import Bank
 from clustem.passes.rows import Rows
-
-_IN_MEMORY = 2**30  # responses beyond this lie in a temporary file [bytes]
+from clustem.passes.scratch import scratch
 
 
 @descriptor
@@ -112,7 +109,7 @@ def gabor(
     _check(found, image.shape)
     angles = np.arange(orientations) * 180 / orientations
     bank = Bank(tuple(found), tuple(angles.tolist()), envelope, smooth, normalize)
-    responses = _responses_array((*image.shape, len(found), orientations))
+    responses = scratch((*image.shape, len(found), orientations), np.float32)
     bank.features(image, responses, threads=threads)
     pixel, units = _pixel(plain)
     spacings = ", ".join(
@@ -143,14 +140,6 @@ def _check(wavelengths: list[float], shape: tuple[int, ...]) -> None:
                 got=f"{wavelength:g}",
                 cure="Nothing faster than 2 px is in an image; leave them out to have them found.",
             )
-
-
-def _responses_array(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Make an array, in a nameless temporary file if it is large."""
-    if 4 * prod(shape) <= _IN_MEMORY:
-        return np.empty(shape, dtype=np.float32)
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # the map keeps it open
-    return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
 def _pixel(image: PlainImage) -> tuple[float, str]:

@@ -232,7 +232,7 @@ class Rows:
             subset = None
         blocks = self._blocks(subset)
         total = len(self) if subset is None else len(subset)
-        run = self._map_on_workers if _has_workers(self._data) else self._map_in_threads
+        run = self._map_on_workers if has_workers(self._data) else self._map_in_threads
         done = 0
         for where, result in run(function, blocks, threads or cores()):
             done += len(where)
@@ -330,7 +330,7 @@ class Rows:
         if is_dask(data):
             per_block *= _CHUNK_BLOCKS  # to cut a chunk is to load it several times
         source = stored(data)
-        if source is not None and (source.portable or not _has_workers(data)):
+        if source is not None and (source.portable or not has_workers(data)):
             cuts, data = _whole_units(source.unit[: number.ndim], number.shape, per_block), source
         elif is_dask(data):
             cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
@@ -420,7 +420,8 @@ def _workers_stay() -> Iterator[None]:
         ) from None
 
 
-def _has_workers(data: Any) -> bool:
+def has_workers(data: Any) -> bool:
+    """Whether the workers of a cluster read a dask array."""
     if not is_dask(data) or "distributed" not in sys.modules:
         return False
     from distributed import default_client

@@ -32,6 +32,7 @@ from clustem.core import (
     Step,
     is_data,
     is_signal,
+    like,
     parameter_hints,
     record,
     recording,
@@ -40,6 +41,7 @@ from clustem.core import (
 from clustem.io.reading import read
 from clustem.judge.lineage import lineage
 from clustem.labelmaps.grid_graph import grid_graph
+from clustem.passes.scratch import computed_once
 from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
 from clustem.recipes._markers import named, on_rows, with_markers_inside
 from clustem.recipes.recipe import AUTO, BEFORE, STAGES, Recipe, kind_of
@@ -244,8 +246,17 @@ class Run:
             self.raw = self.working
 
     def _describe(self, entry: Entry, parameters: dict[str, Any]) -> None:
+        self._compute_once()
         found = entry.step(self.working, **self._given_masks(entry), **parameters)
         self.features = found.with_source(self.raw) if found.source is self.working else found
+
+    def _compute_once(self) -> None:
+        """Compute what lazy preparations make now, not again in each pass."""
+        data = computed_once(self.working.data)
+        if data is not self.working.data:
+            same = self.raw is self.working
+            self.working = like(self.working, data, copy_variance=True)
+            self.raw = self.working if same else self.raw
 
     def _reduce(self, entry: Entry, parameters: dict[str, Any]) -> None:
         self.features = entry.step(self.needed_features(), **parameters)

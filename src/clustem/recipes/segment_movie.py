@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +24,12 @@ from clustem.core import (
     title_of,
 )
 from clustem.mapping.tracks import Tracks
+from clustem.passes.scratch import scratch
 from clustem.recipes.movie import Movie
 from clustem.recipes.recipe import BEFORE, Recipe
 from clustem.recipes.runner import Run, n_frames, open_scan, part_of
 from clustem.recipes.segment import Source
 
-_IN_MEMORY = 2**30  # label maps beyond this lie in a temporary file [bytes]
 _BETTER = 0.995  # fresh starts replace the last frame's centers below this share of their inertia
 _APART = 0.05  # wavelengths of two frames that differ by less are one
 
@@ -98,7 +96,7 @@ def segment_movie(
 
     shown, images = set(strip_frames(n)), {}
     tracks, histories = Tracks(), []
-    labels = _room((n, *scan.signal.data.shape[1:3]))
+    labels = scratch((n, *scan.signal.data.shape[1:3]), np.int16)
     last: Any = None
     for t in range(n):
         run, part = _frame(scan, t), part_of(progress, f"frame {t + 1} of {n}: ", t, n)
@@ -203,14 +201,6 @@ def _nearest(run: Run, last: Any) -> Any:
         return fresh
     run.clustering = Clustering.from_estimator(warm, run.clustering.features)
     return warm
-
-
-def _room(shape: tuple[int, ...]) -> NDArray[np.int16]:
-    """Make an array, in a nameless temporary file if it is large."""
-    if 2 * prod(shape) <= _IN_MEMORY:
-        return np.empty(shape, dtype=np.int16)
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # the map keeps it open
-    return np.memmap(file, dtype=np.int16, mode="w+", shape=shape)
 
 
 def _signal(labels: NDArray[np.int16], stack: Signal, frame: Signal) -> Signal:

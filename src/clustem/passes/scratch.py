@@ -1,0 +1,94 @@
+"""Arrays that are computed once and read often: in memory, or in a temporary file if large."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from clustem.core import tick
+from clustem.passes.rows import has_workers
+from clustem.passes.storage import is_dask, loaded
+from clustem.passes.threads import cores, one_blas_thread
+
+_LOG = logging.getLogger(__name__)
+_IN_MEMORY = 2**30
+"""Size up to which an array is kept in memory [bytes]."""
+_MOVES = {"original", "array", "getitem", "rechunk", "transpose", "reshape", "file", "mapped"}
+"""First words of the names of dask's layers that compute nothing."""
+_SPARE = 2**30
+"""Room that is left on the disk [bytes]."""
+
+
+def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Make an array, in a nameless temporary file if it is large.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the array. The file goes with it.
+
+    Examples
+    --------
+    >>> scratch((2, 3), np.int16).shape
+    (2, 3)
+    """
+    if prod(shape) * np.dtype(dtype).itemsize <= _IN_MEMORY:
+        return np.empty(shape, dtype=dtype)
+    with tempfile.TemporaryFile() as file:  # the map keeps it when it is closed
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+
+
+def computed_once(data: Any) -> Any:
+    """Compute a lazy array now, where each pass over it would compute it again.
+
+    Parameters
+    ----------
+    data
+        A dask array, or any other, which is returned as it is.
+
+    Returns
+    -------
+    :
+        An ndarray of the same values, mapped to a temporary file beyond 1 GiB. The array itself if
+        it only reads, if workers of a cluster compute it, or if the disk has no room for it.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> type(computed_once(da.arange(6) + 1)).__name__
+    'ndarray'
+    """
+    if not is_dask(data) or not _computes(data) or has_workers(data):
+        return data
+    room = shutil.disk_usage(tempfile.gettempdir()).free
+    if data.nbytes > _IN_MEMORY and data.nbytes + _SPARE > room:
+        _LOG.info("each pass computes %.1f GB again: there is no room for them", data.nbytes / 1e9)
+        return data
+    out = scratch(data.shape, data.dtype)
+    ends = np.cumsum((0, *data.chunks[0])).tolist()
+
+    def one(part: slice) -> None:
+        out[part] = loaded(data[part])
+
+    with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
+        jobs = [pool.submit(one, slice(*span)) for span in pairwise(ends)]
+        try:
+            for end, job in zip(ends[1:], jobs, strict=True):
+                job.result()
+                tick(end / len(data))
+        finally:
+            for job in jobs:
+                job.cancel()
+    return out
+
+
+def _computes(data: Any) -> bool:
+    return any(name.partition("-")[0] not in _MOVES for name in data.dask.layers)
