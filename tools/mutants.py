@@ -30,16 +30,23 @@ LOST = "tests/front/test_nothing_lost.py"
 HOSTILE = "tests/front/test_hostile_files.py"
 FOLDER = "tests/front/test_result_folder.py"
 FORMATS = "tests/oracle/test_diffraction_formats.py"
+READING = "tests/oracle/test_reading.py"
 OUTPUT = (LOST, "-k", "not (harmed or ctrl or letters or lazily or taken or uneven or texts)")
 RESULT = (HOSTILE, FOLDER, "-k", "broken or runs_code or expand or read_back or format or what")
 OPENING = (
+    READING,
     FORMATS,
     HOSTILE,
     LOST,
     "-k",
     "not (ctrl or letters or taken or broken or kill or lazy)",
 )
-TRIAL = (HOSTILE, "-k", "trial or reader or tried or threads or bruker or terabytes")
+TRIAL = (
+    "tests/oracle/test_trial.py",
+    HOSTILE,
+    "-k",
+    "trial or reader or tried or threads or bruker or terabytes",
+)
 K_MEANS = ("tests/oracle/test_kmeans_kernels.py", "tests/oracle/test_kmeans.py")
 PROOF = (*K_MEANS, "-k", "certain or claims or fixed_point or doubt or iterations or check_itself")
 NEAREST = {

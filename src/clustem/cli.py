@@ -124,7 +124,7 @@ def run(
         n = n_frames(scan.signal)
         if n > 1 and ("describe", "gabor") in chosen.steps:
             typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
-            _save_movie(scan, chosen, folder, force=force)
+            _save_movie(scan, chosen, folder, force=force, anyway=anyway)
             return
         result = _segmented(scan, chosen, lazy=lazy, anyway=anyway, client=client)
         _save(result, folder, force=force)
@@ -182,6 +182,7 @@ def sweep(
     workers: Workers = None,
     scheduler: Scheduler = None,
     force: Force = False,
+    anyway: Anyway = False,
 ) -> None:
     """Run a recipe at several numbers of clusters; what comes before clustering runs once."""
     from clustem.io.output_folder import check_output
@@ -197,7 +198,9 @@ def sweep(
         lazy = True if client is not None and lazy is None else lazy
         scan = open_scan(chosen, source, lazy=lazy, reader=reader)
         _check_axes(scan)
-        results = run_sweep(scan, chosen, _range(k), client=client, progress=progress)
+        results = run_sweep(
+            scan, chosen, _range(k), client=client, progress=progress, anyway=anyway
+        )
     save_sweep(results, folder, force=force)
     for number, result in results.items():
         scores = ", ".join(f"{name} {value:.6g}" for name, value in result.scores.items())
@@ -481,11 +484,11 @@ def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> No
     typer.echo(f"report: {folder / 'report.html'}")
 
 
-def _save_movie(scan: Scan, recipe: Recipe, folder: Path, *, force: bool) -> None:
+def _save_movie(scan: Scan, recipe: Recipe, folder: Path, *, force: bool, anyway: bool) -> None:
     from clustem.recipes.segment_movie import segment_movie
 
     with _progress() as progress:
-        movie = segment_movie(scan, recipe, progress=progress)
+        movie = segment_movie(scan, recipe, progress=progress, anyway=anyway)
     movie.save(folder, force=force)
     _print_notes(movie.history)
     tracks = movie.tracks

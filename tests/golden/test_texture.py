@@ -97,6 +97,15 @@ def test_the_command_line_names_the_recipe_and_runs_others_anyway(tmp_path):
     assert runner.invoke(app, [*command, "--anyway"]).exit_code in (0, 1)
 
 
+def test_sweeps_and_movies_ask_first_too():
+    plain = samples.support(shape=(160, 200), n_particles=8, diameter=12.0).signal
+    with pytest.raises(ParameterError, match="shows lattice fringes"):
+        clustem.sweep(plain, "particles", [2, 3])
+    stack = hs.signals.Signal2D(np.stack([plain.data, plain.data[::-1]]))
+    with pytest.raises(ParameterError, match="shows lattice fringes"):
+        clustem.segment_movie(stack, n_clusters=2)
+
+
 def test_two_textures_are_told_from_noise():
     rng = np.random.default_rng(7)
     noise, fine, coarse = (

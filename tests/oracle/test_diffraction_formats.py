@@ -3,12 +3,14 @@
 import logging
 import warnings
 
+import dask
 import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 import pytest
 
 from clustem.core import InputError
+from clustem.io import _formats
 from clustem.io._formats import _whole_patterns, open_file
 from clustem.io.blockfile import write_blo
 from clustem.passes.chunks import scan_chunks
@@ -89,6 +91,18 @@ def test_a_truncated_blockfile_is_refused(lazy, tmp_path):
 
 
 @pytest.mark.parametrize("lazy", [None, True])
+def test_of_a_blockfile_the_reader_reads_the_header_alone(lazy, tmp_path, monkeypatch):
+    asked, load = [], _formats.load_signals
+    monkeypatch.setattr(
+        _formats, "load_signals", lambda path, **how: asked.append(how) or load(path, **how)
+    )
+    open_file(written(tmp_path, "blo"), lazy=lazy)
+    assert asked == [{"lazy": True}]
+    open_file(written(tmp_path, "blo"), lazy=lazy, reader="Blockfile")
+    assert asked[1]["reader"] == "Blockfile"
+
+
+@pytest.mark.parametrize("lazy", [None, True])
 def test_a_line_of_patterns(lazy, tmp_path):
     for kind, data in (("blo", DATA[:1]), ("blo", DATA[:, :1])):
         signal = open_file(written(tmp_path, kind, data), lazy=lazy)[0]
@@ -145,6 +159,9 @@ def test_a_written_blockfile_keeps_counts_scan_and_angles(tmp_path):
     path.write_bytes(b"an earlier one")
     signal = open_file(write_blo(sample.signal, path), lazy=None)[0]
     assert (signal.data == sample.signal.data).all()
+    assert signal.metadata.Acquisition_instrument.TEM.beam_energy == pytest.approx(
+        sample.signal.metadata.Acquisition_instrument.TEM.beam_energy, rel=1e-5
+    )
     axes = signal.axes_manager.navigation_axes
     assert [(axis.size, axis.scale, axis.units) for axis in axes] == [
         (11, 2.5, "nm"),
@@ -155,6 +172,26 @@ def test_a_written_blockfile_keeps_counts_scan_and_angles(tmp_path):
             pixel_pitch(sample.signal, units),
             rel=1e-3,  # the format rounds pixels per cm
         )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "detector"), [("uint16", (32, 32)), ("uint8", (32, 34)), ("uint16", (32, 34))]
+)
+def test_patterns_that_the_format_does_not_hold_are_refused(dtype, detector, tmp_path):
+    signal = diffraction(shape=(8, 11), detector=detector, dtype=dtype).signal
+    with pytest.raises(InputError, match=f"square uint8 patterns; got {dtype} .*32 × {detector[1]}"):
+        write_blo(signal, tmp_path / "scan.blo")
+    assert not (tmp_path / "scan.blo").exists()
+
+
+def test_merlin_s_patterns_are_read_by_pieces_of_the_file(tmp_path, monkeypatch):
+    """Its reader would cut them where dask does."""
+    path = written(tmp_path, "mib")
+    monkeypatch.setattr(_formats, "scan_chunks", lambda shape, _: (2, *shape[1:]))
+    with dask.config.set({"array.chunk-size": "4kiB"}):
+        data = open_file(path, lazy=True)[0].data
+    assert data.chunks == ((2, 2, 1), (7,), (24,), (24,))
+    assert (data.compute() == DATA).all()
 
 
 @pytest.mark.parametrize("cut", [(12, 24), (24, 12), (12, 12), (24, 24)])

@@ -7,6 +7,7 @@ import pytest
 import clustem
 from clustem import Recipe
 from clustem.core import InputError, ParameterError, UnknownNameError
+from clustem.io.toml import from_toml, toml_table
 
 
 @pytest.mark.parametrize("name", Recipe.names())
@@ -202,3 +203,18 @@ def test_a_bare_name_is_enough_where_one_step_has_it():
 def test_a_bare_name_that_is_unknown_or_ambiguous_is_refused(name, words):
     with pytest.raises(ParameterError, match=words):
         Recipe.named("eds-fuzzy").with_settings({name: 1})
+
+
+def test_any_letter_comes_back_from_toml_as_it_is():
+    texts = {"units": "Å⁻¹", "name": "phase 𝛼", "path": 'C:\\x "y"'}
+    text = toml_table("about", {**texts, "nothing": None})
+    assert "Å⁻¹" in text
+    assert from_toml(text, "recipe.toml") == {"about": texts}
+
+
+def test_text_of_the_largest_size_is_read_and_a_longer_one_is_not(monkeypatch):
+    text = "x = 1"
+    monkeypatch.setattr("clustem.io.toml._LONGEST", len(text))
+    assert from_toml(text, "recipe.toml") == {"x": 1}
+    with pytest.raises(InputError, match="must be TOML; got 0 MB of text"):
+        from_toml(f"{text}0", "recipe.toml")

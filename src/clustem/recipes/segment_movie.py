@@ -25,6 +25,7 @@ from clustem.core import (
 )
 from clustem.mapping.tracks import Tracks
 from clustem.passes.scratch import scratch
+from clustem.recipes._fit import refuse_misfit
 from clustem.recipes.movie import Movie
 from clustem.recipes.recipe import BEFORE, Recipe
 from clustem.recipes.runner import Run, n_frames, open_scan, part_of
@@ -42,6 +43,7 @@ def segment_movie(
     settings: Mapping[str, Any] | None = None,
     lazy: bool | None = None,
     progress: Progress | None = None,
+    anyway: bool = False,
 ) -> Movie:
     """Run a recipe on each image of a stack, all frames described by the same filters.
 
@@ -54,6 +56,8 @@ def segment_movie(
         Recipe with ``describe.gabor``: a name, the path of a ``.toml`` file, or a Recipe.
     n_clusters, settings, lazy, progress
         As for ``segment``.
+    anyway
+        Whether to run the recipe even if the first, middle and last frame show no lattice.
 
     Returns
     -------
@@ -91,6 +95,8 @@ def segment_movie(
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
     scan = open_scan(chosen, source, lazy=lazy, stack=True)
     n = _checked(chosen, scan)
+    if not anyway:
+        _refuse_misfit(chosen, scan, n)
     chosen = _with_wavelengths(chosen, scan)
     from clustem.report.figures.movie_strip import strip_frames
 
@@ -139,6 +145,19 @@ def _checked(recipe: Recipe, scan: Scan) -> int:
             cure="For one image use segment.",
         )
     return n
+
+
+def _refuse_misfit(recipe: Recipe, scan: Scan, n: int) -> None:
+    """Refuse a stack of which no frame that is looked at shows what the recipe needs."""
+    refusals = []
+    for t in sorted({0, n // 2, n - 1}):
+        try:
+            refuse_misfit(recipe, _frame(scan, t).scan)
+        except InputError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
 
 
 def _frame(scan: Scan, t: int) -> Run:

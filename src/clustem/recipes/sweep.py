@@ -8,6 +8,7 @@ from typing import Any
 
 from clustem.core import ParameterError, Progress, Segmentation, check_data
 from clustem.judge.choose_k import KChoice
+from clustem.recipes._fit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner, open_scan
 from clustem.recipes.segment import Source, on_workers
@@ -35,6 +36,7 @@ def sweep(
     client: Any = None,
     progress: Progress | None = None,
     choose: bool = True,
+    anyway: bool = False,
 ) -> Sweep:
     """Run a recipe at several numbers of clusters; what comes before clustering runs once.
 
@@ -50,6 +52,8 @@ def sweep(
         As for ``segment``.
     choose
         Whether to ask ``judge.choose_k`` which of the numbers to take.
+    anyway
+        As for ``segment``.
 
     Returns
     -------
@@ -85,6 +89,8 @@ def sweep(
     numbers = sorted(set(ks))
     with on_workers(client):
         scan = open_scan(base, source, lazy=lazy if client is None or lazy is False else True)
+        if not anyway:
+            refuse_misfit(base, scan)
         runner = Runner(scan, keep=len(base.steps))
         found = Sweep(runner.sweep(base, numbers, shared=True, progress=progress))
         marked = any(parameters.get("markers") is not None for parameters in base.steps.values())
