@@ -117,15 +117,17 @@ def test_a_file_in_the_way_of_the_new_result_stays(tmp_path):
 
 def test_the_input_is_not_taken_away(scan, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert told(["run", scan, "-r", "eds-fuzzy", "-o", "res"], monkeypatch, capsys)[0] == 0
+    assert (
+        told(["run", scan, "-r", "eds-fuzzy", "-k", "4", "-o", "res"], monkeypatch, capsys)[0] == 0
+    )
     shutil.copy(scan, "res/map.hspy")
     shutil.copytree(samples_store(tmp_path), "res/map.zspy")
     for name in ("map.hspy", "map.zspy"):
-        args = ["run", f"res/{name}", "-r", "eds-fuzzy", "-o", "res", "--force"]
+        args = ["run", f"res/{name}", "-r", "eds-fuzzy", "-k", "4", "-o", "res", "--force"]
         assert told(args, monkeypatch, capsys)[0] == 0
         assert read(f"res/{name}").signal.data.any()
         assert clustem.load("res").n_clusters == 4
-    args = ["run", "res/centers.hspy", "-r", "eds-fuzzy", "-o", "res", "--force"]
+    args = ["run", "res/centers.hspy", "-r", "eds-fuzzy", "-k", "4", "-o", "res", "--force"]
     status, line = told(args, monkeypatch, capsys)
     assert status == 2
     assert "must not lie in the result that is replaced" in line

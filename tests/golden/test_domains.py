@@ -1,12 +1,14 @@
 """The recipe for domains on a simulated ferroelectric film with known truth."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import clustem
 from clustem import samples
 from clustem.core import PatchGrid
-from clustem.mapping.domains import _posterior
+from clustem.mapping.domains import _posterior, _shared
 from clustem.recipes.views import views
 
 
@@ -46,6 +48,15 @@ def test_a_patch_across_a_wall_is_shared_by_hand():
     assert middle == pytest.approx([0.55, 0.45, 0], abs=0.02)
     own = _posterior(np.array([10.0, 3.0]), means, np.array([3.0, 0.0, 9.0]))
     assert own[2] > 0.9
+    alike = _posterior(np.zeros(2), means[[0, 0, 1]], np.array([5.0, 3.0, 0.0]))
+    assert alike == pytest.approx([0.62, 0.38, 0], abs=0.01)
+
+
+def test_as_many_clusters_as_patches_share_nothing():
+    rows, labels = np.random.default_rng(3).random((3, 2)), np.arange(3, dtype=np.int16)
+    clustering = SimpleNamespace(labels=labels, n_clusters=3, memberships=np.eye(3))
+    places = np.array([[10.0, 10], [10, 20], [20, 10]])
+    assert (_shared(clustering, rows, places, 30.0) == np.eye(3)).all()
 
 
 def test_mean_patches_show_the_displacement():

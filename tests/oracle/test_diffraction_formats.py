@@ -179,7 +179,9 @@ def test_a_written_blockfile_keeps_counts_scan_and_angles(tmp_path):
 )
 def test_patterns_that_the_format_does_not_hold_are_refused(dtype, detector, tmp_path):
     signal = diffraction(shape=(8, 11), detector=detector, dtype=dtype).signal
-    with pytest.raises(InputError, match=f"square uint8 patterns; got {dtype} .*32 × {detector[1]}"):
+    with pytest.raises(
+        InputError, match=f"square uint8 patterns; got {dtype} .*32 × {detector[1]}"
+    ):
         write_blo(signal, tmp_path / "scan.blo")
     assert not (tmp_path / "scan.blo").exists()
 

@@ -284,5 +284,6 @@ def test_smallest_area_is_a_setting_of_the_recipe(tmp_path):
 def test_columns_in_a_row_have_no_neighbours():
     sample = clustem.samples.domains(shape=(160, 200))
     small = {"describe.size": 16, "cluster.covariance_type": "spherical", "cluster.n_init": 1}
+    asked = {"mapping": "clusters", "mapping.min_size": 3}
     with pytest.raises(InputError, match="positions on a grid"):
-        clustem.segment(sample.signal, "domains", settings={**small, "mapping.min_size": 3})
+        clustem.segment(sample.signal, "domains", settings={**small, **asked})

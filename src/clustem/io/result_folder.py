@@ -239,13 +239,13 @@ def _check_arrays(
 
 
 def _check_names(known: _schema.Provenance, n_features: int) -> None:
-    """Refuse names of clusters that there are not, and features without one."""
+    """Refuse names of clusters or features that there are not."""
     k = len(known.color_index)
     if beyond := [name for name in known.names if int(name) >= k]:
         raise _broken(PROVENANCE, f"names of {k} clusters", f"one of cluster {beyond[0]}")
-    if n_features and len(known.feature_names) != n_features:
+    if known.feature_names and n_features and len(known.feature_names) != n_features:
         got = str(len(known.feature_names))
-        raise _broken(PROVENANCE, f"names of {n_features} features", got)
+        raise _broken(PROVENANCE, f"names of {n_features} features, or none", got)
 
 
 def _check(name: str, array: NDArray[Any], shape: tuple[int, ...], *, kinds: str = "biuf") -> None:

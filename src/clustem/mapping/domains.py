@@ -101,8 +101,11 @@ def _shared(clustering: Clustering, rows: F64, places: F64, reach: float) -> NDA
     around = np.asarray(graph @ np.eye(k)[labels])
     inner = (around > 0).sum(axis=1) == 1
     inner &= around[np.arange(n), labels] > 0
-    points, means = _in_units(rows, labels, inner, k)
     found = np.array(clustering.memberships, dtype=np.float32)
+    units = _in_units(rows, labels, inner, k)
+    if units is None:
+        return found
+    points, means = units
     for i in np.flatnonzero(~inner & (around >= _SEEN).any(axis=1)):
         found[i] = _posterior(points[i], means, around[i])
     return found
@@ -110,8 +113,11 @@ def _shared(clustering: Clustering, rows: F64, places: F64, reach: float) -> NDA
 
 def _in_units(
     rows: F64, labels: NDArray[np.int16], inner: NDArray[np.bool_], k: int
-) -> tuple[F64, F64]:
-    """Rows and means of clusters, in units of the scatter within clusters away from walls."""
+) -> tuple[F64, F64] | None:
+    """Rows and means of clusters, in units of the scatter within clusters away from walls.
+
+    None if there is no scatter: each row is as its cluster's mean, and none is a mixture.
+    """
     counts = np.bincount(labels[inner], minlength=k)
     used = inner | (counts < rows.shape[1])[labels]  # where there is no inside, all of it
     means = np.full((k, rows.shape[1]), np.inf)  # an empty cluster is far from everything
@@ -119,6 +125,8 @@ def _in_units(
         means[i] = rows[used & (labels == i)].mean(axis=0)
     rest = rows[used] - means[labels[used]]
     scatter = rest.T @ rest / max(len(rest), 1)
+    if not scatter.any():
+        return None
     scatter += 1e-6 * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
     factor = np.linalg.inv(np.linalg.cholesky(scatter)).T
     known = np.isfinite(means).all(axis=1, keepdims=True)
@@ -131,7 +139,7 @@ def _posterior(point: F64, means: F64, around: F64) -> F64:
 
     k = len(means)
     there = np.flatnonzero(around >= _SEEN)
-    mixed = list(combinations(there, 2))
+    mixed = [(a, b) for a, b in combinations(there, 2) if (means[a] != means[b]).any()]
     apart = ((point - means) ** 2).sum(axis=1)
     weight = (around + _ABSENT) / (around + _ABSENT).sum()
     pure = -0.5 * apart + np.log(weight * (1 - _MIXED if mixed else 1))
