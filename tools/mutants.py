@@ -48,7 +48,11 @@ TRIAL = (
     "trial or reader or tried or threads or bruker or terabytes",
 )
 K_MEANS = ("tests/oracle/test_kmeans_kernels.py", "tests/oracle/test_kmeans.py")
-PROOF = (*K_MEANS, "-k", "certain or claims or fixed_point or doubt or iterations or check_itself")
+PROOF = (
+    *K_MEANS,
+    "-k",
+    "certain or claims or fixed_point or doubt or iterations or check_itself or gap or moved",
+)
 NEAREST = {
     "edits/merge.py": EDITS,
     "edits/split.py": EDITS,
@@ -123,6 +127,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "io/trial.py",
         "resource.setrlimit(resource.RLIMIT_AS, (min(most, hard) if hard > (1) else most, hard))",
     ): "as above",
+    (
+        "io/blockfile.py",
+        'axis.units, axis.scale, axis.offset = "cm", size * 1e-3 * _CAMERA_LENGTH * 100, (1.0)',
+    ): "the format keeps no origin",
     (
         "cluster/kmeans/_full_space.py",
         "close = (gaps < 16.0 * error[where] * np.sqrt(squares.max()))",

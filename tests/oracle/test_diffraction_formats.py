@@ -91,6 +91,12 @@ def test_a_truncated_blockfile_is_refused(lazy, tmp_path):
 
 
 @pytest.mark.parametrize("lazy", [None, True])
+def test_patterns_of_one_pixel_stay_patterns(lazy, tmp_path):
+    signal = open_file(written(tmp_path, "blo", DATA[..., :1, :1]), lazy=lazy)[0]
+    assert signal.data.shape == (5, 7, 1, 1)
+
+
+@pytest.mark.parametrize("lazy", [None, True])
 def test_of_a_blockfile_the_reader_reads_the_header_alone(lazy, tmp_path, monkeypatch):
     asked, load = [], _formats.load_signals
     monkeypatch.setattr(
@@ -194,6 +200,22 @@ def test_merlin_s_patterns_are_read_by_pieces_of_the_file(tmp_path, monkeypatch)
         data = open_file(path, lazy=True)[0].data
     assert data.chunks == ((2, 2, 1), (7,), (24,), (24,))
     assert (data.compute() == DATA).all()
+
+
+@pytest.mark.parametrize(("ndim", "again"), [(4, True), (2, False)])
+def test_signals_of_one_shape_only_are_read_by_pieces(ndim, again, tmp_path, monkeypatch):
+    """One of two signals is cut; both are read again where the same pieces fit both."""
+    calls = []
+
+    def load(*_, **how):
+        calls.append(how)
+        cut = da.from_array(DATA, chunks=(5, 7, 12, 24))
+        other = da.from_array(DATA[(0,) * (4 - ndim)], chunks=-1)
+        return [hs.signals.Signal2D(data).as_lazy() for data in (cut, other)], "MIB"
+
+    monkeypatch.setattr(_formats, "_loaded", load)
+    open_file(written(tmp_path, "mib"), lazy=True)
+    assert [how.get("chunks") for how in calls] == [None, *[DATA.shape] * again]
 
 
 @pytest.mark.parametrize("cut", [(12, 24), (24, 12), (12, 12), (24, 24)])

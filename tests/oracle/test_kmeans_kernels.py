@@ -10,8 +10,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from clustem.cluster.kmeans import _batch as kmeans_batch
 from clustem.cluster.kmeans import _kernels as kmeans_kernels
 from clustem.cluster.kmeans import lloyd as kmeans_starts
-from clustem.cluster.kmeans._full_space import FullSpaceLloyd, _gaps, gap_to_second, nearest
-from clustem.cluster.kmeans._sketch import Sketch
+from clustem.cluster.kmeans._full_space import (
+    FullSpaceLloyd,
+    _gaps,
+    assign_block,
+    gap_to_second,
+    nearest,
+)
+from clustem.cluster.kmeans._sketch import RowReader, Sketch
 from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS, multiply_tile
 from clustem.passes.transform import CHUNK, RowTransform, plain, row_scales
 
@@ -298,6 +304,48 @@ def test_of_equally_near_centers_the_old_one_stays():
     assert nearest(squares, dots, norms, before).tolist() == [0, 1, 0, 2]
     blurred = dots - [[0.0, 1e-15, 0.0]]  # less than rounding
     assert nearest(squares, blurred, norms, before).tolist() == [0, 1, 0, 2]
+
+
+def test_what_is_kept_of_rows_that_were_read_is_certain():
+    """A row stays until the centers moved by its slack: at most its gap to the second center."""
+    random = np.random.default_rng(6)
+    rows = (random.normal(size=(300, 60)) * 0.97 ** np.arange(60)).astype(np.float32)
+    lloyd = FullSpaceLloyd(Sketch(rows), np.ones(300), 4)
+    centers = random.normal(size=(4, 60))
+    lloyd.start_from_centers(centers)
+    scale = lloyd.sketch.reader.read(rows, np.arange(300))[1][:, None]
+    x = rows * scale - lloyd.sketch.centering.origin
+    apart = ((x[:, None] - centers) ** 2).sum(axis=2)
+    second, some = np.sort(apart, axis=1), np.arange(0, 300, 2)
+    lloyd._remember(some, apart.argmin(axis=1)[some].astype(np.int32), (x @ centers.T)[some])
+    gap = (second[:, 1] - second[:, 0])[some]
+    rounding = 8 * lloyd.sketch.error32[some] * np.sqrt((centers**2).sum(axis=1).max())
+    assert_allclose(gap - lloyd._slack[some], rounding, rtol=1e-3)
+    assert (lloyd._slack[1::2] <= 0).all()
+    assert (lloyd._epoch[some] == 1).all(), "after one move, from nowhere"
+    held = lloyd.sketch.z.astype(np.float64) @ lloyd._near.T.astype(np.float64)
+    assert_allclose((lloyd._known + held)[some], (x @ centers.T)[some], atol=1e-4)
+
+
+def test_only_rows_between_centers_are_read_in_float64(monkeypatch):
+    asked, dots = [], RowReader.dots
+
+    def spy(reader, block, scale, shift, centers):
+        asked.append((centers.dtype.name, len(block)))
+        return dots(reader, block, scale, shift, centers)
+
+    monkeypatch.setattr(RowReader, "dots", spy)
+    centers = np.random.default_rng(7).normal(size=(2, 60)).astype(np.float32).astype(np.float64)
+    shares = np.array([0.0, 0.2, 0.5, 0.9, 1.0])[:, None]
+    rows = ((1 - shares) * centers[0] + shares * centers[1]).astype(np.float32)
+    sketch = Sketch(rows)
+    scale = sketch.reader.read(rows, np.arange(5))[1][:1]
+    less = centers * scale - sketch.centering.origin
+    squares, old = (less**2).sum(axis=1), np.array([0, 0, 1, 1, 1], dtype=np.int32)
+    given = (np.full(5, 1e-4), np.ones(5), old, rows, np.arange(5))
+    labels = assign_block(sketch.reader, less, squares, *given)[0]
+    assert labels[[0, 1, 3, 4]].tolist() == [0, 0, 1, 1]
+    assert asked == [("float32", 5), ("float64", 1)]
 
 
 def test_how_far_centers_moved_is_accounted_for():
