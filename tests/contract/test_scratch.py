@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import dask.array as da
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
+from clustem.io._events import Events
 from clustem.passes import scratch as module
 from clustem.passes.scratch import computed_once, scratch
 from clustem.recipes.segment import segment
@@ -33,7 +35,16 @@ def test_each_chunk_is_computed_once(chain):
 
 def test_what_only_reads_stays_lazy():
     lazy = da.from_array(np.arange(84.0).reshape(7, 3, 4), chunks=(2, 3, 4))
-    for same in (lazy, lazy[..., 1:3], lazy.rechunk((3, 3, 4)), np.arange(3)):
+    listed = Events(csr_array(np.eye(6)), (2, 3, 6))
+    events = da.from_array(listed, chunks=(1, 3, 6), name="events-1", asarray=False)
+    for same in (
+        lazy,
+        events,
+        events[..., 2:],
+        lazy[..., 1:3],
+        lazy.rechunk((3, 3, 4)),
+        np.arange(3),
+    ):
         assert computed_once(same) is same
 
 

@@ -78,9 +78,7 @@ def _rows(data: Any, excluded: NDArray[np.bool_] | None, hidden: NDArray[np.bool
     """Return the rows without hidden channels; nothing is copied where the others lie together."""
     if not hidden.any():
         return Rows(data, mask=excluded)
-    if not isinstance(data, np.ndarray):  # a slice of a file would be read through a graph of tasks
-        return ScaledRows(Rows(data, mask=excluded), RowTransform(len(hidden), mask=hidden))
-    places = np.flatnonzero(~hidden)
-    together = len(places) and places[-1] - places[0] == len(places) - 1
-    kept = slice(int(places[0]), int(places[-1]) + 1) if together else ~hidden
-    return Rows(data[..., kept], mask=excluded)
+    kept = RowTransform(len(hidden), mask=hidden)
+    if isinstance(data, np.ndarray):
+        return Rows(kept.compact(data), mask=excluded)
+    return ScaledRows(Rows(data, mask=excluded), kept)  # a slice would be a graph of tasks

@@ -77,8 +77,10 @@ def open_file(
         signals = load_signals(path, reader=reader, content=content, lazy=on_disk)
     else:
         signals, reader = _loaded(path, reader, lazy=on_disk)
-    if events or content is not None:
+    if events:
         return [_sparse(signal) for signal in signals]
+    if content is not None:
+        return signals
     if on_disk and suffix in _TAKE_CHUNKS and any(_cuts_patterns(s) for s in signals):
         ndim = max(s.data.ndim for s in signals)
         if all(s.data.ndim == ndim for s in signals):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +82,8 @@ class OnDisk:
 
         chunks = scan_chunks(self.shape, self.dtype, inner)
         return da.from_array(self, chunks=chunks, name=name, asarray=False)
+
+
+def lazily(mapped: NDArray[Any], *, inner: int = 2) -> Any:
+    """Return a mapped file as a dask array; as it is, dask would copy it and hash its content."""
+    return OnDisk(lambda: mapped).lazily(f"mapped-{uuid4()}", inner=inner)

@@ -270,6 +270,8 @@ class Rows:
 
         client = default_client()
         with _workers_stay():  # sent once, not with each block
+            if client.scheduler is None:
+                raise TimeoutError("a client whose scheduler is gone")
             sent = client.scatter(function, broadcast=True, hash=False)
 
         one = dask.delayed(_on_worker, pure=False)  # type: ignore[attr-defined]
@@ -409,10 +411,7 @@ def _workers_stay() -> Iterator[None]:
 
     try:
         yield
-    except ClustemError:
-        raise
-    except (KilledWorker, CommClosedError, CancelledError, TimeoutError, AttributeError) as error:
-        # the last: a client whose scheduler is gone
+    except (KilledWorker, CommClosedError, CancelledError, TimeoutError) as error:
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
         raise ClustemError(
             f"The workers must stay until the run is done; got {reason}. Give them more memory, "

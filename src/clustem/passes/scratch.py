@@ -21,7 +21,7 @@ from clustem.passes.threads import cores, one_blas_thread
 _LOG = logging.getLogger(__name__)
 _IN_MEMORY = 2**30
 """Size up to which an array is kept in memory [bytes]."""
-_MOVES = {"original", "array", "getitem", "rechunk", "transpose", "reshape", "file", "mapped"}
+_MOVES = {"original", "array", "getitem", "rechunk", "transpose", "reshape"}
 """First words of the names of dask's layers that compute nothing."""
 _SPARE = 2**30
 """Room that is left on the disk [bytes]."""
@@ -91,4 +91,8 @@ def computed_once(data: Any) -> Any:
 
 
 def _computes(data: Any) -> bool:
-    return any(name.partition("-")[0] not in _MOVES for name in data.dask.layers)
+    """Whether a layer does more than read (then ``original-NAME`` is beside it) or move values."""
+    layers = data.dask.layers
+    return any(
+        name.partition("-")[0] not in _MOVES and f"original-{name}" not in layers for name in layers
+    )

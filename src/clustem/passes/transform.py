@@ -133,13 +133,13 @@ class RowTransform:
         return out
 
     def compact(self, full: NDArray[Any]) -> NDArray[Any]:
-        """Return only the kept columns of (rows, D); a view where they lie together."""
+        """Return only the kept columns of (..., D); a view where they lie together."""
         if self.mask is None:
             return full
         places = np.flatnonzero(~self.mask)
         if places[-1] - places[0] == len(places) - 1:
-            return full[:, places[0] : places[-1] + 1]
-        return full[:, places]
+            return full[..., places[0] : places[-1] + 1]
+        return full[..., places]
 
     def expand(self, compact: NDArray[Any]) -> NDArray[Any]:
         """Return (rows, D) from kept columns only; excluded columns are zero."""

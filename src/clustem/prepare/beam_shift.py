@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import numpy as np
 from annotated_types import Gt
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from clustem.core import NO_MASKS, InputError, Masks, Signal, like, preparation, record
 from clustem.core.masks import fitting_mask
-from clustem.passes.chunks import OnDisk
+from clustem.passes.chunks import lazily
 from clustem.passes.rows import Rows
 from clustem.passes.storage import release
 from clustem.physics.beam import Beam, beam_of
@@ -172,9 +171,8 @@ def _shifted(data: Any, moves: F64, *, whole: bool) -> Any:
 def _lazily(data: Any, moves: F64, dtype: np.dtype[Any]) -> Any:
     import dask.array as da
 
-    if isinstance(data, np.ndarray):  # as it is, dask would copy it and name it by its content
-        mapped = data
-        data = OnDisk(lambda: mapped).lazily(f"mapped-{uuid4()}")
+    if isinstance(data, np.ndarray):
+        data = lazily(data)
     data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
     chunks = (*data.chunks[:-2], (1,), (1,))
     steps = [da.from_array(moves[..., i, None, None], chunks=chunks) for i in (0, 1)]

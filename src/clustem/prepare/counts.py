@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import numpy as np
 from annotated_types import Gt
@@ -21,7 +20,7 @@ from clustem.core import (
     warn,
 )
 from clustem.core.masks import fitting_mask
-from clustem.passes.chunks import OnDisk
+from clustem.passes.chunks import lazily
 from clustem.passes.rows import Rows
 from clustem.prepare._photon_transfer import (
     Noise,
@@ -265,18 +264,13 @@ def _converted(data: Any, noise: Noise, highest: float) -> Any:
         return np.nan_to_num(found, nan=0.0).clip(0, limit).astype(dtype)
 
     if isinstance(data, np.memmap):
-        data = _lazily(data)
+        data = lazily(data, inner=1)  # what is made of it stays on disk, too
     if not isinstance(data, np.ndarray):
         return data.map_blocks(one, dtype=dtype)
     out = np.empty(data.shape, dtype=dtype)
     for i, part in enumerate(data):
         out[i] = one(part)
     return out
-
-
-def _lazily(mapped: NDArray[Any]) -> Any:
-    """Return a mapped file as a dask array, so that what is made of it stays on disk, too."""
-    return OnDisk(lambda: mapped).lazily(f"mapped-{uuid4()}", inner=1)
 
 
 def _in_words(noise: Noise) -> str:
