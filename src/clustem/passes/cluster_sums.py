@@ -142,11 +142,9 @@ def _of_block(
     if block.dtype.kind == "u":  # of bytes, 66,000 squares fit in 32 bits
         small = block.dtype == np.uint8 and len(block) <= np.iinfo(np.uint32).max // 255**2
         kind = np.uint32 if small else np.int64
-        sums, squares = np.zeros(shape, dtype=kind), np.zeros(shape, dtype=kind)
-        _add_whole(block, kind(0), order, cluster, sums, squares)
-    else:
-        sums, squares = np.zeros(shape), np.zeros(shape)
-        _add_shifted(block, shift, order, cluster, sums, squares)
+        shift = np.zeros(block.shape[1], dtype=kind)
+    sums, squares = np.zeros(shape, dtype=shift.dtype), np.zeros(shape, dtype=shift.dtype)
+    _add(block, shift, order, cluster, sums, squares)
     hidden: NDArray[Any] = np.nansum(block[:, apart], axis=1, dtype=np.float64)  # type: ignore[assignment]  # its hint forgets the axis
     made = np.empty(0) if also is None else also(block, where)
     return sums, squares, hidden, made
@@ -159,36 +157,9 @@ def _in_order(made: list[tuple[Where, NDArray[Any]]], n: int) -> NDArray[Any]:
     return out
 
 
-@nb.njit(nogil=True, cache=True)
-def _add_whole(block, zero, order, cluster, sums, squares):  # type: ignore[no-untyped-def]
-    """Add integers and their squares, four rows of a cluster at a time, in the type of ``zero``."""
-    n, width = block.shape
-    for first in range(0, width, CHUNK):
-        last = min(first + CHUNK, width)
-        i = 0
-        while i < n:
-            j = cluster[order[i]]
-            total, square = sums[j, first:last], squares[j, first:last]
-            if i + 4 <= n and cluster[order[i + 3]] == j:
-                a, b = block[order[i], first:last], block[order[i + 1], first:last]
-                c, d = block[order[i + 2], first:last], block[order[i + 3], first:last]
-                for p in range(last - first):
-                    e, f, g, h = zero + a[p], zero + b[p], zero + c[p], zero + d[p]
-                    total[p] += e + f + g + h
-                    square[p] += e * e + f * f + g * g + h * h
-                i += 4
-            else:
-                a = block[order[i], first:last]
-                for p in range(last - first):
-                    e = zero + a[p]
-                    total[p] += e
-                    square[p] += e * e
-                i += 1
-
-
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
-def _add_shifted(block, shift, order, cluster, sums, squares):  # type: ignore[no-untyped-def]
-    """Add numbers less a shift, and their squares, in float64."""
+def _add(block, shift, order, cluster, sums, squares):  # type: ignore[no-untyped-def]
+    """Add rows less a shift, and their squares, four at a time, in the type of the shift."""
     n, width = block.shape
     for first in range(0, width, CHUNK):
         last = min(first + CHUNK, width)
@@ -197,20 +168,19 @@ def _add_shifted(block, shift, order, cluster, sums, squares):  # type: ignore[n
         while i < n:
             j = cluster[order[i]]
             total, square = sums[j, first:last], squares[j, first:last]
+            a = block[order[i], first:last]
             if i + 4 <= n and cluster[order[i + 3]] == j:
-                a, b = block[order[i], first:last], block[order[i + 1], first:last]
-                c, d = block[order[i + 2], first:last], block[order[i + 3], first:last]
+                b, c = block[order[i + 1], first:last], block[order[i + 2], first:last]
+                d = block[order[i + 3], first:last]
                 for p in range(last - first):
                     s = zero[p]
-                    e, f = np.float64(a[p]) - s, np.float64(b[p]) - s
-                    g, h = np.float64(c[p]) - s, np.float64(d[p]) - s
+                    e, f, g, h = a[p] - s, b[p] - s, c[p] - s, d[p] - s
                     total[p] += (e + f) + (g + h)
                     square[p] += (e * e + f * f) + (g * g + h * h)
                 i += 4
             else:
-                a = block[order[i], first:last]
                 for p in range(last - first):
-                    e = np.float64(a[p]) - zero[p]
+                    e = a[p] - zero[p]
                     total[p] += e
                     square[p] += e * e
                 i += 1
