@@ -115,6 +115,14 @@ class TestJobs:
         assert found[1] == 1
         jobs.close()
 
+    def test_a_report_that_comes_late_is_not_shown(self):
+        jobs, kept = Jobs(at_once), []
+        jobs.start("work", kept.append, lambda _: None, kept.append)
+        assert jobs.wait(10)
+        kept[0]("a thread of it", 1.0)
+        assert jobs.status == Status()
+        jobs.close()
+
     def test_only_the_last_word_counts(self):
         jobs, found, gate = Jobs(at_once), [], threading.Event()
         jobs.start("gate", lambda _: gate.wait(10), lambda _: None, found.append)

@@ -52,6 +52,7 @@ class _Job:
     done: Callable[[Any], None]
     failed: Callable[[BaseException], None]
     cancelled: bool = False
+    ended: bool = False
 
 
 class Jobs(param.Parameterized):
@@ -187,11 +188,12 @@ class Jobs(param.Parameterized):
             self._post(lambda: self._show(job, state))
 
     def _show(self, job: _Job, state: Status) -> None:
-        if not job.cancelled:
+        if not (job.cancelled or job.ended):  # a thread of the work may tick after its end
             self.status = state
 
     def _end(self, job: _Job, call: Callable[[], None]) -> None:
         def finish() -> None:
+            job.ended = True
             self.status = Status()
             if job.cancelled:
                 return
