@@ -1,5 +1,6 @@
 """Maps and centers against plain loops."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import dask.array as da
@@ -11,7 +12,10 @@ from clustem.cluster import KMeans
 from clustem.core import Clustering, Masks
 from clustem.describe import patterns, spectra
 from clustem.mapping import clusters
-from clustem.passes.cluster_sums import cluster_sums
+from clustem.passes.cluster_sums import RowAdder, cluster_sums
+from clustem.passes.rows import Rows
+from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.transform import RowTransform
 
 DATA = (
     np.random.default_rng(2).poisson(40, (5, 7, 11)).astype(np.uint16)
@@ -132,11 +136,91 @@ def test_sums_of_clusters_are_those_of_numpy(dtype):
         np.testing.assert_allclose(found.errors[j], error, rtol=1e-5)
 
 
-def test_distances_come_with_the_sums_and_are_those_of_transform(monkeypatch):
-    signal = hs.signals.Signal2D(np.random.default_rng(2).poisson(4, (12, 13, 6, 7)).astype("u1"))
-    features = patterns(signal, normalize="l2")
-    estimator = KMeans(3).fit(features.rows)
-    distances = np.sort(estimator.transform(features.rows), axis=1)
-    monkeypatch.setattr(KMeans, "transform", None)  # is not asked
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_sums_that_are_known_change_with_the_labels(dtype, monkeypatch):
+    rng = np.random.default_rng(5)
+    data = (rng.integers(0, 250, (40, 50, 6)) - (dtype != "u1") * 100).astype(dtype)
+    before = rng.integers(-1, 6, 2000)  # of finer cells
+    labels = np.array([2, 0, 1, 0, 2, 1, -1])[before]  # their clusters, numbered anew
+    changed = rng.choice(2000, 150, replace=False)
+    labels[changed] = rng.integers(-1, 3, 150)
+    adder = RowAdder(Rows(data), before, 6, np.array([1, 4]))
+    for where, part in Rows(data).map(adder.work):
+        adder.take(where, part)
+    given = {"mask": np.zeros((40, 50), dtype=bool), "left_out": np.array([1, 4])}
+    expected = cluster_sums(data, labels, 3, **given)
+    read = count_reads(monkeypatch)
+    found = cluster_sums(data, labels, 3, **given, known=adder.sums)
+    assert 0 < sum(read) < 200
+    for field in ("means", "errors", "counts", "mean", "hidden"):
+        np.testing.assert_allclose(getattr(found, field), getattr(expected, field), rtol=1e-5)
+    read.clear()
+    other = cluster_sums(data.copy(), labels, 3, **given, known=adder.sums)
+    assert sum(read) >= 2000, "the rows of another array are read"
+    np.testing.assert_allclose(other.means, expected.means)
+    read.clear()
+    none = np.zeros(2000, dtype=int)
+    none[::2] = rng.integers(0, 3, 1000)
+    found = cluster_sums(data, none, 3, **given, known=adder.sums)
+    np.testing.assert_allclose(found.means[1], data.reshape(2000, 6)[none == 1].mean(axis=0), 1e-5)
+
+
+def count_reads(monkeypatch):
+    """Collect how many rows each pass reads."""
+    read, make = [], Rows.map
+
+    def counted(rows, function, **settings):
+        for where, found in make(rows, function, **settings):
+            read.append(len(where))
+            yield where, found
+
+    monkeypatch.setattr(Rows, "map", counted)
+    return read
+
+
+def many_patterns():
+    """Three kinds of patterns, more than fit in a sketch of their own."""
+    rng = np.random.default_rng(2)
+    kinds = rng.gamma(0.5, 2, (3, 16, 20)) + 0.5
+    data = rng.poisson(kinds[rng.integers(0, 3, (80, 90))]).astype("u1")
+    data[..., 7:9, 9:11] = 200
+    beam = np.zeros((16, 20), dtype=bool)
+    beam[7:9, 9:11] = True
+    masks = Masks(signal=beam)
+    return patterns(hs.signals.Signal2D(data), normalize="l2", masks=masks), data
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_the_map_needs_next_to_no_reading_after_k_means(k, monkeypatch):
+    features, data = many_patterns()
+    read = count_reads(monkeypatch)
+    estimator = KMeans(k).fit(features.rows)
+    assert estimator.n_passes_ == pytest.approx(sum(read) / 7200, abs=0.01)
+    read.clear()
     found = clusters(Clustering.from_estimator(estimator, features))
-    np.testing.assert_array_equal(found.distance.ravel(), distances[:, 0].astype("f4"))
+    assert sum(read) < 0.5 * 7200
+    raw, labels = data.reshape(7200, -1), found.labels.data.ravel()
+    for j in range(k):
+        own = raw[labels == j].astype(float)
+        np.testing.assert_allclose(found.centers.data[j].ravel(), own.mean(axis=0), rtol=1e-5)
+        error = own.std(axis=0, ddof=1) / np.sqrt(len(own))
+        np.testing.assert_allclose(found.standard_error.data[j].ravel(), error, rtol=1e-4)
+    np.testing.assert_array_equal(found.context[0].data, data[..., 7:9, 9:11].sum(axis=(2, 3)))
+    distances = np.sort(estimator.transform(features.rows), axis=1)
+    np.testing.assert_allclose(found.distance.ravel(), distances[:, 0], rtol=5e-3)
+    off = np.abs(found.distance.ravel() / distances[:, 0] - 1)
+    assert np.median(off) < 1e-4
+    margin = 1 - distances[:, 0] / distances[:, 1]
+    np.testing.assert_allclose(found.margin.ravel(), margin, atol=5e-3)
+
+
+def test_distances_of_rows_without_noise_are_read():
+    """Nothing is left of a difference of squares there."""
+    kinds = np.random.default_rng(3).gamma(0.5, 40, (3, 300)).astype("u1")
+    data = kinds[np.arange(8100).reshape(90, 90) % 3]
+    features = spectra(hs.signals.Signal1D(data))
+    features = replace(features, rows=ScaledRows(features.rows, RowTransform(300, normalize="l2")))
+    estimator = KMeans(3).fit(features.rows)
+    assert estimator.nearest_distances_[:, 0].max() < 1e-6
+    found = clusters(Clustering.from_estimator(estimator, features))
+    assert found.margin.min() > 0.9999

@@ -235,6 +235,35 @@ def test_a_sketch_serves_several_numbers_of_clusters():
         KMeans(3).fit(sketch)
 
 
+def test_several_numbers_of_clusters_share_their_passes(monkeypatch):
+    rows, _ = PROBLEMS["counts"]
+    read, make = [], Rows.map
+
+    def counted(rows, function, **settings):
+        for where, found in make(rows, function, **settings):
+            read.append(len(where))
+            yield where, found
+
+    monkeypatch.setattr(Rows, "map", counted)
+    found = KMeans(normalize="l2", random_state=3).fit_each(rows, [5, 2, 3, 7, 4])
+    together = sum(read)
+    assert list(found) == [2, 3, 4, 5, 7]
+    assert together < 0.6 * sum(each.n_passes_ for each in found.values()) * len(rows)
+    unit = rows / np.linalg.norm(rows, axis=1)[:, None]
+    for k, each in found.items():
+        assert each.certified_
+        assert each.n_clusters == k
+        means = np.stack([unit[each.labels_ == j].mean(axis=0) for j in range(k)])
+        assert_allclose(each.cluster_centers_, means, rtol=1e-5, atol=1e-7)
+        assert_array_equal(each.predict(rows), each.labels_)
+        alone = KMeans(k, normalize="l2", random_state=3).fit(rows)
+        assert each.inertia_ <= alone.inertia_ * 1.003
+    with pytest.raises(ParameterError, match="Several fits need"):
+        KMeans(init=np.zeros((2, 900))).fit_each(rows, [2])
+    with pytest.raises(ParameterError, match="no number"):
+        KMeans().fit_each(rows, [])
+
+
 def test_what_is_left_in_doubt_is_read_and_no_more():
     """Clear clusters need the sample, the sketch, the sums, and then next to nothing."""
     rows, k = PROBLEMS["counts"]

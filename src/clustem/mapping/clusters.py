@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Lt
@@ -19,7 +19,7 @@ from clustem.core import (
 )
 from clustem.core.about import PatternInfo
 from clustem.mapping._in_space import in_space
-from clustem.passes.cluster_sums import Beside, cluster_sums
+from clustem.passes.cluster_sums import cluster_sums
 
 _FEW_COLUMNS = 64  # tables up to this width travel with the result
 
@@ -63,9 +63,10 @@ def clusters(
 
     Notes
     -----
-    One pass over the raw data, one block in memory at a time. Estimators that measure distances
-    give two more maps, ``distance`` to the nearest center and ``margin``, the share by which the
-    next one is farther (0: on the border, 1: on the center), k-means in the same pass. Where a
+    One pass over the raw data, one block in memory at a time; k-means of a scan on disk has summed
+    it already, and only rows that changed their cluster since are read. Estimators that measure
+    distances give two more maps, ``distance`` to the nearest center and ``margin``, the share by
+    which the next one is farther (0: on the border, 1: on the center). Where a
     signal mask left out the direct beam, what it hides is summed to an image of the context, the
     virtual bright field.
 
@@ -102,7 +103,7 @@ def clusters(
         clustering.n_clusters,
         mask=features.mask,
         left_out=_left_out(features, row_shape),
-        beside=_distances_by_block(clustering),
+        known=getattr(clustering.estimator, "row_sums_", None),
     )
     beam = features.on_scan(sums.hidden, fill=0.0)
     memberships = None
@@ -111,7 +112,7 @@ def clusters(
         memberships = stack_of_maps(stack, source)
     narrow = features.rows.shape[1] <= _FEW_COLUMNS
     points = np.asarray(features.rows, dtype=np.float32) if narrow else np.empty((len(labels), 0))
-    distance, margin = _distance_and_margin(clustering, sums.beside)
+    distance, margin = _distance_and_margin(clustering)
     return Segmentation(
         labels=map_of(features.on_scan(labels, fill=-1), source),
         memberships=memberships,
@@ -156,25 +157,17 @@ def _left_out(features: Features, row_shape: tuple[int, ...]) -> NDArray[np.intp
     return np.flatnonzero(found.signal_mask)
 
 
-def _distances_by_block(clustering: Clustering) -> Beside | None:
-    """Return how distances to the centers are found, for the pass that averages the raw rows."""
-    find = getattr(clustering.estimator, "distances_by_block", None)
-    if clustering.memberships is not None or find is None:
-        return None
-    found: Beside = find(clustering.features.rows)
-    return found
-
-
 def _distance_and_margin(
-    clustering: Clustering, distances: NDArray[Any] | None
+    clustering: Clustering,
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
     """Map the distance to the nearest center, and the margin to the next, without neighbours."""
     estimator, features = clustering.estimator, clustering.features
     if clustering.memberships is not None or not hasattr(estimator, "transform"):
         return None, None
-    if distances is None:
-        distances = np.asarray(estimator.transform(features.rows))
-    near = np.sort(distances, axis=1)[:, :2].astype(np.float32)
+    near = getattr(estimator, "nearest_distances_", None)
+    if near is None:
+        near = np.sort(np.asarray(estimator.transform(features.rows)), axis=1)[:, :2]
+    near = near.astype(np.float32)
     margin: NDArray[np.float32] = np.ones(len(near), dtype=np.float32)
     if near.shape[1] > 1:
         margin -= near[:, 0] / np.maximum(near[:, 1], np.finfo(np.float32).tiny)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,10 +14,11 @@ from clustem.passes.rows import Rows
 from clustem.passes.transform import CHUNK, FASTMATH, plain
 
 Where = NDArray[np.intp]
-Beside = tuple[Rows, Callable[[NDArray[Any], Where], NDArray[Any]]]
-"""Rows, and what is made of a block (m, D) of them: an array (m, ...)."""
+Labels = NDArray[np.integer[Any]]
 _BLOCK_BYTES = 2**26
 """Size of a block once converted to float32: sums of a block are added up while others are read."""
+_MANY = 0.5
+"""If more than this share of the rows has another label than when they were read, all are."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,6 @@ class ClusterSums:
         Mean of all rows, float32 (*row shape).
     hidden
         Sum of the columns ``left_out`` of each row, float32 (n,).
-    beside
-        What was made of each row beside, (n, ...); None if it reads other rows.
     """
 
     means: NDArray[np.float32]
@@ -44,17 +42,106 @@ class ClusterSums:
     counts: NDArray[np.int64]
     mean: NDArray[np.float32]
     hidden: NDArray[np.float32]
-    beside: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Sums of raw rows by the label that they had when they were read.
+
+    Parameters
+    ----------
+    rows
+        The raw rows (n, D).
+    labels
+        Label of each row (n,), -1 = none.
+    total, square
+        Sums (k + 1, D) of the rows of each label, less a shift, and of their squares; last those
+        of none.
+    shift
+        What was subtracted of each row (D,).
+    left_out
+        Columns that are summed up for each row.
+    hidden
+        These sums, float32 (n,).
+    """
+
+    rows: Rows
+    labels: Labels
+    total: NDArray[np.float64]
+    square: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    left_out: Where
+    hidden: NDArray[np.float32]
+
+    def joined(self, labels: Labels, k: int) -> RowSums:
+        """Return the sums by labels that are the same throughout each of these."""
+        cells = len(self.total)
+        number = np.full(cells, k)
+        number[self.labels % cells] = labels % (k + 1)
+        total, square = (np.zeros((k + 1, self.rows.shape[1])) for _ in range(2))
+        np.add.at(total, number, self.total)
+        np.add.at(square, number, self.square)
+        return RowSums(self.rows, labels, total, square, self.shift, self.left_out, self.hidden)
+
+    def moved(self, labels: Labels, k: int) -> RowSums | None:
+        """Return the sums by other labels. Only rows that changed are read; None if these are many.
+
+        Most rows of a label must have the same other label, whatever its number.
+        """
+        cells = len(self.total)
+        pairs = self.labels % cells * (k + 1) + labels % (k + 1)
+        table = np.bincount(pairs, minlength=cells * (k + 1)).reshape(cells, k + 1)
+        nearly = table.argmax(axis=1)[self.labels % cells]
+        changed = np.flatnonzero(nearly != labels % (k + 1))
+        if len(changed) > _MANY * len(labels):
+            return None
+        found = self.joined(nearly, k)
+        if len(changed):
+            work = partial(_change, nearly, labels, k, self.shift)
+            for _, (more, less) in self.rows.map(work, subset=changed):
+                _add_to(found, more)
+                _add_to(found, less, np.subtract)
+        return found
+
+
+class RowAdder:
+    """Adds raw rows by label, block by block, in a pass that may do more than that.
+
+    Parameters
+    ----------
+    rows
+        The raw rows (n, D).
+    labels
+        Label of each row (n,), -1 = none.
+    k
+        Number of labels.
+    left_out
+        Columns to sum up for each row.
+    """
+
+    def __init__(self, rows: Rows, labels: Labels, k: int, left_out: Where) -> None:
+        whole = rows.dtype.kind in "bu" and rows.dtype.itemsize <= 2
+        shift = np.zeros(rows.shape[1]) if whole else rows.pilot_mean()
+        shape = k + 1, rows.shape[1]
+        hidden = np.zeros(len(rows), dtype=np.float32)
+        self.sums = RowSums(rows, labels, np.zeros(shape), np.zeros(shape), shift, left_out, hidden)
+        self.work = partial(_of_block, labels, k, shift, left_out)
+        """What is done to each block and the numbers of its rows; :meth:`take` adds it up."""
+
+    def take(self, where: Where, found: tuple[NDArray[Any], ...]) -> None:
+        """Add what the work returned for a block."""
+        _add_to(self.sums, found)
+        self.sums.hidden[where] = found[-1]
 
 
 def cluster_sums(
     data: Any,
-    labels: NDArray[np.integer[Any]],
+    labels: Labels,
     k: int,
     *,
     mask: NDArray[np.bool_],
-    left_out: NDArray[np.intp] | None = None,
-    beside: Beside | None = None,
+    left_out: Where | None = None,
+    known: RowSums | None = None,
 ) -> ClusterSums:
     """Average the raw rows of each cluster.
 
@@ -70,8 +157,9 @@ def cluster_sums(
         Boolean, shape of the scan, True = excluded.
     left_out
         Columns to sum up for each row.
-    beside
-        What else to make of each row in the same pass, if its rows are these.
+    known
+        Sums by nearly the same labels, from an earlier pass: if they are those of the same rows,
+        only what changed is read.
 
     Returns
     -------
@@ -96,49 +184,47 @@ def cluster_sums(
         mask=mask if mask.any() else None,
         block_bytes=_BLOCK_BYTES,
     )
-    counts = np.bincount(labels[labels >= 0], minlength=k)
-    whole = rows.dtype.kind in "bu" and rows.dtype.itemsize <= 2
-    shift = np.zeros(rows.shape[1]) if whole else rows.pilot_mean()
     apart = np.empty(0, dtype=np.intp) if left_out is None else left_out
-    also = beside[1] if beside is not None and rows.same_as(beside[0]) else None
-    made: list[tuple[Where, NDArray[Any]]] = []
-    total, square = np.zeros((k + 1, rows.shape[1])), np.zeros((k + 1, rows.shape[1]))
-    hidden = np.zeros(len(rows), dtype=np.float32)
-    for where, (part, part_square, part_hidden, part_made) in rows.map(
-        partial(_of_block, labels, k, shift, apart, also)
-    ):
-        total += part
-        square += part_square
-        hidden[where] = part_hidden
-        made.append((where, part_made))
+    found = None
+    if known is not None and known.rows.same_as(rows) and _serves(known.left_out, apart):
+        found = known.moved(labels, k)
+    if found is None:
+        adder = RowAdder(rows, labels, k, apart)
+        for where, part in rows.map(adder.work):
+            adder.take(where, part)
+        found = adder.sums
+    shift, total = found.shift, found.total
+    counts = np.bincount(labels[labels >= 0], minlength=k)
     n = np.maximum(counts, 1)[:, None]
     means = total[:k] / n + np.where(counts[:, None] > 0, shift, 0)
-    variance = np.maximum(square[:k] - total[:k] ** 2 / n, 0) / np.maximum(n - 1, 1)
+    variance = np.maximum(found.square[:k] - total[:k] ** 2 / n, 0) / np.maximum(n - 1, 1)
     shape = (k, *rows.row_shape)
     return ClusterSums(
         means.reshape(shape).astype(np.float32),
         np.sqrt(variance / n).reshape(shape).astype(np.float32),
         counts,
         (total.sum(axis=0) / len(rows) + shift).reshape(shape[1:]).astype(np.float32),
-        hidden,
-        None if also is None else _in_order(made, len(rows)),
+        found.hidden if len(apart) else np.zeros(len(rows), dtype=np.float32),
     )
 
 
+def _serves(known: Where, wanted: Where) -> bool:
+    return not len(wanted) or np.array_equal(known, wanted)
+
+
 def _of_block(
-    labels: NDArray[np.integer[Any]],
+    labels: Labels,
     k: int,
     shift: NDArray[np.float64],
     apart: Where,
-    also: Callable[[NDArray[Any], Where], NDArray[Any]] | None,
     block: NDArray[Any],
     where: Where,
 ) -> tuple[NDArray[Any], ...]:
-    """Return sums and sums of squares of each cluster (k + 1, D), last those of none; the rest."""
+    """Return which labels occur (those of none as k), their sums and sums of squares; the rest."""
     block = plain(block)
-    cluster = labels[where] % (k + 1)  # the unassigned, -1, go last
+    touched, cluster = np.unique(labels[where] % (k + 1), return_inverse=True)
     order = np.argsort(cluster, kind="stable")
-    shape = (k + 1, block.shape[1])
+    shape = len(touched), block.shape[1]
     if block.dtype.kind == "u":  # of bytes, 66,000 squares fit in 32 bits
         small = block.dtype == np.uint8 and len(block) <= np.iinfo(np.uint32).max // 255**2
         kind = np.uint32 if small else np.int64
@@ -146,15 +232,26 @@ def _of_block(
     sums, squares = np.zeros(shape, dtype=shift.dtype), np.zeros(shape, dtype=shift.dtype)
     _add(block, shift, order, cluster, sums, squares)
     hidden: NDArray[Any] = np.nansum(block[:, apart], axis=1, dtype=np.float64)  # type: ignore[assignment]  # its hint forgets the axis
-    made = np.empty(0) if also is None else also(block, where)
-    return sums, squares, hidden, made
+    return touched, sums, squares, hidden
 
 
-def _in_order(made: list[tuple[Where, NDArray[Any]]], n: int) -> NDArray[Any]:
-    out = np.empty((n, *made[0][1].shape[1:]), dtype=made[0][1].dtype)
-    for where, part in made:
-        out[where] = part
-    return out
+def _change(
+    old: Labels,
+    new: Labels,
+    k: int,
+    shift: NDArray[np.float64],
+    block: NDArray[Any],
+    where: Where,
+) -> list[tuple[NDArray[Any], ...]]:
+    """Return the sums of rows by what they are now, and by what they were."""
+    return [_of_block(labels, k, shift, where[:0], block, where) for labels in (new, old)]
+
+
+def _add_to(sums: RowSums, found: tuple[NDArray[Any], ...], change: np.ufunc = np.add) -> None:
+    """Change sums in place; an indexed sum would copy the rows twice."""
+    for cluster, total, square in zip(*found[:3], strict=True):
+        change(sums.total[cluster], total, out=sums.total[cluster])
+        change(sums.square[cluster], square, out=sums.square[cluster])
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)

@@ -84,6 +84,11 @@ class RowTransform:
         self.layout = _layout(self.mask, n_features)
         self.n_kept = int(self.layout.length.sum())
 
+    @property
+    def left_out(self) -> NDArray[np.intp]:
+        """Numbers of the columns that are excluded."""
+        return np.empty(0, dtype=np.intp) if self.mask is None else np.flatnonzero(self.mask)
+
     def same_as(self, other: RowTransform) -> bool:
         """Whether both do the same to a row."""
         one, two = (t.mask if t.mask is not None else np.zeros(0, bool) for t in (self, other))

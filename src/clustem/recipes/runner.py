@@ -127,7 +127,7 @@ class Run:
         self.clustering: Clustering | None = None
         self.segmentation: Segmentation | None = None
         self.history: list[Step] = []
-        self._shared: Any = None  # a sketch of the rows that several fits have in common
+        self._fitted: dict[int, Any] = {}  # estimators for several k that were fitted together
         self._regions: NDArray[np.int64] | None = None  # that clusters started from, on the scan
         self.why = ""  # this recipe runs and not the one that was given
         self.asks = False  # whether the number of clusters is judged when it is given
@@ -175,11 +175,12 @@ class Run:
         )
         _LOG.info("%s %.2f s", entry.label, self.history[-1].seconds)
 
-    def share(self, recipe: Recipe) -> None:
-        """Do once what the fits of several k have in common; give it the largest k."""
+    def fit_together(self, recipe: Recipe, ks: Iterable[int]) -> None:
+        """Fit several numbers of clusters in common passes, where the estimator can."""
         for entry, parameters in steps_of(recipe, ("cluster",)):
-            if hasattr(entry.step, "sketch"):
-                self._shared = entry.step(**parameters).sketch(self.needed_features().rows)
+            if hasattr(entry.step, "fit_each") and parameters.get("markers") is None:
+                estimator = entry.step(**parameters)
+                self._fitted = estimator.fit_each(self.needed_features().rows, ks)
 
     def choice(
         self, recipe: Recipe, ks: Iterable[int], *, scored: Literal["all", "chosen"] = "all"
@@ -324,8 +325,10 @@ class Run:
             with suppress(InputError):  # too few rows to judge; the clusterer says what it needs
                 _record_choice(self._judged(entry, parameters), int(parameters["n_clusters"]))
         parameters |= _neighbours(entry, parameters, features)
-        estimator = entry.step(**parameters)
-        estimator.fit(features.rows if self._shared is None else self._shared)
+        estimator = self._fitted.get(parameters.get("n_clusters", 0))
+        if estimator is None:
+            estimator = entry.step(**parameters)
+            estimator.fit(features.rows)
         self.clustering = Clustering.from_estimator(estimator, features)
 
     def _mapping(self, entry: Entry, parameters: dict[str, Any]) -> None:
@@ -416,8 +419,8 @@ class Runner:
         ks
             Numbers of clusters.
         shared
-            Whether fits share one sketch made for the largest k, where the estimator has one: that
-            is faster, and its starts can differ from those of :meth:`run`.
+            Whether all fits share their passes, where the estimator can: that is faster, and its
+            starts can differ from those of :meth:`run`.
         progress
             As for :meth:`run`.
 
@@ -439,7 +442,7 @@ class Runner:
         common = self.upto(plain, BEFORE, part_of(progress, "", 0, len(chosen))) if shared else None
         if common is not None:
             common = common.fork()
-            common.share(chosen[max(chosen)])
+            common.fit_together(chosen[max(chosen)], chosen)
         for i, (k, recipe_of_k) in enumerate(chosen.items()):
             part = part_of(progress, f"k = {k}: ", i, len(chosen))
             if common is None:

@@ -59,7 +59,7 @@ def sweep(
     -------
     :
         The result for each k. Each is what ``segment`` gives for that k, but for k-means, whose
-        fits share one sketch made for the largest k: its starts can differ. Colors persist
+        fits share their passes over the data: its starts can differ. Colors persist
         from k to k (``judge.lineage``); where they are not those of the numbers, an edit in history
         and recipe says so. Its ``choice`` is the recommended number, with the evidence; None for
         clusters that start from markers. A step after the map (``eels.zero_loss``) is not run.

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from clustem.cluster.kmeans._batch import lloyd_batch
 from clustem.cluster.kmeans._kernels import add_sums, assign_certain, own_distances
+from clustem.cluster.kmeans._passes import Steps, Where, Work
 from clustem.cluster.kmeans._sketch import Centering, RowReader, Sketch
+from clustem.passes.cluster_sums import RowAdder, RowSums
 
 F64 = NDArray[np.float64]
 _EXTENSIONS = 2
@@ -26,6 +28,9 @@ _TIGHT = 0.02
 """Inertia below this share of the total scatter is summed term by term."""
 _CLOSE = 1e-4
 """Squared distances below this share of their terms are summed term by term."""
+_NEARLY = 0.02
+"""Bound of the errors of distances that are not read again, as a share of these."""
+_CHUNK = 2**16
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 """Two centers are equally near if scores differ by less than this share of their terms."""
 
@@ -76,6 +81,7 @@ class FullSpaceLloyd:
         self._known = np.zeros((n, n_clusters), dtype=np.float32)
         self._epoch = np.zeros(n, dtype=np.int32)
         self._moved = [np.zeros((n_clusters, n_clusters))]
+        self._walked = [np.zeros(n_clusters)]  # how far each center moved outside the sketch
         self._norms = np.sqrt(sketch.squares) * (1.0 + 1e-5)
         self._slack, self._since = np.full(n, -1.0), np.zeros(n)
         self._since_flat = np.zeros(n)
@@ -93,7 +99,7 @@ class FullSpaceLloyd:
 
     def run(
         self, *, max_iter: int, tol: float, progress: Callable[[float], None] | None = None
-    ) -> Outcome:
+    ) -> Steps[Outcome]:
         """Iterate until nothing changes.
 
         Parameters
@@ -111,7 +117,7 @@ class FullSpaceLloyd:
         while True:
             n_iter += 1
             known = bool((self.labels >= 0).all())
-            read, changed = self._assign()
+            read, changed = yield from self._assign()
             sure = max(sure, 1.0 - read / len(self.labels))
             if progress is not None:
                 progress(sure)
@@ -128,12 +134,44 @@ class FullSpaceLloyd:
             deepen = read == len(self.labels) and self.sketch.basis is not None and known
             if deepen and left and n_iter + 1 < max_iter:
                 left -= 1
-                n_iter += self._extend_sketch(max_iter - n_iter - 1)
+                n_iter += yield from self._extend_sketch(max_iter - n_iter - 1)
                 means = self._means()
             self._update_centers(means)
-        return Outcome(self.labels, self.centers, self._inertia(), n_iter, certified)
+        inertia = yield from self._inertia()
+        return Outcome(self.labels, self.centers, inertia, n_iter, certified)
 
-    def _extend_sketch(self, max_iter: int) -> int:
+    def nearest_two(self) -> Steps[F64]:
+        """Return the distances (n, 2) of each row to its nearest center and to the next.
+
+        They come from the sketch and from what was read; rows whose distances could be wrong by
+        more than 2 % are read again. Errors are far below the bound: 0.001 % in the median.
+        """
+        sketch, n = self.sketch, len(self.labels)
+        near = np.empty((n, min(2, len(self.centers))))
+        doubtful = np.zeros(n, dtype=bool)
+        walked = self._walked[-1] - np.array(self._walked)
+        largest = np.sqrt(self._squares.max())
+        for first in range(0, n, _CHUNK):
+            part = slice(first, first + _CHUNK)
+            dots = sketch.z[part].astype(np.float64) @ self._near.T + self._known[part]
+            squares = sketch.squares[part, None] + self._squares - 2.0 * dots
+            error = sketch.residual[part, None] * walked[self._epoch[part]]
+            error += 4.0 * (sketch.error32[part] * largest)[:, None]
+            two = np.argsort(squares, axis=1)[:, : near.shape[1]]
+            found = np.take_along_axis(squares, two, axis=1)
+            bound = 2.0 * np.take_along_axis(error, two, axis=1)
+            doubtful[part] = (bound > 2.0 * _NEARLY * found).any(axis=1)
+            near[part] = np.sqrt(np.maximum(found, 0.0))
+
+        def take(where: Where, squares: F64) -> None:
+            near[where] = np.sqrt(np.sort(squares, axis=1)[:, : near.shape[1]])
+
+        if doubtful.any():
+            work = partial(squared_distances, sketch.reader, self.centers)
+            yield from sketch.visit(work, take, np.flatnonzero(doubtful))
+        return near
+
+    def _extend_sketch(self, max_iter: int) -> Steps[int]:
         """Add what the sketch does not hold of the centers to it, and iterate there.
 
         All rows were just read, so their products with that part are known: these are coordinates.
@@ -146,20 +184,20 @@ class FullSpaceLloyd:
         self.sketch = self.sketch.extended(turn.T @ self._rest, coordinates, blur)
         self._known[:], self._epoch[:] = 0.0, 0
         self._rest, self._moved = np.zeros_like(self._rest), [np.zeros_like(self._moved[0])]
+        self._walked = [np.zeros_like(self._walked[0])]
         self._update_centers(self.centers)
         start = lloyd_batch(self.sketch.z, self.weights, self._near[None], max_iter=max_iter)[0]
-        self._relabel(start.labels)
+        yield from self._relabel(start.labels)
         return start.n_iter
 
-    def _relabel(self, labels: NDArray[np.int32]) -> None:
+    def _relabel(self, labels: NDArray[np.int32]) -> Steps[None]:
         """Change labels, and the sums with them."""
         moved = np.flatnonzero(labels != self.labels)
         old, self.labels = self.labels, labels.copy()
         self._slack[moved] = -1.0
         if len(moved):
             work = partial(change_of_sums, self.sketch.reader, self.weights, old, labels)
-            for _, (touched, change) in self.sketch.visit(work, subset=moved):
-                _add(self.sums, touched, change)
+            yield from self.sketch.visit(work, partial(_add, self.sums), moved)
 
     def _counts(self) -> F64:
         placed = np.maximum(self.labels, 0)
@@ -182,9 +220,10 @@ class FullSpaceLloyd:
         self._near = self.sketch.coordinates(centers)
         rest = centers - self.sketch.lift(self._near)
         self._moved.append(self._moved[-1] + _gaps(rest - self._rest))
+        self._walked.append(self._walked[-1] + np.linalg.norm(rest - self._rest, axis=1))
         self.centers, self._rest, self._squares = centers, rest, squares
 
-    def _assign(self) -> tuple[int, bool]:
+    def _assign(self) -> Steps[tuple[int, bool]]:
         """Give every row its nearest center; return how many were read, and if any changed."""
         old = self.labels.copy()
         doubtful = np.flatnonzero(self._assign_certain())
@@ -196,11 +235,15 @@ class FullSpaceLloyd:
         parts = (self.centers, self._squares, sketch.error32, self.weights, old)
         work = partial(assign_block, sketch.reader, *parts)
         changed = False
-        for where, (labels, dots, touched, change) in sketch.visit(work, subset=doubtful):
+
+        def take(where: Where, found: tuple[NDArray[np.int32], F64, Where, F64]) -> None:
+            nonlocal changed
+            labels, dots, touched, change = found
             self._remember(where, labels, dots)
-            if len(touched):
-                changed = True
-                _add(self.sums, touched, change)
+            changed |= len(touched) > 0
+            _add(self.sums, where, (touched, change))
+
+        yield from sketch.visit(work, take, doubtful)
         return len(doubtful), changed
 
     def _assign_certain(self) -> NDArray[np.uint8]:
@@ -262,7 +305,7 @@ class FullSpaceLloyd:
             done = True
         return done
 
-    def _inertia(self) -> float:
+    def _inertia(self) -> Steps[float]:
         sketch, counts = self.sketch, self._counts()
         scatter = float(self.weights @ sketch.squares)
         centered = self.sums - counts[:, None] * sketch.centering.origin
@@ -272,12 +315,14 @@ class FullSpaceLloyd:
             return inertia
         # Too little is left of a difference of large numbers: add up the distances themselves.
         work = partial(own_distance, sketch.reader, self.centers, self.labels)
-        return float(sum(self.weights[where] @ own for where, own in sketch.visit(work)))
+        parts: list[float] = []
+        yield from sketch.visit(work, lambda where, own: parts.append(self.weights[where] @ own))
+        return float(sum(parts))
 
 
-def _add(sums: F64, touched: NDArray[np.intp], part: F64) -> None:
+def _add(sums: F64, _: Where, part: tuple[Where, F64]) -> None:
     """Add to some rows in place; an indexed sum would copy them twice."""
-    for row, more in zip(touched, part, strict=True):
+    for row, more in zip(*part, strict=True):
         sums[row] += more
 
 
@@ -289,12 +334,35 @@ def _gaps(vectors: F64) -> F64:
     return np.sqrt(np.maximum(gaps, 0.0) + 1e-14 * (squares[:, None] + squares))
 
 
-def cell_sums(sketch: Sketch, cells: NDArray[np.int32], weights: F64, n_cells: int) -> F64:
-    """Return the weighted sums (n_cells, K), not centered, of the rows of each cell."""
+def cell_sums(
+    sketch: Sketch,
+    cells: NDArray[np.int32],
+    weights: F64,
+    n_cells: int,
+    *,
+    raw: bool = False,
+) -> Steps[tuple[F64, RowSums | None]]:
+    """Return the weighted sums (n_cells, K), not centered, of the rows of each cell.
+
+    If asked, those of the raw rows, too, with what the transform leaves out of each row summed up.
+    """
     sums = np.zeros((n_cells, sketch.transform.n_kept))
-    for _, (touched, part) in sketch.visit(partial(sums_of_cells, sketch.reader, cells, weights)):
-        _add(sums, touched, part)
-    return sums
+    work = partial(sums_of_cells, sketch.reader, cells, weights)
+    if not raw:
+        yield from sketch.visit(work, partial(_add, sums))
+        return sums, None
+    adder = RowAdder(sketch.rows, cells, n_cells, sketch.transform.left_out)
+
+    def take(where: Where, found: tuple[Any, Any]) -> None:
+        _add(sums, where, found[0])
+        adder.take(where, found[1])
+
+    yield from sketch.visit(partial(_both, work, adder.work), take)
+    return sums, adder.sums
+
+
+def _both(one: Work, other: Work, block: NDArray[Any], where: Where) -> tuple[Any, Any]:
+    return one(block, where), other(block, where)
 
 
 def lloyd_with_fixed_centers(
@@ -305,7 +373,7 @@ def lloyd_with_fixed_centers(
     weights: F64,
     max_iter: int = 300,
     tol: float = 0.0,
-) -> Outcome:
+) -> Steps[Outcome]:
     """Run Lloyd's algorithm with the first centers fixed.
 
     Parameters
@@ -333,9 +401,13 @@ def lloyd_with_fixed_centers(
 
     Examples
     --------
+    >>> from clustem.cluster.kmeans._passes import together
     >>> sketch = Sketch(np.array([[0.0], [1.0], [5.0], [9.0]]))
     >>> start = sketch.centering.centered(np.array([[0.0], [9.0]]))
-    >>> lloyd_with_fixed_centers(sketch, start, 1, weights=np.ones(4)).labels.tolist()
+    >>> [found] = together(
+    ...     sketch.rows, [lloyd_with_fixed_centers(sketch, start, 1, weights=np.ones(4))]
+    ... )
+    >>> found.labels.tolist()
     [0, 0, 1, 1]
     """
     place = centers.copy()
@@ -345,17 +417,18 @@ def lloyd_with_fixed_centers(
     certified = last = False
     for n_iter in range(1, max_iter + 1):
         found = np.empty_like(labels)
-        for where, (near, distance) in sketch.visit(
-            partial(_assign_all, sketch.reader, place, labels)
-        ):
-            found[where], own[where] = near, distance
+
+        def take(where: Where, parts: tuple[NDArray[np.int32], F64], found: Any = found) -> None:
+            found[where], own[where] = parts
+
+        yield from sketch.visit(partial(_assign_all, sketch.reader, place, labels), take)
         certified = bool((found == labels).all()) or not free.any()
         labels = found
         if certified or last or n_iter == max_iter:
             break
         counts = np.bincount(labels, weights=weights, minlength=len(place))
         move = free & (counts > 0)
-        sums = cell_sums(sketch, labels, weights, len(place))
+        sums, _ = yield from cell_sums(sketch, labels, weights, len(place))
         means = sums[move] / counts[move, None] - sketch.centering.origin
         last = float(((means - place[move]) ** 2).sum()) <= enough and tol > 0
         place[move] = means

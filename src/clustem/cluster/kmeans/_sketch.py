@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clustem.cluster.estimator import check_spread
 from clustem.cluster.kmeans._kernels import add_sums, center_block, dots_block, sketch_block
+from clustem.cluster.kmeans._passes import Pass, Steps, Where, Work
 from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS
 from clustem.core import InputError
 from clustem.passes.rows import Rows
@@ -242,15 +243,15 @@ class Sketch:
         return coordinates if self._basis64 is None else coordinates @ self._basis64.T
 
     def visit(
-        self,
-        work: Callable[[NDArray[Any], NDArray[np.intp]], T],
-        *,
-        subset: NDArray[np.intp] | None = None,
-        progress: Progress | None = None,
-    ) -> Iterator[tuple[NDArray[np.intp], T]]:
-        """Make a pass over rows as ``Rows.map`` does, and count it."""
-        self._visits[0] += len(self) if subset is None else len(subset)
-        return self.rows.map(work, subset=subset, threads=self.threads, progress=progress)
+        self, work: Work, take: Callable[[Where, Any], None], subset: Where | None = None
+    ) -> Steps[None]:
+        """Ask for a pass over rows, and count it: see ``Pass``."""
+        self.count(len(self) if subset is None else len(subset))
+        yield Pass(work, take, subset)
+
+    def count(self, rows: int) -> None:
+        """Count rows that are read, also by others who share a pass."""
+        self._visits[0] += rows
 
     def full_rows(self, numbers: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return single rows (m, K), transformed, times gain, not centered."""

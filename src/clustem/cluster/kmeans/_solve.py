@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,10 @@ from clustem.cluster.kmeans._full_space import (
     cell_sums,
     lloyd_with_fixed_centers,
 )
+from clustem.cluster.kmeans._passes import Steps, together
 from clustem.cluster.kmeans._sketch import Sketch
 from clustem.cluster.kmeans.lloyd import Start, lloyd, plus_plus, swap
+from clustem.passes.cluster_sums import RowSums
 from clustem.passes.threads import one_blas_thread
 
 F64 = NDArray[np.float64]
@@ -38,11 +41,17 @@ _CLOSE = 0.005
 """Starts whose inertias differ by less than this share are compared in the full space."""
 _CELLS_PER_CLUSTER = 4
 """Largest number of cells, per cluster, that the labels of compared starts have in common."""
+_MOST_CELLS = 96
+"""Largest number of cells that labels of several fits have in common."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The best start's outcome, with its centers in the rows' space, and each start's inertia."""
+    """The best start's outcome, with its centers in the rows' space, and each start's inertia.
+
+    Of rows that a pipeline has scaled, also the sums of the raw ones by the labels of the start,
+    and distances (n, 2) to the nearest center and the next.
+    """
 
     labels: NDArray[np.int32]
     centers: F64
@@ -50,6 +59,9 @@ class Solution:
     n_iter: int
     certified: bool
     inertia_per_start: F64
+    visited: int
+    row_sums: RowSums | None = None
+    near: F64 | None = None
 
 
 def solve(
@@ -98,54 +110,141 @@ def solve(
     0.5
     """
     weights = np.ones(len(sketch)) if weights is None else weights
-    with one_blas_thread():  # its products are small; rows are shared out among our own threads
-        return _solve(
+    if centers is None:
+        return solve_each(
             sketch,
-            weights,
-            n_clusters,
-            n_init,
-            centers,
-            n_fixed,
-            max_iter,
-            tol,
-            random_state,
-            progress,
-        )
+            [n_clusters],
+            weights=weights,
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+            random_state=random_state,
+            progress=progress,
+        )[0]
+    fit = _from_centers(
+        sketch, weights, sketch.centering.centered(centers), n_fixed, max_iter, tol, progress
+    )
+    with one_blas_thread():  # its products are small; rows are shared out among our own threads
+        return together(sketch.rows, [fit], threads=sketch.threads)[0]
 
 
-def _solve(
+def solve_each(
+    sketch: Sketch,
+    numbers: Sequence[int],
+    *,
+    weights: F64 | None = None,
+    n_init: int = 10,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    random_state: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> list[Solution]:
+    """Find clusters of the rows for each of several numbers of them, in passes that all share.
+
+    Parameters
+    ----------
+    sketch
+        Sketch of the rows (n, D), meant for the largest number.
+    numbers
+        Numbers of clusters.
+    weights, n_init, max_iter, tol, random_state
+        As for :func:`solve`.
+    progress
+        Called with the share of rows whose label is certain in all of them.
+
+    Returns
+    -------
+    :
+        One for each number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.array([[0.0], [1.0], [9.0], [11.0]])
+    >>> [found.inertia for found in solve_each(Sketch(rows), [2, 3])]
+    [2.5, 0.5]
+    """
+    weights = np.ones(len(sketch)) if weights is None else weights
+    shares = [0.0] * len(numbers)
+
+    def one(i: int, share: float) -> None:
+        shares[i] = share
+        if progress is not None:
+            progress(min(shares))
+
+    with one_blas_thread():
+        fits = []
+        for k in numbers:
+            own = sketch.fresh() if len(numbers) > 1 else sketch
+            starts = _starts(own, weights, k, n_init, max_iter, random_state)
+            _improve(own, weights, starts, max_iter, random_state)
+            outside = float(weights @ own.residual**2) if own.basis is not None else 0.0
+            inertias = np.array([start.inertia for start in starts]) + outside
+            fits.append(_Fit(own, k, *_candidates(own, k, starts, inertias), inertias))
+        groups = _in_groups(fits)
+        each = [_sums_of(group, weights) for group in groups]
+        sums = [
+            one for group in together(sketch.rows, each, threads=sketch.threads) for one in group
+        ]
+        ends = [
+            _from_sums(fit, weights, *found, max_iter, tol, partial(one, i))
+            for i, (fit, found) in enumerate(zip(fits, sums, strict=True))
+        ]
+        return together(sketch.rows, ends, threads=sketch.threads)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One number of clusters: the best few starts in the sketch, and the cells of their labels."""
+
+    sketch: Sketch
+    n_clusters: int
+    candidates: list[Start]
+    cells: NDArray[np.int64]
+    inertias: F64
+
+
+def _from_centers(
     sketch: Sketch,
     weights: F64,
-    n_clusters: int,
-    n_init: int,
-    centers: F64 | None,
+    centers: F64,
     n_fixed: int,
     max_iter: int,
     tol: float,
-    random_state: int,
     progress: Callable[[float], None] | None,
-) -> Solution:
-    if centers is not None:
-        centers = sketch.centering.centered(centers)
-        if n_fixed:
-            outcome = lloyd_with_fixed_centers(
-                sketch, centers, n_fixed, weights=weights, max_iter=max_iter, tol=tol
-            )
-            return _in_rows_space(sketch, outcome, outcome.n_iter, None)
-        full = FullSpaceLloyd(sketch, weights, n_clusters)
-        full.start_from_centers(centers)
-        outcome = full.run(max_iter=max_iter + 1, tol=tol, progress=progress)
-        return _in_rows_space(sketch, outcome, min(outcome.n_iter, max_iter), None)
-    full = FullSpaceLloyd(sketch, weights, n_clusters)
-    starts = _starts(sketch, weights, n_clusters, n_init, max_iter, random_state)
-    _improve(sketch, weights, starts, max_iter, random_state)
-    outside = float(weights @ sketch.residual**2) if sketch.basis is not None else 0.0
-    inertias = np.array([start.inertia for start in starts]) + outside
-    best, sums = _best(sketch, weights, n_clusters, starts, inertias)
+) -> Steps[Solution]:
+    """Iterate from centers less origin, of which the first may not move."""
+    if n_fixed:
+        outcome = yield from lloyd_with_fixed_centers(
+            sketch, centers, n_fixed, weights=weights, max_iter=max_iter, tol=tol
+        )
+        return _in_rows_space(sketch, outcome, outcome.n_iter, None)
+    full = FullSpaceLloyd(sketch, weights, len(centers))
+    full.start_from_centers(centers)
+    outcome = yield from full.run(max_iter=max_iter + 1, tol=tol, progress=progress)
+    return _in_rows_space(sketch, outcome, min(outcome.n_iter, max_iter), None)
+
+
+def _from_sums(
+    fit: _Fit,
+    weights: F64,
+    best: Start,
+    sums: F64,
+    row_sums: RowSums | None,
+    max_iter: int,
+    tol: float,
+    progress: Callable[[float], None],
+) -> Steps[Solution]:
+    """Iterate from the labels of the best start and the sums of their rows."""
+    full = FullSpaceLloyd(fit.sketch, weights, fit.n_clusters)
     full.start_from_sums(best.labels, sums)
-    outcome = full.run(max_iter=max_iter + 1 - best.n_iter, tol=tol, progress=progress)
+    outcome = yield from full.run(max_iter=max_iter + 1 - best.n_iter, tol=tol, progress=progress)
+    near = None
+    if row_sums is not None:
+        near = (yield from full.nearest_two()) / fit.sketch.centering.gain
     n_iter = min(best.n_iter + outcome.n_iter, max_iter)  # the last labels are for the last centers
-    return _in_rows_space(sketch, outcome, n_iter, inertias)
+    found = _in_rows_space(fit.sketch, outcome, n_iter, fit.inertias)
+    return replace(found, row_sums=row_sums, near=near, visited=fit.sketch.visited)
 
 
 def _in_rows_space(sketch: Sketch, outcome: Outcome, n_iter: int, inertias: F64 | None) -> Solution:
@@ -160,6 +259,7 @@ def _in_rows_space(sketch: Sketch, outcome: Outcome, n_iter: int, inertias: F64 
         n_iter,
         outcome.certified,
         np.array([inertia]) if inertias is None else inertias / gain**2,
+        sketch.visited,
     )
 
 
@@ -239,13 +339,10 @@ def _go_on(sketch: Sketch, weights: F64, start: Start, max_iter: int) -> Start:
     return replace(end, n_iter=start.n_iter + end.n_iter)
 
 
-def _best(
-    sketch: Sketch, weights: F64, n_clusters: int, starts: list[Start], inertias: F64
-) -> tuple[Start, F64]:
-    """Return the start that is best in the full space, of the best few, and its sums.
-
-    Sums of the few are made in one pass: of the cells that their labels have in common.
-    """
+def _candidates(
+    sketch: Sketch, n_clusters: int, starts: list[Start], inertias: F64
+) -> tuple[list[Start], NDArray[np.int64]]:
+    """Return the best few starts, and the cells (n,) that their labels have in common."""
     order = np.argsort(inertias, kind="stable")
     chosen = [starts[order[0]]]
     cells = chosen[0].labels.astype(np.int64)
@@ -253,23 +350,59 @@ def _best(
         for number in order[1:]:
             if len(chosen) == _CANDIDATES or inertias[number] > inertias[order[0]] * (1 + _CLOSE):
                 break
-            both, joint = np.unique(cells * n_clusters + starts[number].labels, return_inverse=True)
-            if len(both) <= _CELLS_PER_CLUSTER * n_clusters and len(both) > len(np.unique(cells)):
+            joint, count = _joint(cells, starts[number].labels)
+            if count <= _CELLS_PER_CLUSTER * n_clusters and count > len(np.unique(cells)):
                 chosen.append(starts[number])
                 cells = joint
-    count = int(cells.max()) + 1
-    parts = cell_sums(sketch, cells.astype(np.int32), weights, count)
-    results = []
-    for start in chosen:
-        member = np.zeros(count, dtype=np.intp)
-        member[cells] = start.labels
-        sums = np.zeros((n_clusters, parts.shape[1]))
-        np.add.at(sums, member, parts)
-        results.append(sums)
-    gained = []
-    for start, sums in zip(chosen, results, strict=True):
-        counts = np.bincount(start.labels, weights=weights, minlength=n_clusters)[:, None]
-        centered = sums - counts * sketch.centering.origin
-        gained.append(np.sum(centered**2 / np.where(counts > 0.0, counts, 1.0)))
-    pick = int(np.argmax(gained))
-    return chosen[pick], results[pick]
+    return chosen, cells
+
+
+def _joint(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    """Return the number (n,) of each row's pair of labels, and how many pairs occur."""
+    pairs = one.astype(np.int64) * (int(other.max()) + 1) + other
+    both, joint = np.unique(pairs, return_inverse=True)
+    return joint.astype(np.int64), len(both)
+
+
+def _in_groups(fits: list[_Fit]) -> list[tuple[NDArray[np.int64], list[_Fit]]]:
+    """Put fits together whose cells have not too many cells in common: sums of these are enough."""
+    groups: list[tuple[NDArray[np.int64], list[_Fit]]] = []
+    for fit in fits:
+        if groups:
+            cells, members = groups[-1]
+            joint, count = _joint(cells, fit.cells)
+            if count <= _MOST_CELLS:
+                groups[-1] = joint, [*members, fit]
+                continue
+        groups.append((fit.cells, [fit]))
+    return groups
+
+
+def _sums_of(
+    group: tuple[NDArray[np.int64], list[_Fit]], weights: F64
+) -> Steps[list[tuple[Start, F64, RowSums | None]]]:
+    """Return of each fit the start that is best in the full space, and the sums of its rows.
+
+    The sums are made in one pass: of the cells that all labels have in common.
+    """
+    cells, fits = group
+    count, sketch = int(cells.max()) + 1, fits[0].sketch
+    for fit in fits[1:]:
+        fit.sketch.count(len(sketch))
+    raw = sketch.compact and sketch.basis is not None
+    parts, rows = yield from cell_sums(sketch, cells.astype(np.int32), weights, count, raw=raw)
+    found = []
+    for fit in fits:
+        k, best, most = fit.n_clusters, fit.candidates[0], -np.inf
+        for start in fit.candidates:
+            member = np.zeros(count, dtype=np.intp)
+            member[cells] = start.labels
+            sums = np.zeros((k, parts.shape[1]))
+            np.add.at(sums, member, parts)
+            counts = np.bincount(start.labels, weights=weights, minlength=k)[:, None]
+            centered = sums - counts * sketch.centering.origin
+            gained = np.sum(centered**2 / np.where(counts > 0.0, counts, 1.0))
+            if gained > most:
+                best, most, kept = start, gained, sums
+        found.append((best, kept, None if rows is None else rows.joined(best.labels, k)))
+    return found

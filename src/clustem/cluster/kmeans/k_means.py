@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from clustem.cluster.estimator import Estimator, Markers, checked_weights
 from clustem.cluster.kmeans._full_space import nearest, squared_distances
 from clustem.cluster.kmeans._sketch import Centering, RowReader, Sketch, unwrapped
-from clustem.cluster.kmeans._solve import Solution, solve
+from clustem.cluster.kmeans._solve import Solution, solve, solve_each
 from clustem.core import InputError, ParameterError, clusterer, warn
 from clustem.core.random_state import RandomState
 from clustem.passes.rows import Rows
@@ -81,6 +81,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         row is nearest to its own center, each center is the mean of its rows.
     n_passes_
         Number of rows read, over n. A shared sketch counts with its own pass.
+    row_sums_, nearest_distances_
+        Of a features' rows on disk: sums of the raw rows by cluster, which ``mapping.clusters``
+        needs, and each row's distances (n, 2) to the nearest center and the next. None else.
     inertia_per_start_
         Inertia (n_init,) of each start before the best were compared in the full space: an
         upper bound, with which starts can be compared.
@@ -187,6 +190,62 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         report(1.0)
         return self
 
+    def fit_each(self, X: Any, numbers: Iterable[int]) -> dict[int, Self]:
+        """Find clusters for each of several numbers of them; all share their passes over the rows.
+
+        Parameters
+        ----------
+        X
+            Rows (n, D), as for ``fit``.
+        numbers
+            Numbers of clusters; ``n_clusters`` does not count.
+
+        Returns
+        -------
+        :
+            An estimator for each number, fitted. Its starts can differ from those of ``fit`` alone,
+            as all share a sketch made for the largest number.
+
+        Raises
+        ------
+        InputError, ParameterError
+            As for ``fit``, or if there is no number, or clusters start from given centers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rows = np.array([[0.0], [1.0], [9.0], [11.0]])
+        >>> [found.inertia_ for found in KMeans().fit_each(rows, (2, 3)).values()]
+        [2.5, 0.5]
+        """
+        ks = sorted(set(numbers))
+        if not ks or not isinstance(self.init, str) or self.markers is not None:
+            raise ParameterError(
+                "Several fits need numbers of clusters, and starts of their own",
+                got="no number" if not ks else "given centers",
+                cure="Name numbers, or call fit for each.",
+            )
+        found = {k: clone(self).set_params(n_clusters=k) for k in ks}
+        rows = self._rows(X, reset=True)
+        params = found[ks[-1]]._checked(n_rows=rows.shape[0])
+        report = params["progress"] or _silent
+        sketch = found[ks[-1]].sketch(rows)
+        solutions = solve_each(
+            sketch,
+            ks,
+            n_init=params["n_init"],
+            max_iter=params["max_iter"],
+            tol=params["tol"],
+            random_state=params["random_state"],
+            progress=lambda share: report(_SKETCHED + (1.0 - _SKETCHED) * share),
+        )
+        weights = np.ones(rows.shape[0])
+        for each, solution in zip(found.values(), solutions, strict=True):
+            each.n_features_in_ = self.n_features_in_
+            each._keep(sketch, solution, _numbering(solution, weights, fixed=False))
+        report(1.0)
+        return found
+
     def sketch(self, X: Any) -> Sketch:
         """Make what fits of several k can share: give it to ``fit`` in place of X.
 
@@ -235,20 +294,6 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         distances: F64 = self._against_centers(X, _distances) / self._centering.gain
         return distances
-
-    def distances_by_block(
-        self, X: Any
-    ) -> tuple[Rows, Callable[[NDArray[Any], NDArray[np.intp]], F64]]:
-        """Return what :meth:`transform` reads and does, for a pass that does more than that.
-
-        Returns
-        -------
-        :
-            Rows to read, and a function of a block (m, D) of them and the numbers of its rows that
-            returns their distances (m, k) to the centers.
-        """
-        rows, work = self._pass_of(X, _distances)
-        return rows, partial(_scaled_back, work, self._centering.gain)
 
     def score(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002  # scikit-learn's signature
         """Return the negative inertia of rows with respect to the centers."""
@@ -325,7 +370,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.inertia_ = solution.inertia
         self.n_iter_ = solution.n_iter
         self.certified_ = solution.certified
-        self.n_passes_ = sketch.visited / len(sketch)
+        self.n_passes_ = solution.visited / len(sketch)
+        self.row_sums_, self.nearest_distances_ = solution.row_sums, solution.near
         self.inertia_per_start_ = solution.inertia_per_start
         self._centering = sketch.centering
         found = len(np.unique(self.labels_))
@@ -373,15 +419,6 @@ def _numbering(solution: Solution, weights: F64, *, fixed: bool) -> NDArray[np.i
         return np.arange(k)
     counts = np.bincount(solution.labels, weights=weights, minlength=k)
     return np.lexsort((-np.sum(solution.centers**2, axis=1), -counts))
-
-
-def _scaled_back(
-    work: Callable[[NDArray[Any], NDArray[np.intp]], F64],
-    gain: float,
-    block: NDArray[Any],
-    where: NDArray[np.intp],
-) -> F64:
-    return work(block, where) / gain
 
 
 def _nearest(
