@@ -291,6 +291,32 @@ def info(source: Source, *, reader: Reader = None) -> None:
 
 
 @app.command()
+def convert(
+    source: Source,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write, .zspy, .hspy or .npy; it must not exist.",
+            metavar="FILE",
+        ),
+    ] = None,
+    *,
+    reader: Reader = None,
+) -> None:
+    """Write a scan into a format that is fast to read by blocks: once, before several runs."""
+    from clustem.io.convert import convert as write
+
+    with _progress() as progress:
+        path, scan = write(source, output, reader=reader, progress=progress)
+    shape = " × ".join(str(size) for size in scan.signal.data.shape)
+    typer.echo(f"{path}: {shape} {scan.signal.data.dtype}, {_size(scan.signal.data.nbytes)}")
+    if scan.context:
+        typer.echo(f"left out: {len(scan.context)} more signals of the file")
+
+
+@app.command()
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Recipe to print as TOML.")] = None,
     *,

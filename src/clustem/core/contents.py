@@ -72,6 +72,33 @@ def check_content(path: Path, *, links: bool = True) -> None:
         )
 
 
+def declared_size(path: Path) -> int:
+    """Return the size of all arrays that an HDF5 file or a zarr store declares [bytes].
+
+    Parameters
+    ----------
+    path
+        A file, or a ``.zspy`` folder.
+
+    Returns
+    -------
+    :
+        0 for other formats, and where it cannot be looked into.
+    """
+    import h5py
+
+    try:
+        if path.is_dir() or path.suffix.lower() == ".zspy":
+            parts = _of_folder(path, links=True) if path.is_dir() else _of_zip(path)
+            return sum(_declared_in(json.loads(text)) for _, text, _ in parts if text)
+        sizes: list[int] = []
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda _, item: sizes.append(int(getattr(item, "nbytes", 0))))
+        return sum(sizes)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, zipfile.BadZipFile):
+        return 0
+
+
 def check_axes(content: Any, where: str) -> None:
     """Refuse axes that are given by a formula, anywhere in nested plain values.
 

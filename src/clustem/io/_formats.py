@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import InputError, like
-from clustem.core.contents import Content, check_content, load_signals
+from clustem.core.contents import Content, check_content, declared_size, load_signals
 from clustem.io._events import lazily
 from clustem.passes.chunks import OnDisk, scan_chunks
 from clustem.passes.storage import stored
 
 _HEAD = 0x14C  # of Bruker's files [bytes]
 _LARGE = 2e9  # files beyond this are left on disk [bytes]
+_DENSE = 1e9  # and compressed ones whose arrays are larger than this [bytes]
 _EVENTS = {".pts"}  # lists of X-rays, which readers spread over all channels
 _FEW = 16e6  # up to this a list takes less memory than the channels do [bytes]
 _TAKE_CHUNKS = {".mib", ".dm3", ".dm4", ".mrc"}  # readers that can be told how to cut
@@ -41,8 +42,8 @@ def open_file(
     lazy
         True leaves the data on disk, as dask arrays that travel to the workers of a cluster. Else
         blockfiles and ``.npy`` are mapped, which is as fast as memory and takes none; other
-        formats are read if False, or if None and they are not beyond 2 GB. Lists of X-rays (JEOL's
-        ``.pts``) of up to 16 MB stay sparse in memory unless it is False.
+        formats are read if False, or if None and they are not beyond 2 GB, or 1 GB when unpacked.
+        Lists of X-rays (JEOL's ``.pts``) of up to 16 MB stay sparse in memory unless it is False.
     signal_axes
         Number of signal axes of data that do not say: those of ``.npy`` and some ``.emd``. If None,
         two where there are four axes or more.
@@ -91,12 +92,15 @@ def open_file(
 
 def left_on_disk(path: Path, *, lazy: bool | None) -> bool:
     """Whether the data of a file are not read when it is opened."""
-    return _size(path) > _LARGE if lazy is None else lazy
+    if lazy is not None:
+        return lazy
+    size = size_of(path)
+    return size > _LARGE or declared_size(path) > max(_DENSE, 2 * size)
 
 
 def holds_events(path: Path, *, lazy: bool | None) -> bool:
     """Whether the data of a file are kept as the short list of X-rays that it holds."""
-    return lazy is None and path.suffix.lower() in _EVENTS and _size(path) <= _FEW
+    return lazy is None and path.suffix.lower() in _EVENTS and size_of(path) <= _FEW
 
 
 def readers_of(path: Path, reader: str | None) -> list[str]:
@@ -232,7 +236,8 @@ def _token(path: Path) -> str:
     return f"file-{tokenize(str(path.resolve()), status.st_mtime_ns, status.st_size)}"
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Return the size of a file, or of all in a folder [bytes]."""
     if path.is_dir():
         return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
     return path.stat().st_size

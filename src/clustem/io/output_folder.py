@@ -91,16 +91,47 @@ def whole_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
         If it cannot be written, or another run was first: its result stays, and this one is kept
         beside it.
     """
-    sibling, lock = None, None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        sibling, lock = _sibling(target)
+    with _workplace(target) as sibling:
         yield sibling
         files = sorted(_files(sibling))
         content = {"made_by": "clustem", "files": [*files, MANIFEST]}
         (sibling / MANIFEST).write_text(json.dumps(content, indent=1), encoding="utf-8")
         sibling.chmod(0o755)  # mkdtemp's is for the owner only
         _put_in_place(sibling, target, force=force)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Give a path to write one file to, or a folder that counts as one; it is renamed at the end.
+
+    Parameters
+    ----------
+    target
+        What :func:`check_output` returned.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or the target was made meanwhile.
+    """
+    with _workplace(target) as sibling:
+        place = sibling / target.name
+        yield place
+        if os.path.lexists(target):
+            raise OutputError(
+                "The output must not exist yet", got=target, cure="Choose another with -o."
+            )
+        place.rename(target)
+
+
+@contextmanager
+def _workplace(target: Path) -> Iterator[Path]:
+    """Give a folder beside the target that goes at the end; a disk's refusals are one line."""
+    sibling, lock = None, None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sibling, lock = _sibling(target)
+        yield sibling
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         raise OutputError(

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from clustem.core import InputError
-from clustem.core.contents import Content, read_plain, reader_of
-from clustem.io._formats import holds_events, left_on_disk, readers_of
+from clustem.core.contents import Content, declared_size, read_plain, reader_of
+from clustem.io._formats import holds_events, left_on_disk, readers_of, size_of
 
 _SECONDS = 15
 _SPEED = 10e6  # of the slowest sound reader [bytes/s]
@@ -47,6 +47,8 @@ class _Job(NamedTuple):
     size: int
     result: str = ""
     """File for what was read, where only the child reads it."""
+    declared: int = 0
+    """Size of its arrays when unpacked [bytes]; 0 where that is not known."""
 
     @property
     def seconds(self) -> int:
@@ -56,7 +58,7 @@ class _Job(NamedTuple):
     @property
     def memory(self) -> int:
         """How much it may take [bytes]."""
-        return int(_MEMORY + _PER_BYTE * self.size)
+        return int(_MEMORY + max(_PER_BYTE * self.size, 2 * min(self.declared, _MEMORY)))
 
 
 def try_out(
@@ -101,7 +103,7 @@ def try_out(
     handed = events or (suffix in _IN_CHILD and not left_on_disk(path, lazy=lazy))
     if known in _tried and not handed:
         return None
-    job = _Job(str(path.absolute()), lazy, reader, status.st_size)
+    job = _Job(str(path.absolute()), lazy, reader, size_of(path), declared=declared_size(path))
     with tempfile.TemporaryDirectory(prefix="clustem-") as folder:
         if handed:
             job = job._replace(result=str(Path(folder, "signals")))
