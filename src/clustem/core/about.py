@@ -144,6 +144,10 @@ class FilterBank(Info):
         Whether each position was brought to one norm.
     image
         The image, float32 (rows, columns).
+    step
+        Distance of the pixels that are described [px].
+    mask
+        Pixels of the image that are left out, boolean (rows, columns), where the step is not 1.
     """
 
     wavelengths: NDArray[np.float64]
@@ -153,11 +157,13 @@ class FilterBank(Info):
     envelope: float = 0.0
     normalized: bool = False
     image: NDArray[np.float32] | None = None
+    step: int = 1
+    mask: NDArray[np.bool_] | None = None
 
     @property
     def reach(self) -> float:
-        """Side of the square that the widest filter averages noise over [px]."""
-        return float(np.sqrt(4 * np.pi)) * self.envelope
+        """Side of the square that the widest filter averages noise over [described pixels]."""
+        return float(np.sqrt(4 * np.pi)) * self.envelope / self.step
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

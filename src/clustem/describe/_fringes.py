@@ -12,6 +12,8 @@ _FIRST = 10  # fringes across the shorter side at least; what is slower is shape
 _ABOVE = 10.0  # a spot rises this much above the background; noise and amorphous films do not
 _RINGS = 4.0  # how much brighter a ring may be than the gaps before it, and still be background
 _FASTEST = 2.4  # shortest spacing [px]; faster ones are noise of the detector
+_WINDOW = 2048  # side of the parts of a large image whose spectra are averaged
+_LARGE = 2**20  # pixels from which on they are
 _FAINT = 0.05  # fainter peaks of the profile, relative to the strongest, do not count
 
 
@@ -40,13 +42,15 @@ def fringe_wavelengths(image: NDArray[np.float32], *, most: int) -> list[float]:
     The spectrum is taken of the windowed image without its slow changes, and smoothed. The
     background of a ring is its median, held down to what the rings before it had, since
     many grains fill a whole ring with spots. What rises above it is added up along each ring,
-    and the peaks of this profile are the fringes.
+    and the peaks of this profile are the fringes. Beyond 2^20 pixels the spectra of squares of
+    up to 2048 pixels are averaged, which cover the image.
     """
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import find_peaks
 
-    size = min(image.shape)
-    power, ring = _spectrum(image)
+    large = image.size > _LARGE
+    power, ring = _mean_spectrum(image) if large else _spectrum(image)
+    size = min(power.shape)
     last = size // 2
     ring = np.minimum(ring, last)
     order = np.argsort(ring, axis=None, kind="stable")
@@ -93,5 +97,29 @@ def _spectrum(image: NDArray[np.float32]) -> tuple[F64, NDArray[np.intp]]:
     detail = image - gaussian_filter(image, min(rows, columns) / 12)
     power = np.abs(fft2(detail * window)) ** 2
     power = gaussian_filter(power, 1.5, mode="wrap")
-    q = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(columns))
-    return power, (q * min(rows, columns) + 0.5).astype(np.intp)
+    return power, _rings(power.shape)
+
+
+def _mean_spectrum(image: NDArray[np.float32]) -> tuple[F64, NDArray[np.intp]]:
+    """Average the spectra of squares; a Hann window holds back what is slower than 10 fringes."""
+    from scipy.fft import fft2
+    from scipy.ndimage import gaussian_filter
+
+    side = min(_WINDOW, *image.shape)
+    window = np.hanning(side + 2)[1:-1].astype(np.float32)
+    starts = [
+        np.unique(np.linspace(0, size - side, -(-size // side)).astype(int)) for size in image.shape
+    ]
+    total = np.zeros((side, side))
+    for first in starts[0]:
+        for left in starts[1]:
+            part = image[first : first + side, left : left + side]
+            part = (part - part.mean()) * window[:, None] * window
+            total += np.abs(fft2(part, overwrite_x=True)) ** 2
+    power = gaussian_filter(total / (len(starts[0]) * len(starts[1])), 1.5, mode="wrap")
+    return power, _rings(power.shape)
+
+
+def _rings(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    q = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
+    return np.asarray((q * min(shape) + 0.5).astype(np.intp))

@@ -14,7 +14,7 @@ from clustem.passes.storage import release
 from clustem.passes.threads import cores
 
 F32 = NDArray[np.float32]
-_TAIL = 3.0  # standard deviations after which a Gaussian is over
+TAIL = 3.0  # standard deviations after which a Gaussian is over
 _BAND = 2**27  # bytes of a wavelength's features made at a time, where the image is large
 _WINDOW = 512  # side of the parts of an image that set the floors
 _NOISE = 1.0  # energies up to this many times the median over orientations are noise
@@ -71,7 +71,7 @@ class Bank:
     def _over(self) -> int:
         """Rows beyond a band that the surroundings reach [px]."""
         widest = max(self.wavelengths)
-        return ceil(_TAIL * (_ISOTROPIC + _AROUND) * widest) + 2 if self.normalize else ceil(widest)
+        return ceil(TAIL * (_ISOTROPIC + _AROUND) * widest) + 2 if self.normalize else ceil(widest)
 
     def _fill(
         self,
@@ -92,7 +92,7 @@ class Bank:
         part = np.pad(part, ((pad - above, pad - below), (pad, pad)), mode="symmetric")
         energies = self._energies(part, wavelength, crew[0])
         if self.normalize:
-            level = floor or _level(energies[::_THIN, ::_THIN])
+            level = floor or level_of(energies[::_THIN, ::_THIN])
             relative(energies, max(self.wavelengths) / grain, level, *crew)
         else:
             np.sqrt(np.maximum(energies, 0, out=energies), out=energies)
@@ -104,7 +104,7 @@ class Bank:
     def _frame(self, wavelength: float) -> tuple[int, int]:
         """Pixels to add around, and how many apart the energies are computed."""
         grain = max(int(wavelength / _FINE), 1)
-        return grain * ceil(_TAIL * (self.envelope + self.smooth) * wavelength / grain), grain
+        return grain * ceil(TAIL * (self.envelope + self.smooth) * wavelength / grain), grain
 
     def _energies(self, band: F32, wavelength: float, pool: ThreadPoolExecutor) -> F32:
         """Smoothed energies (rows, columns, orientations) of every ``grain``-th pixel."""
@@ -136,10 +136,10 @@ class Bank:
                 padded = np.pad(part, self._frame(wavelength)[0], mode="symmetric")
                 energies = self._energies(padded, wavelength, pool)
                 found.append(energies[::_THIN, ::_THIN].reshape(-1, energies.shape[-1]))
-        return _level(np.concatenate(found))
+        return level_of(np.concatenate(found))
 
 
-def _level(energies: F32) -> tuple[float, float]:
+def level_of(energies: F32) -> tuple[float, float]:
     """Level of the noise and of the lattice in energies (..., orientations)."""
     noise = np.median(energies, axis=-1)
     excess = np.maximum(energies - _NOISE * noise[..., None], 0).sum(axis=-1)
@@ -173,29 +173,36 @@ def _between(place: NDArray[np.intp], grain: int, size: int) -> tuple[NDArray[np
 
 
 def relative(
-    stack: F32, width: float, floor: tuple[float, float], pool: ThreadPoolExecutor, workers: int
+    stack: F32,
+    width: float,
+    floor: tuple[float, float],
+    pool: ThreadPoolExecutor,
+    workers: int,
+    *,
+    thin: int = _THIN,
 ) -> None:
     """Make energies (rows, columns, orientations) relative to the surroundings', in place.
 
     What all orientations share is noise or film, and goes. The energy left is divided by that of
     the surroundings, weighted by itself: at the edge of a thin facet beside a thick one it
-    still falls to a quarter where the fringes fall to half.
+    still falls to a quarter where the fringes fall to half. The noise is taken at every
+    ``thin``-th row and column.
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
     height, columns = stack.shape[:2]
     cuts = np.linspace(0, height, min(height, 4 * workers) + 1).astype(int)
     parts = [slice(a, b) for a, b in pairwise(cuts.tolist())]
-    thin = stack[::_THIN, ::_THIN]
-    few = np.empty(thin.shape[:2], dtype=np.float32)
+    some = stack[::thin, ::thin]
+    few = np.empty(some.shape[:2], dtype=np.float32)
     noise, total = np.empty((2, height, columns), dtype=np.float32)
 
     def median(rows: slice) -> None:
-        few[rows] = np.median(thin[rows], axis=-1)
+        few[rows] = np.median(some[rows], axis=-1)
 
     def spread(rows: slice) -> None:
         place = np.meshgrid(np.arange(rows.start, rows.stop), np.arange(columns), indexing="ij")
-        noise[rows] = map_coordinates(few, np.array(place) / _THIN, order=1, mode="nearest")
+        noise[rows] = map_coordinates(few, np.array(place) / thin, order=1, mode="nearest")
 
     def subtract(rows: slice) -> None:
         stack[rows] -= _NOISE * noise[rows, :, None]
@@ -207,12 +214,12 @@ def relative(
         np.sqrt(stack[rows], out=stack[rows])
 
     list(pool.map(median, [slice(i, i + 8) for i in range(0, len(few), 8)]))
-    few = gaussian_filter(few, _ISOTROPIC * width / _THIN, truncate=_TAIL, mode="nearest")
+    few = gaussian_filter(few, _ISOTROPIC * width / thin, truncate=TAIL, mode="nearest")
     list(pool.map(spread, parts))
     list(pool.map(subtract, parts))
     level = max(floor[1], 1e-30)
     total /= level  # squares must not overflow
-    mean, square = (gaussian_filter(x, _AROUND * width, truncate=_TAIL) for x in (total, total**2))
+    mean, square = (gaussian_filter(x, _AROUND * width, truncate=TAIL) for x in (total, total**2))
     around = level * square / np.maximum(mean, 1e-12)
     scale = 1 / (around + _FLOOR[0] * floor[0] + _FLOOR[1] * floor[1] + 1e-30)
     list(pool.map(divide, parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, MinLen
@@ -22,6 +22,7 @@ from clustem.core.image import PlainImage
 from clustem.core.masks import fitting_mask
 from clustem.describe._fringes import fringe_wavelengths
 from clustem.describe._gabor_bank import Bank
+from clustem.describe._gabor_tiles import automatic_step, features_at
 from clustem.passes.rows import Rows
 from clustem.passes.scratch import scratch
 
@@ -37,6 +38,7 @@ def gabor(
     envelope: Annotated[float, Gt(0)] = 1.3,
     smooth: Annotated[float, Ge(0)] = 0.7,
     normalize: bool = True,
+    step: Annotated[int, Ge(1)] | Literal["auto"] = "auto",
     threads: Annotated[int, Ge(1)] | None = None,
 ) -> Features:
     """Take the strength of lattice fringes around each pixel, by direction and spacing.
@@ -62,16 +64,19 @@ def gabor(
         Whether what all directions share (noise, film) is subtracted, and the rest divided by
         the strength of the surroundings, so that thin and thick parts, dark and bright ones count
         alike. If not, responses are the plain magnitudes.
+    step
+        Every so many rows and columns a pixel is described. ``"auto"`` is 1 up to 2^20 pixels, and
+        beyond as many as leave a million of them, at most 2.5 of the shortest spacing.
     threads
         Number of threads; one per usable core if None.
 
     Returns
     -------
     :
-        Features with one row per pixel and one column per filter, spacing by spacing, float32. Its
-        source is the signal of responses (image | wavelength, orientation). They know their
-        :class:`FilterBank`; its orientations are those of the wave vector, counted from the
-        columns' axis toward the rows'.
+        Features with one row per described pixel and one column per filter, spacing by spacing,
+        float32. Its source is the signal of responses (image | wavelength, orientation). They
+        know their :class:`FilterBank`; its orientations are those of the wave vector, counted from
+        the columns' axis toward the rows'.
 
     Raises
     ------
@@ -85,7 +90,9 @@ def gabor(
     ``g = exp(-(x² + y²) / (2 s²)) exp(2 pi i x' / wavelength)`` with ``s`` of ``envelope``
     wavelengths, applied as its analytic transform: one Fourier transform of the image, whose
     borders are mirrored, and one back per filter. Features beyond 1 GiB lie in a temporary file
-    that goes with the features, and are made in bands of rows, with the same result.
+    that goes with the features, and are made in bands of rows, with the same result. With a step,
+    tiles of the image are transformed, and back only what lies around each filter's frequency;
+    ``mapping.facets`` draws the map of all pixels.
 
     The bank of the paper is ``orientations=36, wavelengths=[4, 4.5, 5, 5.5, 6, 6.5, 7],
     smooth=0, normalize=False``.
@@ -107,10 +114,16 @@ def gabor(
     excluded = fitting_mask(masks.scan, image.shape, "scan")
     found = wavelengths or fringe_wavelengths(image, most=n_wavelengths)
     _check(found, image.shape)
+    apart = step if isinstance(step, int) else automatic_step(image.shape, min(found))
     angles = np.arange(orientations) * 180 / orientations
     bank = Bank(tuple(found), tuple(angles.tolist()), envelope, smooth, normalize)
-    responses = scratch((*image.shape, len(found), orientations), np.float32)
-    bank.features(image, responses, threads=threads)
+    shape = tuple(-(-size // apart) for size in image.shape)
+    responses = scratch((*shape, len(found), orientations), np.float32)
+    if apart == 1:
+        bank.features(image, responses, threads=threads)
+    else:
+        features_at(bank, image, responses, step=apart, threads=threads)
+        record(f"every {apart}th row and column described")
     pixel, units = _pixel(plain)
     spacings = ", ".join(
         f"{w:.2f} px" + (f" = {w * pixel:.4g} {units}" if units else "") for w in found
@@ -125,11 +138,14 @@ def gabor(
         envelope=float(max(found) * np.hypot(envelope, smooth)),
         image=image,
         normalized=normalize,
+        step=apart,
+        mask=excluded if apart > 1 else None,
     )
-    rows = Rows(responses, row_ndim=2, mask=excluded if excluded.any() else None)
+    described = np.ascontiguousarray(excluded[::apart, ::apart])
+    rows = Rows(responses, row_ndim=2, mask=described if described.any() else None)
     names = tuple(f"{w:.2f} px, {a:g}°" for w in found for a in angles)
-    source = _responses(responses, signal, plain, found, angles)
-    return Features.of_scan(rows, source, excluded, names=names, about=about)
+    source = _responses(responses, signal, plain, about)
+    return Features.of_scan(rows, source, described, names=names, about=about)
 
 
 def _check(wavelengths: list[float], shape: tuple[int, ...]) -> None:
@@ -152,22 +168,21 @@ def _pixel(image: PlainImage) -> tuple[float, str]:
 
 
 def _responses(
-    responses: NDArray[np.float32],
-    signal: Any,
-    image: PlainImage,
-    wavelengths: list[float],
-    angles: NDArray[Any],
+    responses: NDArray[np.float32], signal: Any, image: PlainImage, bank: FilterBank
 ) -> Any:
     """Wrap the responses as a signal that has the image as its scan."""
     import hyperspy.api as hs
 
-    sizes = zip(image.axes, image.data.shape, strict=True)
-    axes = [{**axis, "size": size, "navigate": True} for axis, size in sizes]
+    sizes = zip(image.axes, responses.shape[:2], strict=True)
+    axes = [
+        {**axis, "scale": axis["scale"] * bank.step, "size": size, "navigate": True}
+        for axis, size in sizes
+    ]
+    angles = bank.orientations
     step = float(angles[1] - angles[0])
-    pixel, units = _pixel(image)
-    lengths = np.array(wavelengths) * pixel
+    lengths = bank.wavelengths * bank.pixel_size
     even = len(lengths) == 1 or np.allclose(np.diff(lengths), lengths[1] - lengths[0])
-    first = {"name": "wavelength", "units": units or "px", "navigate": False}
+    first = {"name": "wavelength", "units": bank.pixel_units or "px", "navigate": False}
     if even:
         gap = float(lengths[1] - lengths[0]) if len(lengths) > 1 else 1.0
         first |= {"size": len(lengths), "offset": float(lengths[0]), "scale": gap}

@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from clustem.cluster.kmeans.k_means import KMeans
-from clustem.core import Clustering, Features, IntensityInfo, checked
+from clustem.core import Clustering, Features, checked
 from clustem.core.progress import tick
-from clustem.judge._borders import borders, places_of
-from clustem.judge._coherence import coherent, scattered, trend
 from clustem.judge._few_positions import FEW, told_apart
 from clustem.judge._finding import Finding, main_groups, nearest
 from clustem.judge._fits import refitted, with_few_starts
 from clustem.judge._gaps import SURE
 from clustem.judge._held_out import held_out
-from clustem.judge._independence import independent, reach_of
-from clustem.judge._intensity import intensity
+from clustem.judge._independence import independent
+from clustem.judge._on_scan import on_scan
 from clustem.judge._sample import checked_ks, drawn, sampled
-from clustem.judge._structure import Structure, structure
+from clustem.judge._structure import structure
 from clustem.judge.gap import gap
 from clustem.judge.scores import scores
 from clustem.judge.stability import Again, By
@@ -36,10 +34,6 @@ F64 = NDArray[np.float64]
 Make = Callable[[int], Any]
 _BEYOND = 6
 """Components that are tried beyond the largest k, so that odd shapes can be put together."""
-_AGAIN = 6
-"""Components that are tried beyond a trend, where groups might be one."""
-_DEGREE = 5
-"""Degree of the function of the intensity that groups may follow."""
 _REFERENCE_ROWS = 1024
 """Rows that the gap statistic is computed from."""
 _STABLE_ROWS = 1024
@@ -277,7 +271,7 @@ def choose_k(
         report=lambda share: report(0.4 * share),
     )
     main = main_groups(groups, ks)
-    found = _found(features, numbers, space.points, main, ks)
+    found = on_scan(Finding(main, ks), features, numbers, space.points)
     if main is not groups and not found.trend:
         found = replace(found, parts=groups.groups.size)
     k = found.k
@@ -364,46 +358,6 @@ def _by_counts(  # noqa: PLR0917  # one call
         n_used=n,
         trend=found.trend,
     )
-
-
-def _found(
-    features: Features,
-    numbers: NDArray[np.intp],
-    points: F64,
-    groups: Structure,
-    ks: tuple[int, ...],
-) -> Finding:
-    """Look at the groups on the scan, where there is one."""
-    if not features.scans:
-        return Finding(groups, ks)
-    places, light = places_of(features, numbers), intensity(features, numbers)
-    labels = groups.groups.labels
-    mixed = borders(points, labels, places)
-    found = Finding(groups, ks, mixed)
-    if found.groups > 1 and scattered(labels, places):
-        return replace(found, trend="chance")
-    if light is None or reach_of(features) > 0:
-        return found
-    rank = features.find(IntensityInfo)  # the rows are intensities: they say nothing about it
-    known = light.totals if light.spread > 0 and rank is None else None
-    found = replace(found, spread=light.spread, leveled=light.leveled)
-    if found.groups == 1:
-        every = coherent(points, places)
-        both = min(coherent(points, places, known), every), every
-        smooth = not every and coherent(points, places, known, beyond=False) > 0
-        return replace(found, directions=both, trend="smooth" if smooth else "")
-    if groups.groups.linked and places.shape[1] == 2:  # no gap is deep: look again
-        same = np.zeros_like(places)
-        tried: tuple[tuple[Literal["intensity", "smooth"], F64, F64 | None], ...] = (
-            ("intensity", same, known),
-            ("smooth", places, None),
-            ("intensity", places, known),
-        )
-        for reason, where, other in tried:
-            rest = points - trend(points, where, other, degree=_DEGREE)
-            if structure(rest, _AGAIN, random_state=0).groups.size == 1:
-                return replace(found, trend=reason)
-    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,7 +151,6 @@ def lattice(
     'none'
     """
     plain = PlainImage.of(_signal(image) if isinstance(image, np.ndarray) else image)
-    data = plain.data.astype(np.float64)
     starts = _starts(plain.data.shape)
     tested = {
         size: np.count_nonzero(_tested(size)) * len(rows) * len(columns)
@@ -167,7 +166,8 @@ def lattice(
         for row in rows:
             for column in columns:
                 window = (size, int(row), int(column))
-                peaks += _peaks(data[row : row + size, column : column + size], window)
+                part = plain.data[row : row + size, column : column + size]
+                peaks += _peaks(part.astype(np.float64), window)
         verdict, chosen = _judged([peak for peak in peaks if peak.height > bar])
     best = max((peak.height for peak in chosen or peaks), default=0.0)
     pixel, units = _pixel(plain)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from clustem.core import InputError, ParticleMap, Segmentation, checked
 from clustem.labelmaps.label_maps import LabelMap, as_labels
 from clustem.labelmaps.regions import connected, interfaces, outlines
+
+
+_PART = 2**20
+"""Positions that are measured at a time."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ def regions(result: LabelMap, *, min_size: Annotated[int, Ge(1)] = 1) -> RegionS
     >>> round(found.borders[0, 1], 1), found.units  # 36 to 40
     (36.8, 'px')
     """
-    labels = as_labels(result)
+    labels = (
+        np.asarray(result.labels.data) if isinstance(result, Segmentation) else as_labels(result)
+    )
     if labels.ndim != 2:
         raise InputError(
             "Regions need a map of two axes",
@@ -122,11 +128,7 @@ def regions(result: LabelMap, *, min_size: Annotated[int, Ge(1)] = 1) -> RegionS
         )
     pixel, units = _pixel(result)
     where = _cut(connected(labels), labels, _particles(result))
-    inside = where >= 0
-    number, sizes = where[inside], np.bincount(where[inside])
-    cluster = np.zeros(len(sizes), dtype=np.int64)
-    cluster[number] = labels[inside]
-    centers, axes = _ellipses(number, np.argwhere(inside), sizes, pixel)
+    sizes, cluster, centers, axes = _measured(where, labels, pixel)
     areas = sizes * pixel[0] * pixel[1]
     diameters = 2 * np.sqrt(areas / np.pi)
     round_ = 4 * np.pi * areas / np.maximum(outlines(where, pixel), 1e-30) ** 2
@@ -141,7 +143,9 @@ def regions(result: LabelMap, *, min_size: Annotated[int, Ge(1)] = 1) -> RegionS
     )
     new = np.full(len(sizes) + 1, -1, dtype=np.int32)  # the last is for -1
     new[order] = np.arange(len(order))
-    return RegionStatistics(listed, new[where], interfaces(labels, pixel), units, pixel)
+    for part in _parts(where):
+        part[:] = new[part]
+    return RegionStatistics(listed, where, interfaces(labels, pixel), units, pixel)
 
 
 def _particles(result: LabelMap) -> NDArray[np.int32] | None:
@@ -151,8 +155,8 @@ def _particles(result: LabelMap) -> NDArray[np.int32] | None:
 
 
 def _cut(
-    where: NDArray[np.int64], labels: NDArray[np.integer[Any]], particles: NDArray[np.int32] | None
-) -> NDArray[np.int64]:
+    where: NDArray[np.int32], labels: NDArray[np.integer[Any]], particles: NDArray[np.int32] | None
+) -> NDArray[np.int32]:
     """Give particles regions of their own, but those that an edit made background."""
     if particles is None or not (particles > 0).any():
         return where
@@ -162,23 +166,53 @@ def _cut(
     return np.where(own, where.max() + particles, where)
 
 
-def _ellipses(
-    number: NDArray[np.int64],
-    places: NDArray[np.intp],
-    sizes: NDArray[np.intp],
-    pixel: tuple[float, float],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centers [px], and axes of the ellipses of the same second moments, (regions, 2) each."""
+def _measured(
+    where: NDArray[np.int32], labels: NDArray[np.integer[Any]], pixel: tuple[float, float]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Sizes and clusters (regions,), centers [px] and axes (regions, 2), some rows at a time.
 
-    def mean(values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(number, values, len(sizes)) / np.maximum(sizes, 1))
-
-    centers = np.stack([mean(places[:, 0]), mean(places[:, 1])], axis=1)
-    row, column = ((places - centers[number]) * pixel).T
-    a, b, c = mean(row * row), mean(row * column), mean(column * column)
+    Axes are those of the ellipses of the same second moments.
+    """
+    count = int(where.max(initial=-1)) + 1
+    sizes, cluster = np.zeros((2, count), dtype=np.int64)
+    sums, squares = np.zeros((2, count)), np.zeros((3, count))
+    for values, number, places in _places(where, labels):
+        cluster[number] = values
+        found, size = np.unique(number, return_counts=True)
+        sizes[found] += size
+        for total, place in zip(sums, places, strict=True):
+            total += np.bincount(number, place, count)
+    centers = sums / np.maximum(sizes, 1)
+    for _, number, places in _places(where, labels):
+        row, column = (
+            (place - center[number]) * size
+            for place, center, size in zip(places, centers, pixel, strict=True)
+        )
+        for total, product in zip(squares, (row * row, row * column, column * column), strict=True):
+            total += np.bincount(number, product, count)
+    a, b, c = squares / np.maximum(sizes, 1)
     middle, half = (a + c) / 2, np.hypot((a - c) / 2, b)
-    squares = np.stack([middle + half, np.maximum(middle - half, 0)], axis=1)
-    return centers, 4 * np.sqrt(squares)
+    both = np.stack([middle + half, np.maximum(middle - half, 0)], axis=1)
+    return sizes, cluster, centers.T, 4 * np.sqrt(both)
+
+
+def _places(
+    where: NDArray[np.int32], labels: NDArray[np.integer[Any]]
+) -> Iterator[tuple[NDArray[Any], NDArray[np.int32], tuple[NDArray[np.intp], ...]]]:
+    """Labels, regions, rows and columns of the positions in regions, some rows at a time."""
+    first = 0
+    for part in _parts(where):
+        rows, columns = np.nonzero(part >= 0)
+        here = labels[first : first + len(part)]
+        yield here[rows, columns], part[rows, columns], (rows + first, columns)
+        first += len(part)
+
+
+def _parts(where: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
+    """Views of some rows at a time."""
+    rows = max(_PART // max(where.shape[1], 1), 1)
+    for first in range(0, len(where), rows):
+        yield where[first : first + rows]
 
 
 def _pixel(result: LabelMap) -> tuple[tuple[float, float], str]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 Pairs = NDArray[np.int64]
+_PART = 2**20
+"""Pixels whose neighbours are looked at together."""
 
 
-def connected(labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+def connected(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
     """Give a number to each connected region of equal labels.
 
     Parameters
@@ -32,11 +36,43 @@ def connected(labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     array([[ 0,  0,  1],
            [ 2, -1,  1]])
     """
-    from skimage.measure import label
+    found = np.empty(labels.shape, dtype=np.int32)
+    _number_regions(np.atleast_2d(labels), np.atleast_2d(found))
+    return found
 
-    whole = np.where(labels < 0, 0, labels.astype(np.int64) + 1)
-    found: NDArray[np.int64] = label(whole, background=0, connectivity=1)
-    return found.astype(np.int64) - 1
+
+@nb.njit(nogil=True, cache=True)
+def _number_regions(labels, out):  # type: ignore[no-untyped-def]
+    """Fill the number of each pixel's region: trees of pixels, the first pixel is the root."""
+    height, width = labels.shape
+    tree = out.ravel()
+    for i in range(height):
+        for j in range(width):
+            here = i * width + j
+            if labels[i, j] < 0:
+                tree[here] = -1
+                continue
+            tree[here] = here
+            for other in (here - width if i else -1, here - 1 if j else -1):
+                if other < 0 or labels[other // width, other % width] != labels[i, j]:
+                    continue
+                one, two = here, other
+                while tree[one] != one:
+                    one = tree[one]
+                while tree[two] != two:
+                    two = tree[two]
+                root = min(one, two)
+                tree[one], tree[two], tree[here], tree[other] = root, root, root, root
+    count = 0
+    for here in range(len(tree)):  # a root becomes -2 - its number, and what follows takes that
+        if tree[here] == here:
+            tree[here] = -2 - count
+            count += 1
+        elif tree[here] >= 0:
+            tree[here] = tree[tree[here]]
+    for here in range(len(tree)):
+        if tree[here] < -1:
+            tree[here] = -2 - tree[here]
 
 
 def shared_edges(labels: NDArray[np.integer[Any]]) -> tuple[Pairs, NDArray[np.int64]]:
@@ -58,8 +94,7 @@ def shared_edges(labels: NDArray[np.integer[Any]]) -> tuple[Pairs, NDArray[np.in
     >>> pairs.tolist(), edges.tolist()
     ([[0, 1], [0, 2], [1, 2]], [1, 2, 1])
     """
-    sides = [_neighbours(labels, step) for step in np.eye(labels.ndim, dtype=int)]
-    return _counted(np.concatenate(sides))
+    return _counted(labels, np.eye(labels.ndim, dtype=int))
 
 
 def without_small(labels: NDArray[np.integer[Any]], min_size: int) -> NDArray[np.int64]:
@@ -138,7 +173,7 @@ def interfaces(
     """
     found: dict[tuple[int, int], float] = defaultdict(float)
     for step, weight in _lines(pixel):
-        pairs, crossings = _counted(_neighbours(labels, np.array(step)))
+        pairs, crossings = _counted(labels, np.array([step]))
         for (a, b), count in zip(pairs.tolist(), crossings.tolist(), strict=True):
             found[a, b] += np.pi / 2 * weight * count
     return dict(sorted(found.items()))
@@ -169,9 +204,10 @@ def outlines(where: NDArray[np.integer[Any]], pixel: tuple[float, float]) -> NDA
     found = np.zeros(count)
     padded = np.pad(where, 1, constant_values=-1)
     for step, weight in _lines(pixel):
-        ends = _neighbours(padded, np.array(step))
-        crossed = ends[ends[:, 0] != ends[:, 1]].ravel()
-        found += np.pi / 2 * weight * np.bincount(crossed[crossed >= 0], minlength=count)
+        for ends in _neighbours(padded, np.array(step)):
+            crossed = ends[ends[:, 0] != ends[:, 1]].ravel()
+            numbers, counts = np.unique(crossed[crossed >= 0], return_counts=True)
+            found[numbers] += np.pi / 2 * weight * counts
     return found
 
 
@@ -188,18 +224,35 @@ def _lines(pixel: tuple[float, float]) -> list[tuple[tuple[int, int], float]]:
     ]
 
 
-def _neighbours(labels: NDArray[np.integer[Any]], step: NDArray[np.intp]) -> Pairs:
-    """Labels (m, 2) of all pixels and their neighbours one step on."""
-    here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, labels.shape, strict=True))
-    there = tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(step, labels.shape, strict=True))
-    return np.stack([labels[here].ravel(), labels[there].ravel()], axis=1).astype(np.int64)
+def _neighbours(labels: NDArray[np.integer[Any]], step: NDArray[np.intp]) -> Iterator[Pairs]:
+    """Labels (m, 2) of pixels and their neighbours one step on, some rows of them at a time."""
+    down = int(step[0])  # 0 or 1
+    per_row = max(labels[0].size, 1)
+    rows = max(_PART // per_row, 1)
+    for first in range(0, len(labels) - down, rows):
+        last = min(first + rows, len(labels) - down)
+        one, other = labels[first:last], labels[first + down : last + down]
+        for shift in step[1:]:  # of the second axis, if there is one
+            size = labels.shape[1]
+            one = one[:, max(-shift, 0) : size - max(shift, 0)]
+            other = other[:, max(shift, 0) : size + min(shift, 0)]
+        yield np.stack([one.ravel(), other.ravel()], axis=1).astype(np.int64)
 
 
-def _counted(ends: Pairs) -> tuple[Pairs, NDArray[np.int64]]:
-    ends = np.sort(ends[(ends[:, 0] != ends[:, 1]) & (ends >= 0).all(axis=1)], axis=1)
-    base = int(ends.max(initial=0)) + 1
-    keys, counts = np.unique(ends[:, 0] * base + ends[:, 1], return_counts=True)
-    return np.stack([keys // base, keys % base], axis=1), counts.astype(np.int64)
+def _counted(
+    labels: NDArray[np.integer[Any]], steps: NDArray[np.intp]
+) -> tuple[Pairs, NDArray[np.int64]]:
+    """Pairs of labels (m, 2) one step apart, the smaller first, in rising order; how many."""
+    base = int(labels.max(initial=0)) + 1
+    found = [np.empty((2, 0), dtype=np.int64)]
+    for step in steps:
+        for both in _neighbours(labels, step):
+            ends = np.sort(both[(both[:, 0] != both[:, 1]) & (both >= 0).all(axis=1)], axis=1)
+            found.append(np.stack(np.unique(ends @ np.array([base, 1]), return_counts=True)))
+    every, counts = np.concatenate(found, axis=1)
+    keys, which = np.unique(every, return_inverse=True)
+    total = np.bincount(which, counts, len(keys)).astype(np.int64)
+    return np.stack([keys // base, keys % base], axis=1), total
 
 
 def _joined(

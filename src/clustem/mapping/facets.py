@@ -10,9 +10,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
 from clustem.core import Clustering, FilterBank, InputError, Segmentation, map_of, mapping, numbered
+from clustem.mapping._every_pixel import at_every_pixel
+from clustem.mapping._lattices import Fringe, lattices
 from clustem.mapping._outline import outlined
 from clustem.mapping.clusters import clusters
-from clustem.mapping.orientations import Fringe, orientations
 from clustem.passes.rows import Rows
 
 _ROUNDS = 3  # of averaging and assigning, after clusters were joined or dropped
@@ -73,6 +74,9 @@ def facets(
     all are wide enough; then means and labels change in three rounds of Lloyd's algorithm. So the
     facets stay as they are when k grows beyond their number.
 
+    Where only every so many pixels were described, all this is done with those, and the map of
+    all pixels is drawn at the end, from features interpolated between them.
+
     Examples
     --------
     >>> import hyperspy.api as hs
@@ -90,7 +94,8 @@ def facets(
             "Facets are those of an image", got=f"{features.mask.ndim} axes", cure="Use project."
         )
     bank = features.find(FilterBank)
-    envelope = 0.0 if bank is None else bank.envelope
+    envelope, step = (0.0, 1) if bank is None else (bank.envelope / bank.step, bank.step)
+    min_size = -(-min_size // step**2)  # positions are described pixels until the end
     if clustering.memberships is not None or not envelope:
         return _named(clusters(clustering, threshold=threshold, min_size=min_size))
     labels = _resolved(clustering, width * envelope, alike)
@@ -104,7 +109,10 @@ def facets(
     asked_for = {}
     if kept.n_clusters < clustering.n_clusters:
         asked_for = {"clusters asked for": float(clustering.n_clusters)}
-    if outline and bank is not None and bank.normalized and bank.image is not None:
+    outline = outline and bank is not None and bank.normalized
+    if bank is not None and bank.step > 1:
+        found = at_every_pixel(found, bank, lattices(found).background if outline else None)
+    elif outline and bank is not None and bank.image is not None:
         sharp = _sharpened(kept, found, bank)
         found = clusters(sharp, threshold=threshold, min_size=min_size)
     return _named(replace(found, scores={**found.scores, **asked_for}))
@@ -125,7 +133,7 @@ def _kept(clustering: Clustering, labels: NDArray[np.intp]) -> Clustering:
 
 def _agreeing(found: Segmentation) -> NDArray[np.intp]:
     """Lattice of each cluster: one for all without any, and where direction and spacing agree."""
-    turned = orientations(found)
+    turned = lattices(found)
     lattice = np.arange(found.n_clusters)
     for j in range(found.n_clusters):
         for i in range(j):
@@ -149,7 +157,7 @@ def _share_a_spacing(fringes: tuple[tuple[Fringe, ...], ...], i: int, j: int) ->
 
 def _sharpened(clustering: Clustering, found: Segmentation, bank: FilterBank) -> Clustering:
     """Move the outline of the facets; what they lose goes to the largest background."""
-    background = orientations(found).background
+    background = lattices(found).background
     if background.all() or not background.any():
         return clustering
     labels = found.labels.data.astype(np.intp)
@@ -182,11 +190,11 @@ def _named(found: Segmentation) -> Segmentation:
     if bank is None:
         return found
     context = found.context
-    if bank.image is not None:  # to be shown beside the map
+    if bank.image is not None and bank.step == 1:  # to be shown beside the map
         context = (map_of(bank.image, found.labels), *context)
-    names = orientations(found).names()
+    names = lattices(found).names()
     found = replace(found, points=found.points[:, :0], feature_names=())  # filters are no axes
-    about = replace(bank, image=None) if found.about is bank else found.about
+    about = replace(bank, image=None, mask=None) if found.about is bank else found.about
     return replace(found, names=names, context=context, about=about)
 
 

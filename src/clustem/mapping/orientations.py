@@ -9,20 +9,13 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
-from clustem.core import InputError, Segmentation, checked
+from clustem.core import Segmentation, checked
+from clustem.labelmaps.regions import shared_edges
+from clustem.mapping import _lattices
 from clustem.mapping._turns import turned_by
 
 F64 = NDArray[np.float64]
-_PEAK = 0.35  # weaker maxima of a response, relative to its strongest, are no lattice fringes
-
-
-@dataclass(frozen=True)
-class Fringe:
-    """One set of lattice planes: direction of its normal [°], spacing, and mean response."""
-
-    direction: float
-    spacing: float
-    strength: float
+Fringe = _lattices.Fringe
 
 
 @dataclass(frozen=True)
@@ -69,17 +62,6 @@ class LatticeDirections:
     regions: tuple[Region, ...]
     region_map: NDArray[np.int32]
     units: str
-
-    def names(self) -> dict[int, str]:
-        """Names for the clusters: background, or the lattice's direction."""
-        films = np.flatnonzero(self.background)
-        out = {
-            int(i): "background" if len(films) == 1 else f"background {n + 1}"
-            for n, i in enumerate(films)
-        }
-        for i in np.flatnonzero(~self.background):
-            out[int(i)] = f"lattice at {self.directions[i]:.0f}°"
-        return dict(sorted(out.items()))
 
 
 @checked
@@ -133,85 +115,55 @@ def orientations(
     >>> round(turned.twins[0, 1])
     90
     """
-    bank = segmentation.lattice
-    if bank is None or segmentation.centers.data.ndim != 3:
-        raise InputError(
-            "Orientations need clusters of an image's Gabor features",
-            got=f"centers with {segmentation.centers.data.ndim - 1} axes",
-            cure="Run the recipe particles, or describe.gabor before the clustering.",
-        )
-    responses = np.asarray(segmentation.centers.data, dtype=np.float64)
-    angles, pixel = bank.orientations, bank.pixel_size
-    spacings = bank.wavelengths * pixel
-    strength = np.sqrt((responses**2).sum(axis=(1, 2)))
-    background = strength < faintest * strength.max()
-    fringes = tuple(
-        () if film else _fringes(response, angles, spacings)
-        for response, film in zip(responses, background, strict=True)
-    )
+    found = _lattices.lattices(segmentation, faintest=faintest)
+    bank, responses = found.bank, found.responses
     labels = segmentation.labels.data
-    directions = np.full(len(responses), np.nan)
-    facets = np.flatnonzero(~background)
-    first = int(facets[0])  # clusters are numbered by falling size
-    for i in facets.tolist():
-        start = fringes[first][0].direction if fringes[first] else 0.0
-        directions[i] = (start + turned_by(responses[first], responses[i])) % 180
     twins: dict[tuple[int, int], float] = {}
-    for i, j in _neighbours(labels, min_border):
-        if not background[i] and not background[j]:
+    pairs, edges = shared_edges(labels)
+    for (i, j), n in zip(pairs.tolist(), edges.tolist(), strict=True):
+        if n >= min_border and not found.background[i] and not found.background[j]:
             turn = turned_by(responses[i], responses[j])
             twins[i, j] = min(turn, 180 - turn)
-    regions, region_map = _regions(labels, background, min_size, pixel)
-    units = bank.pixel_units or "px"
+    pixel = bank.pixel_size * bank.step
+    regions, region_map = _regions(labels, found.background, min_size, pixel)
     return LatticeDirections(
-        background, directions, strength, fringes, twins, regions, region_map, units
+        found.background,
+        found.directions,
+        found.strength,
+        found.fringes,
+        twins,
+        regions,
+        region_map,
+        bank.pixel_units or "px",
     )
-
-
-def _fringes(response: F64, angles: F64, spacings: F64) -> tuple[Fringe, ...]:
-    """Maxima over direction of each spacing's response (wavelengths, orientations)."""
-    step = angles[1] - angles[0]
-    before, after = np.roll(response, 1, axis=1), np.roll(response, -1, axis=1)
-    high = (response > before) & (response >= after) & (response >= _PEAK * response.max())
-    around = np.maximum(np.maximum(before, response), after)
-    high[1:] &= response[1:] > around[:-1]  # else the flank of a fringe of the next spacing
-    high[:-1] &= response[:-1] > around[1:]
-    found = []
-    for i, j in np.argwhere(high):
-        a, b, c = before[i, j], response[i, j], after[i, j]
-        shift = 0.5 * (a - c) / (a - 2 * b + c)
-        direction = float((angles[j] + shift * step) % 180)
-        found.append(Fringe(direction, float(spacings[i]), float(b)))
-    return tuple(sorted(found, key=lambda fringe: -fringe.strength))
-
-
-def _neighbours(labels: NDArray[np.int16], least: int) -> list[tuple[int, int]]:
-    """Pairs of clusters with at least so many pixel edges in common."""
-    sides = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
-    ends = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in sides])
-    ends = np.sort(ends[(ends[:, 0] != ends[:, 1]) & (ends >= 0).all(axis=1)], axis=1)
-    pairs, counts = np.unique(ends, axis=0, return_counts=True)
-    return [(int(i), int(j)) for (i, j), n in zip(pairs, counts, strict=True) if n >= least]
 
 
 def _regions(
     labels: NDArray[np.int16], background: NDArray[np.bool_], least: int, pixel: float
 ) -> tuple[tuple[Region, ...], NDArray[np.int32]]:
-    from scipy.ndimage import center_of_mass, label
+    """Regions of facets, the largest first, and the map of their numbers."""
+    from scipy.ndimage import find_objects, label
 
-    found = []
+    found: list[Region] = []
+    region_map = np.full(labels.shape, -1, dtype=np.int32)
     for i in np.flatnonzero(~background):
         parts, n = label(labels == i)
         counts = np.bincount(parts.ravel(), minlength=n + 1)
+        boxes = find_objects(parts)
         for part in np.flatnonzero(counts >= least):
-            if part:
-                here = parts == part
-                row, column = center_of_mass(here)
-                area = float(counts[part]) * pixel**2
-                center = float(row), float(column)
-                found.append((Region(int(i), int(counts[part]), area, center), here))
-    found.sort(key=lambda item: -item[0].pixels)
-    region_map = np.full(labels.shape, -1, dtype=np.int32)
-    for number, (_, here) in enumerate(found):
-        region_map[here] = number
-    return tuple(region for region, _ in found), region_map
+            if not part:
+                continue
+            box = boxes[part - 1]
+            here = parts[box] == part
+            rows, columns = (here.sum(axis=axis) for axis in (1, 0))
+            size = int(counts[part])
+            center = (
+                box[0].start + float(rows @ np.arange(len(rows))) / size,
+                box[1].start + float(columns @ np.arange(len(columns))) / size,
+            )
+            region_map[box][here] = len(found)
+            found.append(Region(int(i), size, size * pixel**2, center))
+    order = np.argsort([-region.pixels for region in found], kind="stable")
+    rank = np.full(len(found) + 1, -1, dtype=np.int32)  # the last is for -1
+    rank[order] = np.arange(len(order))
+    return tuple(found[i] for i in order), rank[region_map]

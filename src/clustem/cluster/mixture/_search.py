@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score
 
 from clustem.cluster._neighbours import softmax
 from clustem.cluster.kmeans.lloyd import lloyd, plus_plus
@@ -102,9 +101,21 @@ def _others(fits: list[Fit]) -> list[Fit]:
     kept: list[tuple[Fit, NDArray[np.intp]]] = []
     for fit in sorted(fits, key=lambda fit: -fit.energy):
         labels = fit.memberships.argmax(axis=1)
-        if all(adjusted_rand_score(other, labels) < _SAME for _, other in kept):
+        if all(_agreement(other, labels, len(fit.weights)) < _SAME for _, other in kept):
             kept.append((fit, labels))
     return [fit for fit, _ in kept]
+
+
+def _agreement(one: NDArray[np.intp], other: NDArray[np.intp], k: int) -> float:
+    """Return the adjusted Rand index; scikit-learn looks at its input for 100 times as long."""
+    n, table = len(one), np.bincount(one * k + other, minlength=k * k).astype(np.float64)
+    sizes = table.reshape(k, k)
+    same, first, second = (
+        float((pairs**2).sum()) - n for pairs in (table, sizes.sum(axis=1), sizes.sum(axis=0))
+    )
+    chance = first * second / max(n * (n - 1), 1)
+    most = (first + second) / 2 - chance
+    return (same - chance) / most if most > 0 else 1.0
 
 
 def _starts(model: Model, counts: Counts, k: int, *, n_init: int, seed: int) -> list[Fit]:

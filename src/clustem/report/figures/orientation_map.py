@@ -108,11 +108,16 @@ def direction_color(direction: float) -> tuple[float, float, float]:
 
 def outline(ax: Axes, region_map: NDArray[np.int32], frame: Frame, color: str) -> None:
     """Draw the outline of each region of a map."""
+    from scipy.ndimage import find_objects
+
     rows = (np.arange(frame.shape[0]) + 0.5) * frame.height
     columns = (np.arange(frame.shape[1]) + 0.5) * frame.width
-    for number in range(int(region_map.max(initial=-1)) + 1):
-        here = (region_map == number).astype(np.float32)
-        ax.contour(columns, rows, here, levels=[0.5], colors=[color], linewidths=0.7)
+    for number, (row, column) in enumerate(find_objects(region_map + 1)):
+        box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in (row, column))
+        here = (region_map[box] == number).astype(np.float32)
+        if min(here.shape) > 1:
+            x, y = columns[box[1]], rows[box[0]]
+            ax.contour(x, y, here, levels=[0.5], colors=[color], linewidths=0.7)
 
 
 def wheel(sheet: Sheet, left: float, top: float) -> None:
@@ -150,7 +155,7 @@ def _bars(ax: Axes, found: LatticeDirections, frame: Frame) -> None:
     for number, region in enumerate(found.regions):
         if region.pixels < 0.004 * np.prod(frame.shape):
             continue
-        row, column, reach = _widest(found.region_map == number, region)
+        row, column, reach = _widest(found.region_map, number, region)
         length = min(0.6 * reach, 0.24 * np.sqrt(region.pixels), _LONGEST * min(frame.shape))
         turned = radians(float(found.directions[region.cluster]))
         x = (column + 0.5 + length * cos(turned) * np.array([-1, 1])) * frame.width
@@ -158,14 +163,19 @@ def _bars(ax: Axes, found: LatticeDirections, frame: Frame) -> None:
         ax.plot(x, y, color="white", linewidth=1.6, solid_capstyle="round")
 
 
-def _widest(here: NDArray[np.bool_], region: Region) -> tuple[float, float, float]:
+def _widest(
+    region_map: NDArray[np.int32], number: int, region: Region
+) -> tuple[float, float, float]:
     """Return row and column of the point that is deepest inside a region, and how deep [px]."""
     from scipy.ndimage import distance_transform_edt
 
+    here = region_map == number
+    rows, columns = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
+    here = here[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     inside = distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
-    rows, columns = np.nonzero(inside >= 0.98 * inside.max())
-    nearest = np.hypot(rows - region.center[0], columns - region.center[1]).argmin()
-    return float(rows[nearest]), float(columns[nearest]), float(inside.max())
+    deep = np.argwhere(inside >= 0.98 * inside.max()) + np.array([rows[0], columns[0]])
+    row, column = deep[np.hypot(*(deep - region.center).T).argmin()]
+    return float(row), float(column), float(inside.max())
 
 
 def _table(

@@ -12,6 +12,7 @@ from clustem.report.layout.extent import frame_of, scan_axes
 from clustem.report.layout.maps import BAR, context_images, draw_map, grey_limits, scale_bar
 from clustem.report.layout.palette import palette
 from clustem.report.layout.sheet import DOUBLE, INK, Sheet, fitted, styled
+from clustem.report.layout.thinned import thinned
 from clustem.report.layout.units import pretty, significant, with_units
 
 _EDGE, _LEFT, _BELOW, _TEXT = 1.5, 13.0, 10.5, 14.0
@@ -66,7 +67,7 @@ def particle_sizes(segmentation: Segmentation) -> Figure:
     width = min(_MAP, _TALLEST * frame.aspect)
     height = width / frame.aspect
     sheet = Sheet(DOUBLE, max(_EDGE + height + BAR, _LEAST + _TEXT + _BELOW) + _EDGE)
-    image = _outlined(segmentation, known.particles)
+    image = _outlined(thinned(segmentation))
     draw_map(sheet.axes(_EDGE, _EDGE, width, height), image, frame)
     scale_bar(sheet, _EDGE, _EDGE + height, width, frame)
     left = _EDGE + width + _LEFT + 2
@@ -106,10 +107,12 @@ def _on_border(region_map: NDArray[np.int32]) -> set[int]:
     return set(np.concatenate(sides).tolist())
 
 
-def _outlined(segmentation: Segmentation, particles: NDArray[np.int32]) -> NDArray[np.float64]:
+def _outlined(segmentation: Segmentation) -> NDArray[np.float64]:
     """Grey image, enlarged, with the outline of each particle in the color of its cluster."""
     from skimage.segmentation import find_boundaries
 
+    known = segmentation.find(ParticleMap)
+    particles = np.zeros((1, 1), dtype=np.int32) if known is None else known.particles
     shape = particles.shape
     grey = [image for _, image, frame in context_images(segmentation) if frame.shape == shape]
     shown = np.asarray(grey[0] if grey else particles > 0, dtype=np.float64)

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from clustem.core import InputError, Segmentation, Signal
 from clustem.report.layout.units import in_nm, pretty
 
+_PART = 2**20
+"""Positions that are counted at a time."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -106,8 +109,9 @@ def frame_of(axes: list[Axis]) -> Frame:
 
 def sizes(segmentation: Segmentation) -> list[Size]:
     """Count the positions of each cluster on the map."""
-    labels = segmentation.labels.data
-    counts = np.bincount(labels[labels >= 0], minlength=segmentation.n_clusters)
+    labels, k = segmentation.labels.data, segmentation.n_clusters
+    parts = np.array_split(labels, max(labels.size // _PART, 1))
+    counts = np.sum([np.bincount(part[part >= 0], minlength=k) for part in parts], axis=0)
     total = max(int(np.count_nonzero(~segmentation.mask)), 1)
     return [
         Size(i, segmentation.name_of(i), int(counts[i]), float(counts[i] / total))

@@ -37,6 +37,7 @@ from clustem.report.layout.fringes import has_fringes
 from clustem.report.layout.intensities import is_intensity
 from clustem.report.layout.placed import is_placed
 from clustem.report.layout.plates import Planned
+from clustem.report.layout.thinned import thinned
 
 
 def plan(segmentation: Segmentation) -> Iterator[Planned]:
@@ -53,6 +54,7 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
     >>> [figure.name for figure in plan(example())]
     ['phase_map', 'centers', 'memberships', 'scatter', 'scree', 'unassigned']
     """
+    whole, segmentation = segmentation, thinned(segmentation)
     soft = segmentation.memberships is not None
     if is_placed(segmentation):
         yield from _on_image(segmentation)
@@ -88,7 +90,7 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
                 "Outlines of the particles on the image; those that touch are cut at their necks. "
                 "Right: diameters of circles of the same area; dashed: their median."
             ),
-            partial(particle_sizes, segmentation),
+            partial(particle_sizes, whole),
         )
     yield _centers(segmentation)
     if soft:

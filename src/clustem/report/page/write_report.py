@@ -20,7 +20,7 @@ from clustem.report.page.plan import plan, plan_beside, plan_residuals, plan_tru
 from clustem.report.tables.write_centers import write_centers
 from clustem.report.tables.write_labels import write_labels
 from clustem.report.tables.write_memberships import write_memberships
-from clustem.report.tables.write_points import write_points
+from clustem.report.tables.write_points import MOST, write_points
 from clustem.report.tables.write_regions import write_regions
 from clustem.report.tables.write_scores import write_scores
 from clustem.report.tables.write_thickness import write_thickness
@@ -79,7 +79,9 @@ def write_report(
     Notes
     -----
     ``report.html`` needs no other file and no network. Figures that need what the segmentation does
-    not have (memberships, components, counts) are left out.
+    not have (memberships, components, counts) are left out. Maps of more than 2048 positions along
+    a side are drawn of every so many; ``points.csv`` is left out where the scan has more than 2^24
+    positions, whose numbers ``labels.tif`` and ``memberships.tif`` hold.
 
     Examples
     --------
@@ -95,7 +97,8 @@ def write_report(
     if segmentation.memberships is not None:
         files.append(write_memberships(segmentation, folder / "memberships.tif"))
     files += write_centers(segmentation, folder)
-    files.append(write_points(segmentation, folder / "points.csv"))
+    if segmentation.mask.size <= MOST:
+        files.append(write_points(segmentation, folder / "points.csv"))
     files.append(write_scores(segmentation, folder / "scores.csv"))
     if segmentation.labels.data.ndim == 2:
         files.append(write_regions(segmentation, folder / "regions.csv"))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clustem.core import Segmentation
 from clustem.report.layout.extent import scan_axes
 from clustem.report.layout.fringes import has_fringes
 
+MOST = 2**24
+"""Positions of the largest scan that gets a table: 500 MB of text and a minute."""
+
 _BLOCK = 4096
+"""Positions that are written at a time."""
 
 
 def write_points(segmentation: Segmentation, path: str | Path) -> Path:
@@ -50,26 +52,29 @@ def write_points(segmentation: Segmentation, path: str | Path) -> Path:
     path = Path(path)
     axes = scan_axes(segmentation)
     kept = ~segmentation.mask
-    grid = np.meshgrid(*(axis.values for axis in axes), indexing="ij")
-    names = ["y", "x"][-len(axes) :]
-    columns: list[NDArray[Any]] = [where[kept] for where in grid]
     points = segmentation.points if not has_fringes(segmentation) else segmentation.points[:, :0]
-    for i in range(points.shape[1]):
-        named = segmentation.feature_names[i : i + 1] or (f"feature {i + 1}",)
-        names.append(named[0])
-        columns.append(points[:, i])
-    names.append("label")
-    columns.append(segmentation.labels.data[kept])
-    formats = ["%.7g"] * (len(columns) - 1) + ["%d"]
-    if segmentation.memberships is not None:
-        names += [f"membership {i}" for i in range(segmentation.n_clusters)]
-        columns += [page[kept] for page in segmentation.memberships.data]
-        formats += ["%.7g"] * segmentation.n_clusters
-    table = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
+    labels, soft = np.asarray(segmentation.labels.data), segmentation.memberships
+    pages = np.empty((0, *kept.shape)) if soft is None else np.asarray(soft.data)
+    titles = segmentation.feature_names
+    names = ["y", "x"][-len(axes) :]
+    names += [*titles, *(f"feature {i + 1}" for i in range(len(titles), points.shape[1]))]
+    names = [*names[: len(axes) + points.shape[1]], "label"]
+    names += [f"membership {i}" for i in range(len(pages))]
+    formats = ["%.7g"] * (len(axes) + points.shape[1]) + ["%d"] + ["%.7g"] * len(pages)
     line = ",".join(formats) + "\n"
+    rows = max(_BLOCK * len(kept) // max(kept.size, 1), 1)  # of the scan at a time
+    done = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow(names)
-        for start in range(0, len(table), _BLOCK):
-            block = table[start : start + _BLOCK]
-            file.write(line * len(block) % tuple(block.ravel().tolist()))
+        for first in range(0, len(kept), rows):
+            part = slice(first, first + rows)
+            inside = kept[part]
+            count = int(np.count_nonzero(inside))
+            places = (axes[0].values[part], *(axis.values for axis in axes[1:]))
+            columns = [where[inside] for where in np.meshgrid(*places, indexing="ij")]
+            columns += [*points[done : done + count].T, labels[part][inside]]
+            columns += [page[part][inside] for page in pages]
+            table = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
+            file.write(line * count % tuple(table.ravel().tolist()))
+            done += count
     return path
