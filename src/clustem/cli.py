@@ -66,7 +66,8 @@ Reader = Annotated[
     str | None,
     typer.Option(
         "--reader",
-        help="Reader of HyperSpy for a type of file that several can open.",
+        help="Reader of HyperSpy for a type of file that several can open, or LiberTEM's: "
+        "lt, lt:seq, lt:raw,dtype=uint16,nav_shape=256x256,sig_shape=128x128.",
         metavar="NAME",
     ),
 ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from clustem.core import InputError, Scan, like, quiet, type_of
 from clustem.io._formats import open_file
+from clustem.io.libertem import PREFIX, is_libertem, open_libertem, signal_of
 from clustem.io.trial import try_out
 from clustem.passes.storage import loaded
 
@@ -31,7 +32,7 @@ def read(
     Parameters
     ----------
     source
-        Path of a file, a HyperSpy signal, or a :class:`Scan`.
+        Path of a file, a HyperSpy signal, a dataset of LiberTEM, or a :class:`Scan`.
     kind
         Start of the signal type to pick among several in a file, for example ``"EDS"``; any if
         empty.
@@ -40,7 +41,8 @@ def read(
     signal_axes
         Number of signal axes, for formats that do not say (``.npy``).
     reader
-        Name of the reader in RosettaSciIO, for types of files that several can open.
+        Name of the reader in RosettaSciIO, for types of files that several can open, or of one of
+        LiberTEM: see :func:`~clustem.io.libertem.open_libertem`.
 
     Returns
     -------
@@ -63,6 +65,8 @@ def read(
         return source
     if hasattr(source, "axes_manager"):
         return Scan.of(_with_plain_text(_of_kind([source], kind, "the signal")))
+    if is_libertem(source):
+        return Scan.of(_of_kind([signal_of(source)], kind, "the dataset"))
     if not isinstance(source, str | Path):
         raise InputError(
             "A scan must be a path or a HyperSpy signal",
@@ -97,6 +101,8 @@ def _load(
         raise InputError(
             "The input must hold data", got=f"an empty file, {path}", cure="Copy it again."
         )
+    if reader is not None and reader.partition(":")[0] == PREFIX:
+        return [open_libertem(path, reader)]
     import hyperspy.api  # noqa: F401  # its handler of logs must be there to be quiet
 
     options: dict[str, Any] = {"lazy": lazy, "reader": reader}
