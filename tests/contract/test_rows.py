@@ -11,6 +11,7 @@ import zarr
 from numpy.testing import assert_array_equal
 
 from clustem.core import InputError
+from clustem.passes.block_sums import BlockSums
 from clustem.passes.rows import Rows
 from clustem.passes.storage import Stored, release
 
@@ -226,3 +227,28 @@ def test_rows_know_whether_they_read_the_same(scan):
         Rows(lazy, row_ndim=2),
     ):
         assert not Rows(scan, row_ndim=2).same_as(other)
+
+
+def test_sums_of_blocks_are_joined_in_an_order_that_only_the_data_give():
+    rng = np.random.default_rng(8)
+    data, labels = rng.normal(size=(9000, 4000)).astype("f4"), rng.integers(0, 3, 9000)
+
+    def work(block, where):
+        found = np.unique(labels[where])
+        sums = [block[labels[where] == label].sum(axis=0, dtype=float) for label in found]
+        return BlockSums(found, np.stack(sums), rows=[where * 2])
+
+    results = []
+    for threads in (1, 2, 4):
+        parts = [*Rows(data, block_bytes=2**18).map(work, threads=threads)]
+        assert len(parts) == 5, "of 32 MB, not of one block"
+        total = np.zeros((3, 4000))
+        for where, part in parts:
+            part.add_to(total)
+            np.testing.assert_array_equal(part.rows[0], where * 2)
+        results.append(total)
+    assert (results[0] == results[1]).all()
+    assert (results[0] == results[2]).all()
+    for label in range(3):
+        expected = data[labels == label].sum(axis=0, dtype=float)
+        np.testing.assert_allclose(results[0][label], expected, rtol=1e-9, atol=1e-6)

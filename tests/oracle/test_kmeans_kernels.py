@@ -343,7 +343,7 @@ def test_only_rows_between_centers_are_read_in_float64(monkeypatch):
     less = centers * scale - sketch.centering.origin
     squares, old = (less**2).sum(axis=1), np.array([0, 0, 1, 1, 1], dtype=np.int32)
     given = (np.full(5, 1e-4), np.ones(5), old, rows, np.arange(5))
-    labels = assign_block(sketch.reader, less, squares, *given)[0]
+    labels = assign_block(sketch.reader, less, squares, *given).rows[0]
     assert labels[[0, 1, 3, 4]].tolist() == [0, 0, 1, 1]
     assert asked == [("float32", 5), ("float64", 1)]
 

@@ -10,6 +10,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.passes.block_sums import BlockSums
 from clustem.passes.rows import Rows
 from clustem.passes.transform import CHUNK, FASTMATH, plain
 
@@ -98,9 +99,8 @@ class RowSums:
         found = self.joined(nearly, k)
         if len(changed):
             work = partial(_change, nearly, labels, k, self.shift)
-            for _, (more, less) in self.rows.map(work, subset=changed):
-                _add_to(found, more)
-                _add_to(found, less, np.subtract)
+            for _, change in self.rows.map(work, subset=changed):
+                change.add_to(found.total, found.square)
         return found
 
 
@@ -128,10 +128,11 @@ class RowAdder:
         self.work = partial(_of_block, labels, k, shift, left_out)
         """What is done to each block and the numbers of its rows; :meth:`take` adds it up."""
 
-    def take(self, where: Where, found: tuple[NDArray[Any], ...]) -> None:
-        """Add what the work returned for a block."""
-        _add_to(self.sums, found)
-        self.sums.hidden[where] = found[-1]
+    def take(self, where: Where, found: BlockSums) -> None:
+        """Add what the work returned."""
+        found.add_to(self.sums.total, self.sums.square)
+        for hidden in found.rows:
+            self.sums.hidden[where] = hidden
 
 
 def cluster_sums(
@@ -219,8 +220,8 @@ def _of_block(
     apart: Where,
     block: NDArray[Any],
     where: Where,
-) -> tuple[NDArray[Any], ...]:
-    """Return which labels occur (those of none as k), their sums and sums of squares; the rest."""
+) -> BlockSums:
+    """Return sums and sums of squares of each label, of none as k, and of what is left out."""
     block = plain(block)
     touched, cluster = np.unique(labels[where] % (k + 1), return_inverse=True)
     order = np.argsort(cluster, kind="stable")
@@ -231,8 +232,8 @@ def _of_block(
         shift = np.zeros(block.shape[1], dtype=kind)
     sums, squares = np.zeros(shape, dtype=shift.dtype), np.zeros(shape, dtype=shift.dtype)
     _add(block, shift, order, cluster, sums, squares)
-    hidden: NDArray[Any] = np.nansum(block[:, apart], axis=1, dtype=np.float64)  # type: ignore[assignment]  # its hint forgets the axis
-    return touched, sums, squares, hidden
+    hidden = [np.nansum(block[:, apart], axis=1, dtype=np.float64)] if len(apart) else []
+    return BlockSums(touched, sums, squares, rows=hidden)
 
 
 def _change(
@@ -242,16 +243,10 @@ def _change(
     shift: NDArray[np.float64],
     block: NDArray[Any],
     where: Where,
-) -> list[tuple[NDArray[Any], ...]]:
-    """Return the sums of rows by what they are now, and by what they were."""
-    return [_of_block(labels, k, shift, where[:0], block, where) for labels in (new, old)]
-
-
-def _add_to(sums: RowSums, found: tuple[NDArray[Any], ...], change: np.ufunc = np.add) -> None:
-    """Change sums in place; an indexed sum would copy the rows twice."""
-    for cluster, total, square in zip(*found[:3], strict=True):
-        change(sums.total[cluster], total, out=sums.total[cluster])
-        change(sums.square[cluster], square, out=sums.square[cluster])
+) -> BlockSums:
+    """Return what rows change in the sums of labels by changing sides."""
+    now, before = (_of_block(labels, k, shift, where[:0], block, where) for labels in (new, old))
+    return now.less(before)
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)

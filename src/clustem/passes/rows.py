@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import ClustemError, InputError
 from clustem.core.progress import tick
+from clustem.passes.block_sums import Joinable
 from clustem.passes.storage import (
     BLOCK_BYTES,
     Piece,
@@ -32,6 +33,10 @@ from clustem.passes.threads import cores, one_blas_thread
 T = TypeVar("T")
 Where = NDArray[np.intp]
 _CHUNK_BLOCKS = 8
+_SPANS = 32
+"""A pass joins sums to about so many."""
+_SPAN_BYTES = 2**25, 2**30
+"""But each of at least and at most so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -226,20 +231,29 @@ class Rows:
         Yields
         ------
         :
-            Row numbers and the function's result, block by block, always in the same order.
+            Row numbers and the function's result, block by block, always in the same order;
+            what is :class:`~clustem.passes.block_sums.Joinable`, of many blocks at once.
         """
         if subset is not None and len(subset) == len(self):
             subset = None
         blocks = self._blocks(subset)
         total = len(self) if subset is None else len(subset)
-        run = self._map_on_workers if has_workers(self._data) else self._map_in_threads
-        done = 0
-        for where, result in run(function, blocks, threads or cores()):
-            done += len(where)
+        span = self._rows_in_span(total)
+        if has_workers(self._data):
+            found = self._map_on_workers(function, blocks, threads or cores(), span)
+        else:
+            found = self._map_in_threads(function, blocks, threads or cores())
+        for where, result, done in _joined(found, span):
             yield where, result
             tick(done / total)
             if progress is not None:
                 progress(done / total)
+
+    def _rows_in_span(self, total: int) -> int:
+        """Return of how many rows sums are joined: what they are of depends on nothing else."""
+        row = max(1, self.nbytes // len(self))
+        size = min(max(total * row // _SPANS, _SPAN_BYTES[0]), _SPAN_BYTES[1])
+        return int(max(1, size // row))
 
     def _map_in_threads(
         self, function: Callable[[NDArray[Any], Where], T], blocks: Iterator[_Block], threads: int
@@ -263,7 +277,11 @@ class Rows:
                         future.cancel()
 
     def _map_on_workers(
-        self, function: Callable[[NDArray[Any], Where], T], blocks: Iterator[_Block], threads: int
+        self,
+        function: Callable[[NDArray[Any], Where], T],
+        blocks: Iterator[_Block],
+        threads: int,
+        span: int,
     ) -> Iterator[tuple[Where, T]]:
         import dask
         from distributed import default_client
@@ -276,21 +294,26 @@ class Rows:
 
         one = dask.delayed(_on_worker, pure=False)  # type: ignore[attr-defined]
         window = max(2 * threads, 2 * sum(client.nthreads().values()))
-        ahead: deque[tuple[Where, Any]] = deque()
-        for block in blocks:
-            parts = (sent, block.data, block.where, block.keep)
-            plain = isinstance(block.data, Piece)  # no graph: the worker reads it itself
-            future = client.submit(_on_worker, *parts, pure=False) if plain else None
-            ahead.append((block.where, future or client.compute(one(*parts))))
-            if len(ahead) > window:
-                yield self._done(*ahead.popleft())
-        for where, future in ahead:
-            yield self._done(where, future)
+        ahead: deque[Any] = deque()
+        for some in _in_spans(blocks, span):
+            if isinstance(some[0].data, Piece):  # no graph: the worker reads it itself
+                ahead.append((some, client.submit(_on_worker, sent, some, pure=False)))
+            else:
+                futures = client.compute([one(sent, [block]) for block in some])
+                ahead += [([block], future) for block, future in zip(some, futures, strict=True)]
+            while len(ahead) > window:
+                yield from self._done(*ahead.popleft())
+        for parts, future in ahead:
+            yield from self._done(parts, future)
 
     @staticmethod
-    def _done(where: Where, future: Any) -> tuple[Where, Any]:
+    def _done(blocks: list[_Block], future: Any) -> Iterator[tuple[Where, Any]]:
         with _workers_stay():
-            return where, future.result()
+            found = future.result()
+        parts = [block.where for block in blocks]
+        if len(found) < len(parts):
+            parts = [np.concatenate(parts)]
+        yield from zip(parts, found, strict=True)
 
     def _blocks(self, subset: Where | None) -> Iterator[_Block]:
         if subset is not None and self._flat_lead:
@@ -396,9 +419,43 @@ def _as_rows(data: NDArray[Any], where: Where, keep: Any) -> NDArray[Any]:
     return picked
 
 
-def _on_worker(call: Callable[..., T], data: Any, where: Where, keep: Any) -> T:
+def _on_worker(call: Callable[[NDArray[Any], Where], T], blocks: list[_Block]) -> list[T]:
+    """Return what comes of each block, or of all where it can be joined."""
     with one_blas_thread():
-        return call(_as_rows(np.asarray(loaded(data)), where, keep), where)
+        found = (block.apply(call) for block in blocks)
+        return [result for _, result, _ in _joined(found, sum(len(b.where) for b in blocks))]
+
+
+def _in_spans(blocks: Iterator[_Block], span: int) -> Iterator[list[_Block]]:
+    """Put blocks together whose sums are joined."""
+    done, some = 0, list[_Block]()
+    for block in blocks:
+        if some and done // span != (done - len(some[-1].where)) // span:
+            yield some
+            some = []
+        some.append(block)
+        done += len(block.where)
+    if some:
+        yield some
+
+
+def _joined(found: Iterator[tuple[Where, T]], span: int) -> Iterator[tuple[Where, T, int]]:
+    """Join the sums of neighbouring blocks; yield with each how many rows are done."""
+    done = 0
+    held: tuple[list[Where], T, int] | None = None  # rows, their sums, and which span
+    for where, result in found:
+        number, done = done // span, done + len(where)
+        if not isinstance(result, Joinable):
+            yield where, result, done
+        elif held is not None and held[2] == number:
+            held[0].append(where)
+            cast("Joinable", held[1]).join(result)
+        else:
+            if held is not None:
+                yield np.concatenate(held[0]), held[1], done - len(where)
+            held = [where], result, number
+    if held is not None:
+        yield np.concatenate(held[0]), held[1], done
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from clustem.cluster.kmeans._batch import lloyd_batch
 from clustem.cluster.kmeans._kernels import add_sums, assign_certain, own_distances
 from clustem.cluster.kmeans._passes import Steps, Where, Work
 from clustem.cluster.kmeans._sketch import Centering, RowReader, Sketch
+from clustem.passes.block_sums import BlockSums
 from clustem.passes.cluster_sums import RowAdder, RowSums
 
 F64 = NDArray[np.float64]
@@ -163,11 +164,12 @@ class FullSpaceLloyd:
             doubtful[part] = (bound > 2.0 * _NEARLY * found).any(axis=1)
             near[part] = np.sqrt(np.maximum(found, 0.0))
 
-        def take(where: Where, squares: F64) -> None:
+        def take(where: Where, found: BlockSums) -> None:
+            [squares] = found.rows
             near[where] = np.sqrt(np.sort(squares, axis=1)[:, : near.shape[1]])
 
         if doubtful.any():
-            work = partial(squared_distances, sketch.reader, self.centers)
+            work = partial(_of_rows, squared_distances, sketch.reader, self.centers)
             yield from sketch.visit(work, take, np.flatnonzero(doubtful))
         return near
 
@@ -236,12 +238,12 @@ class FullSpaceLloyd:
         work = partial(assign_block, sketch.reader, *parts)
         changed = False
 
-        def take(where: Where, found: tuple[NDArray[np.int32], F64, Where, F64]) -> None:
+        def take(where: Where, found: BlockSums) -> None:
             nonlocal changed
-            labels, dots, touched, change = found
+            labels, dots = found.rows
+            changed |= bool((labels != old[where]).any())
             self._remember(where, labels, dots)
-            changed |= len(touched) > 0
-            _add(self.sums, where, (touched, change))
+            found.add_to(self.sums)
 
         yield from sketch.visit(work, take, doubtful)
         return len(doubtful), changed
@@ -314,16 +316,23 @@ class FullSpaceLloyd:
         if inertia > _TIGHT * scatter:
             return inertia
         # Too little is left of a difference of large numbers: add up the distances themselves.
-        work = partial(own_distance, sketch.reader, self.centers, self.labels)
-        parts: list[float] = []
-        yield from sketch.visit(work, lambda where, own: parts.append(self.weights[where] @ own))
-        return float(sum(parts))
+        work = partial(_of_rows, own_distance, sketch.reader, self.centers, self.labels)
+        own = np.empty(len(sketch))
+
+        def take(where: Where, found: BlockSums) -> None:
+            [own[where]] = found.rows
+
+        yield from sketch.visit(work, take)
+        return float(self.weights @ own)
 
 
-def _add(sums: F64, _: Where, part: tuple[Where, F64]) -> None:
-    """Add to some rows in place; an indexed sum would copy them twice."""
-    for row, more in zip(*part, strict=True):
-        sums[row] += more
+def _of_rows(find: Callable[..., Any], *given: Any) -> BlockSums:
+    """Wrap what is found of each row, without sums."""
+    return BlockSums(np.empty(0, dtype=np.intp), rows=[find(*given)])
+
+
+def _add(sums: F64, _: Where, found: BlockSums) -> None:
+    found.add_to(sums)
 
 
 def _gaps(vectors: F64) -> F64:
@@ -353,16 +362,18 @@ def cell_sums(
         return sums, None
     adder = RowAdder(sketch.rows, cells, n_cells, sketch.transform.left_out)
 
-    def take(where: Where, found: tuple[Any, Any]) -> None:
-        _add(sums, where, found[0])
-        adder.take(where, found[1])
+    def take(where: Where, found: BlockSums) -> None:
+        found.add_to(sums, adder.sums.total, adder.sums.square)
+        for hidden in found.rows:
+            adder.sums.hidden[where] = hidden
 
     yield from sketch.visit(partial(_both, work, adder.work), take)
     return sums, adder.sums
 
 
-def _both(one: Work, other: Work, block: NDArray[Any], where: Where) -> tuple[Any, Any]:
-    return one(block, where), other(block, where)
+def _both(one: Work, other: Work, block: NDArray[Any], where: Where) -> BlockSums:
+    sums: BlockSums = one(block, where)
+    return sums.beside(other(block, where))
 
 
 def lloyd_with_fixed_centers(
@@ -418,8 +429,8 @@ def lloyd_with_fixed_centers(
     for n_iter in range(1, max_iter + 1):
         found = np.empty_like(labels)
 
-        def take(where: Where, parts: tuple[NDArray[np.int32], F64], found: Any = found) -> None:
-            found[where], own[where] = parts
+        def take(where: Where, parts: BlockSums, found: Any = found) -> None:
+            found[where], own[where] = parts.rows
 
         yield from sketch.visit(partial(_assign_all, sketch.reader, place, labels), take)
         certified = bool((found == labels).all()) or not free.any()
@@ -441,14 +452,15 @@ def _assign_all(
     before: NDArray[np.int32],
     block: NDArray[Any],
     where: NDArray[np.intp],
-) -> tuple[NDArray[np.int32], F64]:
+) -> BlockSums:
     """Return each row's nearest center and its squared distance."""
     block, scale, shift = reader.read(block, where)
     dots, norms = reader.dots(block, scale, shift, centers)
     squares = np.einsum("ij,ij->i", centers, centers)
     labels = nearest(squares, dots, norms, before[where])
     rows = np.arange(len(labels))
-    return labels, np.maximum(norms + squares[labels] - 2.0 * dots[rows, labels], 0.0)
+    own = np.maximum(norms + squares[labels] - 2.0 * dots[rows, labels], 0.0)
+    return BlockSums(np.empty(0, dtype=np.intp), rows=[labels, own])
 
 
 def nearest(
@@ -487,7 +499,7 @@ def assign_block(
     old: NDArray[np.int32],
     block: NDArray[Any],
     where: NDArray[np.intp],
-) -> tuple[NDArray[np.int32], F64, NDArray[np.intp], F64]:
+) -> BlockSums:
     """Read some rows: labels, products with the centers, and what changing sides moves."""
     block, scale, shift = reader.read(block, where)
     dots, norms = reader.dots(block, scale, shift, centers.astype(np.float32))
@@ -499,7 +511,7 @@ def assign_block(
     before = old[where]
     labels = nearest(squares, dots, norms, before)
     part = (block, scale, shift)
-    return labels, dots, *_moves(reader, part, weights[where], before, labels)
+    return _moves(reader, part, weights[where], before, labels, rows=[labels, dots])
 
 
 def change_of_sums(
@@ -509,7 +521,7 @@ def change_of_sums(
     new: NDArray[np.int32],
     block: NDArray[Any],
     where: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], F64]:
+) -> BlockSums:
     """Return what some rows change in the sums when they change sides."""
     return _moves(reader, reader.read(block, where), weights[where], old[where], new[where])
 
@@ -520,13 +532,14 @@ def _moves(
     weights: F64,
     old: NDArray[np.int32],
     new: NDArray[np.int32],
-) -> tuple[NDArray[np.intp], F64]:
+    rows: Sequence[NDArray[Any]] = (),
+) -> BlockSums:
     moved = np.flatnonzero(old != new)
     cells = np.concatenate([old[moved], new[moved]])
     signed = np.concatenate([-weights[moved], weights[moved]])
     twice = np.tile(moved, 2)
     block, scale, shift = part
-    return _sums(reader, block[twice], scale[twice], shift[twice], cells, signed)
+    return _sums(reader, block[twice], scale[twice], shift[twice], cells, signed, rows)
 
 
 def sums_of_cells(
@@ -535,7 +548,7 @@ def sums_of_cells(
     weights: F64,
     block: NDArray[Any],
     where: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], F64]:
+) -> BlockSums:
     """Sum some rows by cell."""
     block, scale, shift = reader.read(block, where)
     return _sums(reader, block, scale, shift, cells[where], weights[where])
@@ -548,15 +561,16 @@ def _sums(
     shift: F64,
     cells: NDArray[np.int32],
     weights: F64,
-) -> tuple[NDArray[np.intp], F64]:
-    """Return which cells (not -1) occur, and their weighted sums."""
+    rows: Sequence[NDArray[Any]] = (),
+) -> BlockSums:
+    """Return weighted sums of the cells (not -1) that occur, and what was found of each row."""
     touched = np.unique(cells[cells >= 0]).astype(np.intp)
     sums = np.zeros((len(touched), reader.centering.transform.n_kept))
     place = np.searchsorted(touched, cells)
     order = np.argsort(cells, kind="stable")[np.count_nonzero(cells < 0) :]
     layout = reader.centering.transform.layout
     add_sums(block, scale, shift, layout, order, place, weights, sums)
-    return touched, sums
+    return BlockSums(touched, sums, rows=rows)
 
 
 def squared_distances(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.passes.block_sums import BlockSums, Joinable
 from clustem.passes.rows import Rows
 
 T = TypeVar("T")
 Where = NDArray[np.intp]
-Work = Callable[[NDArray[Any], Where], Any]
+Work = Callable[[NDArray[Any], Where], BlockSums]
 
 
 class Pass(NamedTuple):
@@ -30,7 +31,7 @@ class Pass(NamedTuple):
     """
 
     work: Work
-    take: Callable[[Where, Any], None]
+    take: Callable[[Where, BlockSums], None]
     subset: Where | None = None
 
 
@@ -73,7 +74,8 @@ def together(rows: Rows, fits: Sequence[Steps[T]], *, threads: int | None = None
 
 def _read(rows: Rows, passes: list[Pass], threads: int | None) -> None:
     """Read the rows that any of the passes wants."""
-    subset, work = passes[0].subset, passes[0].work
+    subset = passes[0].subset
+    work: Callable[[NDArray[Any], Where], Any] = passes[0].work
     if len(passes) > 1:
         wanted = [_flags(each.subset, len(rows)) for each in passes]
         parts = [flags for flags in wanted if flags is not None]
@@ -84,9 +86,9 @@ def _read(rows: Rows, passes: list[Pass], threads: int | None) -> None:
         if len(passes) == 1:
             passes[0].take(where, found)
             continue
-        for each, (numbers, own) in zip(passes, found, strict=True):
-            if len(numbers):
-                each.take(numbers, own)
+        for each, part in zip(passes, found.parts, strict=True):
+            if part is not None:
+                each.take(np.concatenate(part[0]), part[1])
 
 
 def _flags(subset: Where | None, n: int) -> NDArray[np.bool_] | None:
@@ -97,17 +99,33 @@ def _flags(subset: Where | None, n: int) -> NDArray[np.bool_] | None:
     return flags
 
 
+class _Each(Joinable):
+    """What each of several passes finds in a block: numbers of its rows, and what comes of them."""
+
+    def __init__(self, parts: list[tuple[list[Where], BlockSums] | None]) -> None:
+        self.parts = parts
+
+    def join(self, other: Self) -> None:
+        """Take in what comes of the next rows."""
+        for i, (own, new) in enumerate(zip(self.parts, other.parts, strict=True)):
+            if own is None:
+                self.parts[i] = new
+            elif new is not None:
+                own[0].extend(new[0])
+                own[1].join(new[1])
+
+
 def _each(
     works: list[Work], wanted: list[NDArray[np.bool_] | None], block: NDArray[Any], where: Where
-) -> list[tuple[Where, Any]]:
+) -> _Each:
     """Do the work of each pass on those of a block's rows that it wants."""
-    found = []
+    found = _Each([])
     for work, flags in zip(works, wanted, strict=True):
         here = None if flags is None else flags[where]
         if here is None or here.all():
-            found.append((where, work(block, where)))
+            found.parts.append(([where], work(block, where)))
         elif here.any():
-            found.append((where[here], work(block[here], where[here])))
+            found.parts.append(([where[here]], work(block[here], where[here])))
         else:
-            found.append((where[:0], None))
+            found.parts.append(None)
     return found

@@ -18,6 +18,7 @@ from clustem.cluster.kmeans._kernels import add_sums, center_block, dots_block, 
 from clustem.cluster.kmeans._passes import Pass, Steps, Where, Work
 from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS
 from clustem.core import InputError
+from clustem.passes.block_sums import BlockSums
 from clustem.passes.rows import Rows
 from clustem.passes.scaled_rows import ScaledRows
 from clustem.passes.threads import cores, one_blas_thread
@@ -243,7 +244,7 @@ class Sketch:
         return coordinates if self._basis64 is None else coordinates @ self._basis64.T
 
     def visit(
-        self, work: Work, take: Callable[[Where, Any], None], subset: Where | None = None
+        self, work: Work, take: Callable[[Where, BlockSums], None], subset: Where | None = None
     ) -> Steps[None]:
         """Ask for a pass over rows, and count it: see ``Pass``."""
         self.count(len(self) if subset is None else len(subset))
