@@ -109,6 +109,9 @@ def run(
     scheduler: Scheduler = None,
     force: Force = False,
     anyway: Anyway = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run to this output was stopped.")
+    ] = False,
 ) -> None:
     """Run a recipe on a file and write the result folder."""
     from clustem.io.output_folder import check_output
@@ -127,8 +130,9 @@ def run(
             typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
             _save_movie(scan, chosen, folder, force=force, anyway=anyway)
             return
-        result = _segmented(scan, chosen, lazy=lazy, anyway=anyway, client=client)
-        _save(result, folder, force=force)
+        with _unfinished(folder, resume=resume) as kept:
+            given = {"lazy": lazy, "anyway": anyway, "client": client, "resume": kept}
+            _save(_segmented(scan, chosen, **given), folder, force=force)
 
 
 @app.command()
@@ -462,6 +466,23 @@ def _segmented(source: AnySource, recipe: Recipe, **more: Any) -> Segmentation:
 
     with _progress() as progress:
         return segment(source, recipe, progress=progress, **more)
+
+
+@contextmanager
+def _unfinished(folder: Path, *, resume: bool) -> Iterator[Path]:
+    """Give the folder beside the output for what long steps have made; it goes with the last."""
+    import shutil
+
+    kept = folder.with_name(f".{folder.name}.clustem-resume")
+    if not resume:
+        shutil.rmtree(kept, ignore_errors=True)
+    try:
+        yield kept
+    except KeyboardInterrupt:
+        if any(kept.glob("*.json")) or any(kept.glob("*.npy")):
+            typer.echo("clustem: what is finished is kept: --resume goes on from there.", err=True)
+        raise
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 @contextmanager

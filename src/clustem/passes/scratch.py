@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,13 +48,15 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 
-def computed_once(data: Any) -> Any:
+def computed_once(data: Any, *, file: Path | None = None) -> Any:
     """Compute a lazy array now, where each pass over it would compute it again.
 
     Parameters
     ----------
     data
         A dask array, or any other, which is returned as it is.
+    file
+        Where to keep it, ``.npy``, if it is larger than 1 GiB; what is there already is taken.
 
     Returns
     -------
@@ -72,7 +76,15 @@ def computed_once(data: Any) -> Any:
     if data.nbytes > _IN_MEMORY and data.nbytes + _SPARE > room:
         _LOG.info("each pass computes %.1f GB again: there is no room for them", data.nbytes / 1e9)
         return data
-    out = scratch(data.shape, data.dtype)
+    named = file if data.nbytes > _IN_MEMORY else None
+    if named is not None and named.exists():
+        return np.load(named, mmap_mode="r")
+    part = None if named is None else named.with_name(f"part-{os.getpid()}-{named.name}")
+    if part is None:
+        out = scratch(data.shape, data.dtype)
+    else:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        out = np.lib.format.open_memmap(part, mode="w+", dtype=data.dtype, shape=data.shape)
     ends = np.cumsum((0, *data.chunks[0])).tolist()
 
     def one(part: slice) -> None:
@@ -84,9 +96,15 @@ def computed_once(data: Any) -> Any:
             for end, job in zip(ends[1:], jobs, strict=True):
                 job.result()
                 tick(end / len(data))
+        except BaseException:
+            if part is not None:
+                part.unlink()
+            raise
         finally:
             for job in jobs:
                 job.cancel()
+    if named is not None and part is not None:
+        part.replace(named)
     return out
 
 

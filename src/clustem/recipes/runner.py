@@ -12,6 +12,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -42,6 +43,7 @@ from clustem.io.reading import read
 from clustem.judge.lineage import lineage
 from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.scratch import computed_once
+from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
 from clustem.recipes._markers import named, on_rows, with_markers_inside
 from clustem.recipes.recipe import AUTO, BEFORE, STAGES, Recipe, kind_of
@@ -127,6 +129,7 @@ class Run:
         self.clustering: Clustering | None = None
         self.segmentation: Segmentation | None = None
         self.history: list[Step] = []
+        self.computed: Path | None = None  # where to keep what preparations compute
         self._fitted: dict[int, Any] = {}  # estimators for several k that were fitted together
         self._regions: NDArray[np.int64] | None = None  # that clusters started from, on the scan
         self.why = ""  # this recipe runs and not the one that was given
@@ -174,6 +177,25 @@ class Run:
             )
         )
         _LOG.info("%s %.2f s", entry.label, self.history[-1].seconds)
+
+    def resume(
+        self, entry: Entry, parameters: Mapping[str, Any], key: str, kept: Checkpoints
+    ) -> bool:
+        """Take a clusterer that a killed run has fitted; whether there is one."""
+        step = kept.step(key)
+        if step is None:
+            return False
+        given, features = dict(parameters), self.needed_features()
+        if "n_clusters" in step.parameters:
+            given["n_clusters"] = step.parameters["n_clusters"]
+        if given.get("markers") is not None:
+            self._regions, given["markers"] = on_rows(given["markers"], features)
+        estimator = entry.step(**given, **_neighbours(entry, given, features))
+        if not kept.load(key, estimator):
+            return False
+        self.clustering = Clustering.from_estimator(estimator, features)
+        self.history.append(step)
+        return True
 
     def fit_together(self, recipe: Recipe, ks: Iterable[int]) -> None:
         """Fit several numbers of clusters in common passes, where the estimator can."""
@@ -253,7 +275,7 @@ class Run:
 
     def _compute_once(self) -> None:
         """Compute what lazy preparations make now, not again in each pass."""
-        data = computed_once(self.working.data)
+        data = computed_once(self.working.data, file=self.computed)
         if data is not self.working.data:
             same = self.raw is self.working
             self.working = like(self.working, data, copy_variance=True)
@@ -361,6 +383,8 @@ class Runner:
         What to work on.
     keep
         How many steps' outcomes are kept; most share their arrays with each other.
+    checkpoints
+        Where long steps leave what they have made, for a run that goes on after this one is killed.
 
     Examples
     --------
@@ -372,8 +396,10 @@ class Runner:
     (3, 7)
     """
 
-    def __init__(self, scan: Scan, *, keep: int = 0) -> None:
-        self.scan = scan
+    def __init__(
+        self, scan: Scan, *, keep: int = 0, checkpoints: Checkpoints | None = None
+    ) -> None:
+        self.scan, self._checkpoints = scan, checkpoints
         self.done = 0
         self._keep = keep
         self._kept: OrderedDict[str, Run] = OrderedDict()
@@ -511,10 +537,23 @@ class Runner:
                 continue
             if progress is not None:
                 progress(entry.label, i / len(steps))
-            run.step(entry, parameters)
+            self._step(run, entry, parameters, key)
             self.done += 1
             self._keep_as(key, run)
         return run
+
+    def _step(self, run: Run, entry: Entry, parameters: Mapping[str, Any], key: str) -> None:
+        """Run a step, or take what a killed run has made of it."""
+        kept = self._checkpoints
+        if kept is None:
+            run.step(entry, parameters)
+            return
+        run.computed = kept.file(key, ".npy")
+        if entry.stage == "cluster" and run.resume(entry, parameters, key, kept):
+            return
+        run.step(entry, parameters)
+        if entry.stage == "cluster" and run.clustering is not None:
+            kept.keep(key, run.clustering.estimator, run.history[-1])
 
     def clear(self) -> None:
         """Forget all outcomes."""

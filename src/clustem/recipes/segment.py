@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clustem.core import Progress, Scan, Segmentation, Signal
+from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._fit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner, open_scan
@@ -26,6 +27,7 @@ def segment(
     client: Any = None,
     progress: Progress | None = None,
     anyway: bool = False,
+    resume: str | Path | None = None,
 ) -> Segmentation:
     """Run a recipe on a scan.
 
@@ -49,6 +51,9 @@ def segment(
         Called with the step and the share of steps done, 0 ... 1.
     anyway
         Whether a recipe for lattices also runs on an image in which ``judge.lattice`` sees none.
+    resume
+        Folder in which steps that take longer than 20 s leave what they have made, and find what an
+        earlier run of the same recipe on the same data, which did not come to its end, has left.
 
     Returns
     -------
@@ -75,7 +80,8 @@ def segment(
         scan = open_scan(chosen, source, lazy=lazy if client is None or lazy is False else True)
         if not anyway:
             refuse_misfit(chosen, scan)
-        return Runner(scan).run(chosen, progress=progress)
+        kept = None if resume is None else Checkpoints(Path(resume), scan)
+        return Runner(scan, checkpoints=kept).run(chosen, progress=progress)
 
 
 @contextmanager
