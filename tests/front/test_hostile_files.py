@@ -23,7 +23,7 @@ import clustem
 from clustem.cli import main
 from clustem.core import InputError
 from clustem.core.contents import check_axes
-from clustem.io import _arrays, trial
+from clustem.io import _arrays, _formats, trial
 from clustem.io._arrays import read_arrays
 from clustem.io.reading import read
 from clustem.io.result_folder import read_result
@@ -208,6 +208,9 @@ BROKEN = {
     "an unknown part of a step": lambda f: change_arrays(f, **{"about.0.other": np.ones(3)}),
     "text in place of a mask": lambda f: change(
         f, about=[{"kind": "PatternInfo", "signal_mask": "text"}]
+    ),
+    "text in place of a number": lambda f: change(
+        f, about=[{"kind": "TextureInfo", "envelope": "wide"}]
     ),
     "a number in place of a text": lambda f: change(
         f, about=[{"kind": "IntensityInfo", "ranked_by": 3}]
@@ -548,6 +551,13 @@ def test_a_cut_file_of_bruker_is_one_line(share, tmp_path, data_dir, monkeypatch
     assert status == 2
     assert f"of {len(whole)} bytes" in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_only_bruker_s_own_containers_are_measured(tmp_path):
+    """What begins otherwise says nothing of its size there."""
+    for content in (b"AAMVHFSS" * 9, b"\xff" * 1000):
+        (tmp_path / "map.bcf").write_bytes(content)
+        assert _formats.readers_of(tmp_path / "map.bcf", None)
 
 
 @LINUX

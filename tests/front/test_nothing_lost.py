@@ -19,8 +19,9 @@ import clustem
 from clustem import samples
 from clustem.cli import main
 from clustem.core import InputError, OutputError
+from clustem.io import output_folder
 from clustem.io.blockfile import write_blo
-from clustem.io.output_folder import MANIFEST, check_output, whole_folder
+from clustem.io.output_folder import MANIFEST, check_output, check_room, whole_folder
 from clustem.io.reading import read
 from clustem.recipes.recipe import Recipe
 from clustem.report.figures.scatter import limits_of
@@ -356,6 +357,31 @@ def test_a_disk_without_room_is_refused_before_computing(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OutputError, match=r"room for the result.*got 1\.0 MB"):
         check_output(tmp_path / "out", force=False)
+
+
+def test_room_that_just_suffices_is_enough(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": output_folder._LEAST})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert check_output(tmp_path / "out", force=False) == tmp_path / "out"
+
+
+@pytest.mark.parametrize("n_bytes", [10, 3 * 2**20])
+def test_room_is_tried_with_little_more_than_is_wanted(n_bytes, tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr("pathlib.Path.unlink", lambda p: sizes.append(p.stat().st_size))
+    check_room(tmp_path, n_bytes)
+    assert n_bytes <= sizes[0] <= n_bytes + 2**21
+
+
+def test_a_folder_that_keeps_what_is_yours_stays_known(tmp_path):
+    """What could not be moved to the new result is tried again by the next run."""
+    out = written(tmp_path / "out", "a")
+    old = written(tmp_path / "old", "a", "b")
+    (old / "mine").write_text("mine")
+    (out / "mine").write_text("newer")
+    output_folder._retire(old, out)
+    assert names(old) == [MANIFEST, "mine"]
+    assert (out / "mine").read_text() == "newer"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import hyperspy.api as hs
 import numpy as np
 import pytest
+import tifffile
 
 import clustem
 from clustem.core import (
@@ -16,6 +17,7 @@ from clustem.core import (
     PatternInfo,
     Segmentation,
     Step,
+    TextureInfo,
     Thickness,
 )
 from clustem.recipes.recipe import Recipe
@@ -133,6 +135,34 @@ def test_what_all_steps_knew_is_read_back_in_order(eds, tmp_path):
     assert [type(info) for info in found.about] == [NMFInfo, PatternInfo, FilterBank, PatchGrid]
     np.testing.assert_array_equal(found.signal_mask, [[True, False]])
     assert found.lattice.image is None
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_what_a_mask_excludes_has_no_label(label, tmp_path):
+    found = clustem.segment(clustem.samples.eds(shape=(12, 14)).signal, "eds-fuzzy", n_clusters=2)
+    out = np.zeros((12, 14), dtype=bool)
+    out[2:4, 3:9] = True
+    folder = found.exclude(out).save(tmp_path / "result")
+    assert clustem.load(folder).mask.sum() == 12
+    labels = tifffile.imread(folder / "labels.tif")
+    labels[3, 5] = label
+    tifffile.imwrite(folder / "labels.tif", labels)
+    with pytest.raises(InputError, match="-1 where the mask excludes; got labels there"):
+        clustem.load(folder)
+
+
+def test_numbers_of_steps_are_read_back(eds, tmp_path):
+    given = replace(eds, about=TextureInfo(envelope=2.5))
+    assert clustem.load(given.save(tmp_path / "result")).find(TextureInfo).envelope == 2.5
+
+
+def test_a_map_of_one_line_is_read_back(tmp_path):
+    signal = clustem.samples.eds(shape=(20, 24)).signal.inav[:, 4:5]
+    assert signal.data.shape[:2] == (1, 24)
+    found = clustem.segment(signal, "eds-fuzzy", n_clusters=2)
+    folder = found.save(tmp_path / "result")
+    tifffile.imwrite(folder / "labels.tif", tifffile.imread(folder / "labels.tif").ravel())
+    np.testing.assert_array_equal(clustem.load(folder).labels.data, found.labels.data)
 
 
 def test_a_folder_of_another_format_is_refused(eds, tmp_path):

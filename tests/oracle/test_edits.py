@@ -57,6 +57,7 @@ def test_split_cuts_one_cluster_and_leaves_the_others(result):
         assert len(np.unique(parts.labels.data[result.labels.data == i])) == 1
     np.testing.assert_array_equal(parts.labels.data < 0, result.labels.data < 0)
     if result.memberships is not None:
+        assert parts.memberships.data.shape == (4, *SHAPE)
         np.testing.assert_allclose(parts.memberships.data.sum(axis=0), 1, atol=1e-5)
     children = [c for c in range(4) if inside[parts.labels.data == c].all()]
     largest = min(children)
@@ -137,6 +138,15 @@ def test_names_and_colors_go_with_their_clusters(result):
     assert merged.name_of(other) == "matrix"
     parts = named.split(0, n=3)
     assert sorted(parts.names.values()) == ["film", "matrix 1", "matrix 2", "matrix 3"]
+
+
+def test_what_is_excluded_from_one_cluster_leaves_its_mean(result):
+    for cluster in range(result.n_clusters):
+        out = np.zeros(SHAPE, dtype=bool)
+        out[tuple(np.argwhere(result.labels.data == cluster)[:3].T)] = True
+        less = result.exclude(out)
+        assert less.counts[cluster] == result.counts[cluster] - 3
+        assert_means(less)
 
 
 def test_exclude_takes_positions_out_of_everything(result):
