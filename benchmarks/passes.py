@@ -1,8 +1,8 @@
 """Passes over a 4D-STEM scan on disk, beside LiberTEM's, on one core.
 
 Run where LiberTEM is installed: ``python benchmarks/passes.py [--copies 1] [--folder DIR]``. Both
-read the same bytes of a raw file in the system's cache, in turn: the sum under one annular mask, and
-the sums of the patterns of each of six clusters. LiberTEM runs its inline executor; its sums by
+read the same bytes of a raw file in the system's cache, in turn: the sum under one annular mask,
+and the sums of the patterns of each of six clusters. LiberTEM runs its inline executor; its sums by
 cluster are a product of a one-hot matrix with each tile in float32, the fastest of what was tried.
 """
 
@@ -35,10 +35,12 @@ class SumsByLabel(UDF):
     """Sum of the frames of each label."""
 
     def get_result_buffers(self):
+        """Name the sums."""
         shape = (_CLUSTERS, *tuple(self.meta.dataset_shape.sig))
         return {"sums": self.buffer(kind="single", extra_shape=shape, dtype="float32")}
 
     def process_tile(self, tile):
+        """Add the frames of a tile."""
         hot = np.zeros((_CLUSTERS, len(tile)), dtype=np.float32)
         labels = self.params.labels[: len(tile)]
         hot[labels, np.arange(len(tile))] = 1
@@ -47,6 +49,7 @@ class SumsByLabel(UDF):
         self.results.sums[(slice(None), *sig)] += (hot @ flat).reshape(_CLUSTERS, *tile.shape[1:])
 
     def merge(self, dest, src):
+        """Add the sums of a partition."""
         dest.sums[:] += src.sums
 
 

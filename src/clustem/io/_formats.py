@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zipfile
 from functools import partial
 from pathlib import Path
 from struct import unpack_from
@@ -92,10 +93,19 @@ def open_file(
 
 def left_on_disk(path: Path, *, lazy: bool | None) -> bool:
     """Whether the data of a file are not read when it is opened."""
+    if path.suffix.lower() == ".prz" and _packed(path):  # its reader maps what is not packed
+        return False
     if lazy is not None:
         return lazy
     size = size_of(path)
     return size > _LARGE or declared_size(path) > max(_DENSE, 2 * size)
+
+
+def _packed(path: Path) -> bool:
+    """Whether the data in a zip file are compressed."""
+    with contextlib.suppress(OSError, KeyError, zipfile.BadZipFile), zipfile.ZipFile(path) as file:
+        return file.getinfo("data.npy").compress_type != zipfile.ZIP_STORED
+    return False
 
 
 def holds_events(path: Path, *, lazy: bool | None) -> bool:
