@@ -1,7 +1,7 @@
 """What it takes to open a scan in each format, to get its first block, and to pass over it.
 
-Run: ``python benchmarks/formats.py [--mb 300] [--folder DIR] [FILE ...]``. Scans of simulated uint16
-patterns are written in the formats that can be written here, and by hand where it is simple (.mib,
+Run: ``python benchmarks/formats.py [--mb 300] [--folder DIR] [FILE ...]``. Scans of uint16
+patterns are written here in the formats that can be, and by hand where it is simple (.mib,
 .mrc); files of your own may be named instead. Each is read in a process of its own, left on disk
 (``lazy=True``); the files are in the system's cache. Memory is the largest resident size, less that
 of a process that has opened a tiny file.

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.cluster.kmeans._batch import lloyd_batch
 from clustem.cluster.kmeans._kernels import add_sums, assign_certain, own_distances
 from clustem.cluster.kmeans._passes import Steps, Where, Work
 from clustem.cluster.kmeans._sketch import Centering, RowReader, Sketch
+from clustem.cluster.kmeans.lloyd import lloyd
 from clustem.passes.block_sums import BlockSums
 from clustem.passes.cluster_sums import RowAdder, RowSums
 
@@ -188,7 +188,7 @@ class FullSpaceLloyd:
         self._rest, self._moved = np.zeros_like(self._rest), [np.zeros_like(self._moved[0])]
         self._walked = [np.zeros_like(self._walked[0])]
         self._update_centers(self.centers)
-        start = lloyd_batch(self.sketch.z, self.weights, self._near[None], max_iter=max_iter)[0]
+        start = lloyd(self.sketch.z, self.weights, self._near, max_iter=max_iter)
         yield from self._relabel(start.labels)
         return start.n_iter
 

@@ -160,6 +160,11 @@ class Sketch:
     (4, 4)
     """
 
+    z: NDArray[np.floating[Any]]
+    squares: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    error32: NDArray[np.float64]
+
     def __init__(
         self,
         X: Any,
@@ -180,6 +185,7 @@ class Sketch:
         width = -(-max(WIDTH, 2 * n_clusters) // TILE_COLUMNS) * TILE_COLUMNS
         sample = self._sample(max(SAMPLE, 4 * width), random_state)
         self._visits = [len(sample)]
+        self._shared = False
         self.centering, centered = _center(sample, self.transform)
         self.basis = None
         if not exact and kept > max(SMALL_WIDTH, 2 * width):
@@ -205,6 +211,7 @@ class Sketch:
         """Return the same sketch with its own count of rows read from here on."""
         other = copy(self)
         other._visits = [self._made_with]
+        other._shared = True
         return other
 
     def extended(
@@ -225,7 +232,10 @@ class Sketch:
             How many times larger their rounding errors are.
         """
         other = copy(self)
-        other.z = np.ascontiguousarray(np.hstack([self.z, coordinates]))
+        width = self.z.shape[1]
+        other.z = np.hstack([self.z, coordinates])
+        if not self._shared:  # then nobody needs the narrow one
+            self.z = other.z[:, :width]
         other._basis64 = np.hstack([*self._bases(), directions.T])
         held = np.einsum("ij,ij->i", coordinates, coordinates, dtype=np.float64)
         slack = 4.0 * np.sqrt(self.squares) * self.error32 * blur

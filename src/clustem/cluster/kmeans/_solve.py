@@ -181,6 +181,7 @@ def solve_each(
             outside = float(weights @ own.residual**2) if own.basis is not None else 0.0
             inertias = np.array([start.inertia for start in starts]) + outside
             fits.append(_Fit(own, k, *_candidates(own, k, starts, inertias), inertias))
+            del starts  # their labels
         groups = _in_groups(fits)
         each = [_sums_of(group, weights) for group in groups]
         sums = [
