@@ -449,14 +449,14 @@ def _check_axes(scan: Scan) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[[str, float], None]]:
     """Show a bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda step, share: None  # noqa: ARG005  # as the bar is called
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=1.0)
         yield lambda step, share: bar.update(task, description=step, completed=share)
 
