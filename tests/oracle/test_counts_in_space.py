@@ -308,3 +308,28 @@ def test_a_replaced_concentration_stays_finite():
     counts = counts_of(csr_array(np.zeros((2, 40))), None)
     model = Model(np.full(40, 1 / 40), 1.0, shared_intensity=False)
     assert (scattered(model, replace(fit), counts) == 0).all()
+
+
+@pytest.mark.parametrize("counts", [8, 60])
+def test_the_fitted_rows_are_assigned_as_in_the_fit(counts):
+    truth, data = discs(counts)
+    rows, graph = data.reshape(truth.size, -1), grid(truth.shape)
+    for given in ({"connectivity": graph}, {}):
+        found = MultinomialMixture(3, **given).fit(rows)
+        np.testing.assert_array_equal(found.assign(rows, **given), found.memberships_)
+
+
+@pytest.mark.parametrize(("counts", "least"), [(8, 0.8), (60, 0.94)])
+def test_another_scan_of_the_same_phases_is_assigned_as_by_its_own_fit(counts, least):
+    truth, data = discs(counts)
+    other, more = discs(1.5 * counts, seed=3, shape=(40, 70))
+    graph = grid(other.shape)
+    rows = more.reshape(other.size, -1)
+    known = MultinomialMixture(3, connectivity=grid(truth.shape)).fit(data.reshape(truth.size, -1))
+    own = MultinomialMixture(3, connectivity=graph).fit(rows)
+    given = known.assign(rows, connectivity=graph).argmax(axis=1)
+    score = adjusted_rand_score(other.ravel(), given)
+    assert score > least
+    assert score > adjusted_rand_score(other.ravel(), own.labels_) - 0.03
+    alone = adjusted_rand_score(other.ravel(), known.predict(rows))
+    assert score > alone

@@ -12,8 +12,16 @@ from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
 from clustem.cluster._neighbours import marginals, softmax
-from clustem.cluster.mixture._borders import Borders, borders_of, evidence, unmixed, with_scatter
-from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, em
+from clustem.cluster.mixture._borders import (
+    Borders,
+    borders_of,
+    evidence,
+    scattered,
+    unmixed,
+    with_scatter,
+)
+from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, em, expect
+from clustem.cluster.mixture._levels import hierarchy
 
 _COUPLINGS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 """Couplings that held-out counts choose from."""
@@ -113,14 +121,47 @@ def _peak(score: Callable[[float], float]) -> float:
 def settled(
     model: Model, fit: Fit, counts: Counts, coupling: float, *, scatter: bool, seed: int
 ) -> tuple[Fit, Borders]:
-    """Replace the memberships of a mean field by drawn ones, which see mixed positions."""
+    """Replace the memberships of a mean field by drawn ones, which see mixed positions.
+
+    Shapes are fitted once more, and memberships found anew for them.
+    """
     if scatter:
         fit = with_scatter(model, fit, counts)
     fit, borders = demixed(model, fit, counts, coupling, seed=seed)
     known = evidence(model, fit, counts, borders)
-    memberships = drawn(known, fit, counts.graph, coupling, sweeps=_MANY, seed=seed)
+    memberships = drawn(known, fit, counts.graph, coupling, sweeps=_FEW, seed=seed)
     found = replace(fit, memberships=memberships, weights=memberships.mean(axis=0))
-    return unmixed(model, found, counts, borders), borders
+    found = unmixed(model, found, counts, borders)
+    memberships, borders = assigned(model, found, counts, coupling, seed=seed)
+    return replace(found, memberships=memberships), borders
+
+
+def assigned(
+    model: Model, fit: Fit, counts: Counts, coupling: float, *, seed: int
+) -> tuple[F64, Borders]:
+    """Return the memberships (n, k) of positions in clusters that stay as they are, and borders.
+
+    From coarse cells to positions, as in a fit; what they are depends on clusters and counts alone,
+    not on how the clusters were found.
+    """
+    near = counts.graph if coupling else None
+    memberships = np.empty((0, len(fit.weights)))
+    for level in hierarchy(replace(counts, graph=near))[::-1]:
+        known = scattered(model, fit, level)
+        if len(memberships):
+            memberships = memberships[level.parents]
+        else:
+            memberships = expect(known, known, fit, level, 0.0)
+        memberships = expect(known, memberships, fit, level, coupling)
+    borders = borders_of(memberships, near)
+    for left in range(_ROUNDS - 1 if borders else 0, -1, -1):
+        known = evidence(model, fit, counts, borders)
+        start = replace(fit, memberships=memberships)
+        sweeps = _FEW if left else _MANY
+        memberships = drawn(known, start, near, coupling, sweeps=sweeps, seed=seed)
+        if left:
+            borders = borders_of(memberships, near)
+    return memberships, borders
 
 
 def demixed(

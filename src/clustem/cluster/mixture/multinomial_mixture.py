@@ -15,7 +15,7 @@ from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture._borders import scattered
 from clustem.cluster.mixture._counts import Counts, Fit, Model, counts_of, em, expect
-from clustem.cluster.mixture._held_out import Choice, choose, fitted_part, settled
+from clustem.cluster.mixture._held_out import Choice, assigned, choose, fitted_part, settled
 from clustem.cluster.mixture._levels import hierarchy
 from clustem.cluster.mixture._search import LARGE, from_regions, search
 from clustem.core import InputError, RandomState, clusterer, record, warn
@@ -195,7 +195,7 @@ class MultinomialMixture(Estimator):
             max_iter=params["max_iter"],
             tol=params["tol"],
         )
-        self._model = model
+        self._model, self._seed = model, seed
         self._fit, self._borders = settled(
             model, fit, counts, self.coupling_, scatter=choice.scatter, seed=seed
         )
@@ -217,6 +217,31 @@ class MultinomialMixture(Estimator):
         counts = self._new(X)
         fits = scattered(self._model, self._fit, counts)
         return expect(fits, fits, self._fit, counts, 0.0)
+
+    def assign(self, X: Any, *, connectivity: Any = None) -> F64:
+        """Return posterior probabilities (n, k) of rows of another scan, as :meth:`fit` does.
+
+        Parameters
+        ----------
+        X
+            Counts (n, D), as for :meth:`fit`.
+        connectivity
+            Weights between neighbouring rows (n, n); None for none.
+
+        Returns
+        -------
+        :
+            Memberships; those of the fitted rows are ``memberships_``.
+
+        Raises
+        ------
+        InputError
+            As :meth:`fit`.
+        """
+        rows = self._counts(X, reset=False)
+        graph = checked_graph(connectivity, rows.shape[0])
+        counts = counts_of(rows[:, self._used], graph)
+        return assigned(self._model, self._fit, counts, self.coupling_, seed=self._seed)[0]
 
     def score_samples(self, X: Any) -> F64:
         """Return the log-likelihood (n,) of rows, that of the mean shape left out."""
