@@ -1,7 +1,7 @@
 """How often memberships are right: expected calibration error, and the reliability curve.
 
-Run: ``python benchmarks/calibration.py [--seeds N] [--only NAME]``. Each recipe runs on the
-embedded samples and, with the development data (``CLUSTEM_DATA``), on simulated scans, also
+Run: ``python benchmarks/calibration.py [--seeds N] [--first SEED] [--only NAME]``. Each recipe runs
+on the embedded samples and, with the development data (``CLUSTEM_DATA``), on simulated scans, also
 thinned to few counts, with the true number of clusters and one less. Clusters are matched with the
 truth so that most positions are right. ECE: ten bins of the largest membership; the difference of
 its mean and the share that is right, weighted by positions. Positions that are excluded or
@@ -19,15 +19,14 @@ from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import confusion_matrix
 
 import clustem
 from clustem import samples
 from clustem.core import PatchGrid
+from clustem.judge import calibration
+from clustem.judge.calibration import Calibration
 
 DATA = Path(os.environ.get("CLUSTEM_DATA", "../shared/data")) / "simulated"
-BINS = np.linspace(0, 1, 11)
 
 
 def spectra(data: np.ndarray) -> hs.signals.BaseSignal:
@@ -67,43 +66,31 @@ def cases(seed: int) -> Iterator[tuple[str, object, np.ndarray, tuple[str, ...]]
         yield name, hs.signals.Signal2D(thinned), truth, ("diffraction",)
 
 
-def judged(result: object, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the largest membership of positions and whether they are right."""
+def judged(result: object, truth: np.ndarray) -> Calibration | None:
+    """Return the calibration of a result; None without memberships."""
     if result.memberships is None:
         return None
-    labels = np.asarray(result.labels.data)
-    sure = np.asarray(result.memberships.data).max(axis=0)
     if (patches := result.find(PatchGrid)) is not None:
         row, column = np.rint(patches.positions).astype(int).T
-        truth = truth[row, column].reshape(labels.shape)
-    where = (labels >= 0) & (truth >= 0) & np.isfinite(sure)
-    _, names = np.unique(truth[where], return_inverse=True)
-    table = confusion_matrix(names, labels[where])
-    right = np.full(len(table), -1)
-    found, known = linear_sum_assignment(-table.T)
-    right[found] = known
-    return sure[where], right[labels[where]] == names
+        truth = truth[row, column].reshape(result.labels.data.shape)
+    return calibration(result, truth)
 
 
-def curve(sure: np.ndarray, right: np.ndarray) -> tuple[float, str]:
-    """Return the expected calibration error, and the reliability curve in words."""
-    bins = np.clip(np.digitize(sure, BINS) - 1, 0, len(BINS) - 2)
-    error, words = 0.0, []
-    for b in np.unique(bins):
-        there = bins == b
-        error += there.mean() * abs(sure[there].mean() - right[there].mean())
-        if there.mean() > 0.005:
-            words.append(f"{sure[there].mean():.2f}:{right[there].mean():.2f}")
-    return error, " ".join(words)
+def curve(found: Calibration) -> str:
+    """Return the reliability curve in words, without bins of few positions."""
+    shown = found.counts > 0.005 * found.counts.sum()
+    pairs = zip(found.sure[shown], found.right[shown], strict=True)
+    return " ".join(f"{sure:.2f}:{right:.2f}" for sure, right in pairs)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="samples and thinnings")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     given = parser.parse_args()
     print(f"{'case':28}{'recipe':20}{'k':>3}  {'ECE':>6} {'sure':>6} {'right':>6}  sure:right")
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         for name, signal, truth, recipes in cases(seed):
             if given.only not in name:
                 continue
@@ -119,11 +106,11 @@ def main() -> None:
                     if found is None:
                         print(f"{row}  no memberships", flush=True)
                         continue
-                    error, words = curve(*found)
+                    share = found.counts / found.counts.sum()
                     seconds = time.perf_counter() - start
                     print(
-                        f"{row}  {error:6.3f} {found[0].mean():6.3f} {found[1].mean():6.3f}"
-                        f"  {words}  {seconds:.1f} s",
+                        f"{row}  {found.error:6.3f} {found.sure @ share:6.3f}"
+                        f" {found.right @ share:6.3f}  {curve(found)}  {seconds:.1f} s",
                         flush=True,
                     )
 

@@ -1,13 +1,18 @@
 """Gabor features and k-means of an image against scikit-image, SciPy and scikit-learn.
 
-Run: ``python benchmarks/gabor.py [--size 256] [--starts 10] [--large]``. Both sides make the bank
-of the source (36 orientations, 7 wavelengths) and cluster its magnitudes into six.
+Run: ``python benchmarks/gabor.py [--size 256] [--starts 10]``. Both sides make the bank of the
+source (36 orientations, 7 wavelengths) and cluster its magnitudes into six. ``--large 8192`` runs
+``clustem run -r particles`` on an image of that side alone and compares with the truth.
 """
 
 import argparse
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
@@ -15,7 +20,7 @@ from scipy.signal import fftconvolve
 from skimage.filters import gabor_kernel
 from sklearn.cluster import KMeans as Peer
 
-from clustem import compare, samples, segment
+from clustem import compare, load, samples, segment
 from clustem.cluster import KMeans
 from clustem.describe import gabor
 
@@ -48,28 +53,42 @@ def ours(image: np.ndarray, starts: int) -> tuple[float, float, np.ndarray]:
     return middle - begin, time.perf_counter() - middle, labels
 
 
+def large(side: int) -> None:
+    """Run the recipe on copies of a small image, turned and with noise of their own."""
+    sample = samples.particles(kind="several", shape=(512, 512), diameter=18.0)
+    rng, turns = np.random.default_rng(0), np.add.outer(*2 * (np.arange(-(-side // 512)),)) % 4
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder) / "image.npy", Path(folder) / "out"
+        blocks = [[np.rot90(sample.signal.data, turn) for turn in line] for line in turns]
+        image = np.block(blocks)[:side, :side] + rng.normal(scale=2.0, size=(side, side))
+        np.save(path, image.clip(0).astype(np.uint16))
+        truth = np.block([[np.rot90(sample.labels, turn) for turn in line] for line in turns])
+        del image, blocks
+        begin = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "clustem", "run", path, "-r", "particles", "-o", out],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds, used = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(
+            f"{side} x {side}: {seconds:.0f} s, CPU {used.ru_utime + used.ru_stime:.0f} s,", end=" "
+        )
+        print(f"peak memory {used.ru_maxrss / 1e6:.2f} GB")
+        part = slice(0, 2048)
+        found = load(out).labels.data[part, part]
+        print(f"first 2048 x 2048 pixels: {compare(found, truth[part, part])}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--starts", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--large", action="store_true", help="only the recipe on 2048 x 2048")
+    parser.add_argument("--large", type=int, help="only the recipe, on an image of this side")
     given = parser.parse_args()
     if given.large:
-        shape = 2048, 2048
-        row, column = np.indices(shape) * 1.0
-        image = np.where(column < 1000, np.sin(1.5 * row), np.sin(1.2 * column + 0.9 * row))
-        image += np.random.default_rng(0).normal(size=shape)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        begin = time.perf_counter()
-        features = gabor(hs.signals.Signal2D(image), wavelengths=WAVELENGTHS)
-        middle = time.perf_counter()
-        labels = KMeans(2, n_init=3).fit(features.rows).labels_.reshape(shape)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"features {features.rows.nbytes / 1e9:.1f} GB in {middle - begin:.1f} s")
-        print(f"k-means {time.perf_counter() - middle:.1f} s")
-        print(f"peak memory {peak / 1e6:.2f} GB, {before / 1e6:.2f} GB before")
-        print(compare(labels, (column < 1000).astype(int)))
+        large(given.large)
         return
     sample = samples.particles(shape=(given.size, given.size), diameter=0.85 * 0.06 * given.size)
     image = sample.signal.data.astype(np.float32)

@@ -171,14 +171,15 @@ def test_a_known_truth_is_compared_with(eds, tmp_path):
     truth = np.roll(eds.labels.data, 1, axis=1)
     names = ("oxide", "iron", "calcium")
     files, _, page = written(eds, tmp_path, truth=truth, truth_names=names, dpi=60)
-    assert plates_of(files)[-2:] == ["confusion", "disagreement"]
+    assert plates_of(files)[-3:] == ["confusion", "reliability", "disagreement"]
     assert "Against the truth" in page.text
 
 
-def test_a_line_scan_has_a_confusion_matrix_only(cases, tmp_path):
+def test_a_line_scan_has_no_map_of_what_is_wrong(cases, tmp_path):
     found = cases["line"]()
     files, _, _ = written(found, tmp_path, truth=found.labels.data, dpi=60)
-    assert plates_of(files)[-1] == "confusion"
+    assert "confusion" in plates_of(files)
+    assert "disagreement" not in plates_of(files)
 
 
 def test_patches_are_shown_beside_other_clusterings(cases, tmp_path):

@@ -148,3 +148,10 @@ def test_clusters_of_one_shape_are_said_to_be_so_in_the_legend():
     names = [name for _, _, name, _ in key_entries(found)]
     assert names[0] == "cluster 0"
     assert names[1] == f"cluster 1: same shape as cluster 0, {factor:.2g}×"
+
+
+def test_a_dose_step_is_no_reason_for_two_clusters():
+    signal = scenes.eds(np.random.default_rng([5, 1]), "dose step")
+    said = verdict(clustem.segment(signal, "eds-fuzzy"))
+    assert not said.structure
+    assert "are warranted" not in said.warranted

@@ -19,9 +19,8 @@ from clustem.judge import choose_k
 
 CASES = [
     # particles, signal to noise, unevenness of the support, contrast, seed
-    (5, 1.0, 0.5, "bright", 1), (40, 1.0, 1.0, "bright", 2), (80, 1.0, 0.0, "bright", 3),
-    (60, 2.0, 1.0, "dark", 4), (20, 4.0, 2.0, "bright", 5), (80, 10.0, 1.0, "bright", 6),
-    (5, 10.0, 2.0, "bright", 7), (40, 10.0, 0.0, "dark", 8),
+    (5, 1.0, 0.5, "bright", 1), (80, 1.0, 0.0, "bright", 3), (60, 2.0, 1.0, "dark", 4),
+    (20, 4.0, 2.0, "bright", 5), (40, 10.0, 0.0, "dark", 8),
 ]  # fmt: skip
 
 

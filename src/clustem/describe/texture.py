@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from clustem.core.image import PlainImage
 from clustem.core.masks import fitting_mask
 from clustem.describe._levels import separation
 from clustem.describe._surface import uneven_support
+from clustem.passes.scratch import scratch
 
 F64 = NDArray[np.float64]
 _CLEAR = (3.6, 4.2, 4.2)
@@ -125,15 +127,16 @@ def texture(
     levels = np.stack([_denoised(c, denoise) for c in np.moveaxis(colors, -1, 0)], axis=-1)
     clear = features == "intensity" or (features == "auto" and _in_levels(levels))
     names = ("intensity",) if levels.shape[-1] == 1 else ("red", "green", "blue")
-    columns, envelope = levels, 0.0
-    if not clear:
-        more, titles, envelope = _scales(colors.mean(axis=-1), sigma_min, sigma_max)
-        columns = np.concatenate([levels / max(levels.std(), 1e-30), more], axis=-1)
-        names = (*names, *titles)
+    scales = [] if clear else _doublings(sigma_min, sigma_max)
+    columns = scratch((*plain.data.shape, len(names) + 3 * len(scales)), np.float32)
+    columns[..., : len(names)] = levels if clear else levels / max(levels.std(), 1e-30)
+    del levels
+    if scales:
+        names = (*names, *_fill_scales(colors.mean(axis=-1), scales, columns[..., len(names) :]))
     record("brightness alone" if clear else f"brightness and {len(names) - 1} more of texture")
     source = _as_scan(signal, plain)
-    rows = columns[~excluded].astype(np.float32)
-    about = TextureInfo(envelope=envelope)
+    rows = columns[~excluded] if excluded.any() else columns.reshape(-1, len(names))
+    about = TextureInfo(envelope=_width(scales))
     return Features.of_scan(rows, source, excluded, names=names, about=about)
 
 
@@ -182,25 +185,28 @@ def _in_levels(colors: F64) -> bool:
     return any(separation(values, n) > bar for n, bar in enumerate(_CLEAR, start=2))
 
 
-def _scales(image: F64, first: float, last: float) -> tuple[F64, list[str], float]:
-    """Gradient and Hessian over the scales, (rows, columns, number), names, and width."""
+def _doublings(first: float, last: float) -> list[float]:
+    return [first * 2.0**i for i in range(int(np.log2(last / first) + 1e-9) + 1)]
+
+
+def _width(scales: list[float]) -> float:
+    """Return the geometric mean of the filters' standard deviations; 0 if there are none."""
+    return float(np.exp(np.log(scales).mean()) * np.hypot(1, _SMOOTH)) if scales else 0.0
+
+
+def _fill_scales(image: F64, scales: list[float], out: NDArray[np.float32]) -> Iterator[str]:
+    """Fill gradient and Hessian over the scales, (rows, columns, number), and yield their names."""
     from scipy.ndimage import gaussian_filter
     from skimage.feature import multiscale_basic_features
 
-    number = int(np.log2(last / first) + 1e-9) + 1
-    scales = first * 2.0 ** np.arange(number)
-    found, names = [], []
-    for scale in scales:
+    for i, scale in enumerate(scales):
         given = {"sigma_min": scale, "sigma_max": scale, "num_sigma": 1, "workers": 1}
         parts = multiscale_basic_features(image, intensity=False, **given)
-        parts = np.moveaxis(parts, -1, 0).astype(np.float64)
-        titles = ("gradient", "Hessian 1", "Hessian 2")
-        for part, title in zip(parts, titles, strict=True):
+        for j, title in enumerate(("gradient", "Hessian 1", "Hessian 2")):
+            part = parts[..., j].astype(np.float64)
             even = gaussian_filter(np.sign(part) * np.sqrt(np.abs(part)), _SMOOTH * scale)
-            found.append(even / max(even.std(), 1e-30))
-            names.append(f"{title}, {scale:g} px")
-    width = float(np.exp(np.log(scales).mean()) * np.hypot(1, _SMOOTH))
-    return np.stack(found, axis=-1), names, width
+            out[..., 3 * i + j] = even / max(even.std(), 1e-30)
+            yield f"{title}, {scale:g} px"
 
 
 def _as_scan(signal: Any, plain: PlainImage) -> Any:

@@ -1,4 +1,5 @@
 from .alike import alike as alike
+from .calibration import calibration as calibration
 from .choose_k import choose_k as choose_k
 from .compare import compare as compare
 from .distinguishing import distinguishing as distinguishing
@@ -9,5 +10,6 @@ from .purity import purity as purity
 from .regions import regions as regions
 from .residuals import residuals as residuals
 from .scores import scores as scores
+from .smooth_trend import smooth_trend as smooth_trend
 from .stability import stability as stability
 from .verdict import verdict as verdict

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.labelmaps.agreement import rand_index, variation_of_information
 from clustem.labelmaps.label_maps import matched, overlaps
 
 F64 = NDArray[np.float64]
@@ -36,12 +37,9 @@ class Agreement(NamedTuple):
 
 def agreement(reference: NDArray[Any], other: NDArray[Any]) -> Agreement:
     """Compare labels (n,) with those of a reference (n,); negative ones are not compared."""
-    from sklearn.metrics import adjusted_rand_score
-
     both = (reference >= 0) & (other >= 0)
     shape = int(reference.max()) + 1, max(int(other.max()), 0) + 1
-    first, second = reference[both], other[both]
-    counts = overlaps(first, second, shape)[:-1, :-1]
+    counts = overlaps(reference[both], other[both], shape)[:-1, :-1]
     rows, columns = counts.sum(axis=1, keepdims=True), counts.sum(axis=0, keepdims=True)
     either = rows + columns - counts
     jaccard = (counts / np.maximum(either, 1)).max(axis=1)
@@ -49,12 +47,4 @@ def agreement(reference: NDArray[Any], other: NDArray[Any]) -> Agreement:
     for row, column in matched(counts).items():
         partner[row] = column
     kept = both & (partner[np.where(both, reference, -1)] == other)
-    ari = float(adjusted_rand_score(first, second))
-    return Agreement(ari, information_between(first, second), jaccard, kept)
-
-
-def information_between(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return the variation of information of two labellings (n,) [bit]."""
-    from skimage.metrics import variation_of_information
-
-    return float(sum(variation_of_information(first, second)))
+    return Agreement(rand_index(counts), variation_of_information(counts), jaccard, kept)

@@ -24,7 +24,7 @@ from clustem.judge._on_scan import on_scan
 from clustem.judge._sample import checked_ks, drawn, sampled
 from clustem.judge._structure import structure
 from clustem.judge.gap import gap
-from clustem.judge.scores import scores
+from clustem.judge.scores import distances_of, scored
 from clustem.judge.stability import Again, By
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _BEYOND = 6
 """Components that are tried beyond the largest k, so that odd shapes can be put together."""
 _REFERENCE_ROWS = 1024
 """Rows that the gap statistic is computed from."""
+_SILHOUETTE_ROWS = 2048
+"""Rows that silhouettes are computed from."""
 _STABLE_ROWS = 1024
 """Rows that are fitted again to see whether clusters are stable; all of them are compared."""
 _REFERENCES: dict[Literal["pca", "uniform"], str] = {
@@ -403,15 +405,19 @@ def _scored(
     labels: dict[int, NDArray[np.intp]] = {}
     points = Features(space.points)
     some = drawn(len(space.points), _STABLE_ROWS, random_state)
+    few, seed = _SILHOUETTE_ROWS, random_state
+    distances = distances_of(points, sample=few, random_state=seed) if wanted != {1} else None
     for i, k in enumerate(ks):
         if k not in wanted:
             continue
         fitted = refitted(space.make(k), space.rows)
         clustering = Clustering.from_estimator(fitted, points)
         labels[k] = clustering.labels.astype(np.intp)
-        values = dict(scores(points, clustering, random_state=random_state))
-        few = with_few_starts(space.make(k))
-        again = Again(Features(space.rows), few, some, random_state=random_state)
+        values = dict(
+            scored(points, clustering, sample=few, random_state=seed, distances=distances)
+        )
+        starts = with_few_starts(space.make(k))
+        again = Again(Features(space.rows), starts, some, random_state=random_state)
         for by, name in _STABLE.items():
             ari = again.judge(labels[k], by, repeats).ari if k > 1 else np.array(np.nan)
             values[name] = float(ari.mean())

@@ -14,7 +14,6 @@ from clustem.core import InputError, ParticleMap, Segmentation, checked
 from clustem.labelmaps.label_maps import LabelMap, as_labels
 from clustem.labelmaps.regions import connected, interfaces, outlines
 
-
 _PART = 2**20
 """Positions that are measured at a time."""
 
@@ -180,16 +179,15 @@ def _measured(
         cluster[number] = values
         found, size = np.unique(number, return_counts=True)
         sizes[found] += size
-        for total, place in zip(sums, places, strict=True):
-            total += np.bincount(number, place, count)
+        sums += [np.bincount(number, place, count) for place in places]
     centers = sums / np.maximum(sizes, 1)
     for _, number, places in _places(where, labels):
         row, column = (
             (place - center[number]) * size
             for place, center, size in zip(places, centers, pixel, strict=True)
         )
-        for total, product in zip(squares, (row * row, row * column, column * column), strict=True):
-            total += np.bincount(number, product, count)
+        products = (row * row, row * column, column * column)
+        squares += [np.bincount(number, product, count) for product in products]
     a, b, c = squares / np.maximum(sizes, 1)
     middle, half = (a + c) / 2, np.hypot((a - c) / 2, b)
     both = np.stack([middle + half, np.maximum(middle - half, 0)], axis=1)
@@ -209,7 +207,7 @@ def _places(
 
 
 def _parts(where: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
-    """Views of some rows at a time."""
+    """Give some rows at a time, as views."""
     rows = max(_PART // max(where.shape[1], 1), 1)
     for first in range(0, len(where), rows):
         yield where[first : first + rows]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clustem.core import Clustering, Features, InputError, checked
 from clustem.judge._sample import drawn
+from clustem.judge._silhouettes import Silhouettes
 from clustem.labelmaps.label_maps import as_labels
 from clustem.passes.rows import Rows
 
@@ -120,8 +121,33 @@ def scores(
     >>> found["inertia"], round(found["silhouette"], 3), round(found["Calinski-Harabasz"])
     (1.0, 0.889, 162)
     """
-    report = progress or (lambda _: None)
-    features = Features.of(features)
+    return scored(
+        Features.of(features),
+        clustering,
+        sample=sample,
+        random_state=random_state,
+        report=progress or (lambda _: None),
+    )
+
+
+def scored(
+    features: Features,
+    clustering: Clustering | NDArray[Any],
+    *,
+    sample: int,
+    random_state: int,
+    report: Callable[[float], None] = lambda _: None,
+    distances: Silhouettes | None = None,
+) -> Scores:
+    """Compute the scores of :func:`scores`.
+
+    Parameters
+    ----------
+    features, clustering, sample, random_state, report
+        As there.
+    distances
+        From :func:`distances_of` the same rows; None to measure them here.
+    """
     if not isinstance(clustering, Clustering):
         clustering = _clustering_of(clustering, features)
     rows = Rows.of(features.rows)
@@ -133,13 +159,21 @@ def scores(
         )
     sums = _Sums.of(rows, clustering, lambda share: report(0.5 * share))
     values = _crisp(rows, clustering, sums, lambda share: report(0.5 + 0.4 * share))
-    errors, each = _silhouette(rows, clustering, values, sample, random_state)
+    numbers = drawn(len(rows), sample, random_state)
+    errors, each = _silhouette(rows, clustering, values, numbers, distances)
     values |= _of_memberships(clustering, sums, values.pop("fuzzy scatter"))
     values |= _of_mixture(clustering)
     report(1.0)
     order = ("inertia", "objective", "silhouette")
     named = {name: values[name] for name in order if name in values}
     return Scores({**named, **values}, errors, each)
+
+
+def distances_of(features: Features, *, sample: int, random_state: int) -> Silhouettes:
+    """Measure the distances between the rows that silhouettes are computed from."""
+    rows = Rows.of(features.rows)
+    some = rows.take(drawn(len(rows), sample, random_state))
+    return Silhouettes(some.astype(np.float64))
 
 
 def _clustering_of(labels: NDArray[Any], features: Features) -> Clustering:
@@ -251,17 +285,20 @@ def _between(
 
 
 def _silhouette(
-    rows: Rows, clustering: Clustering, values: dict[str, float], sample: int, random_state: int
+    rows: Rows,
+    clustering: Clustering,
+    values: dict[str, float],
+    numbers: NDArray[np.intp],
+    distances: Silhouettes | None,
 ) -> tuple[dict[str, float], F64]:
-    from sklearn.metrics import silhouette_samples
-
-    numbers = drawn(len(rows), sample, random_state)
     labels = clustering.labels[numbers]
     each = np.full(clustering.n_clusters, np.nan)
     values["silhouette"] = np.nan
     if not 1 < len(np.unique(labels)) < len(labels):
         return {}, each
-    found = silhouette_samples(rows.take(numbers).astype(np.float64), labels)
+    if distances is None:
+        distances = Silhouettes(rows.take(numbers).astype(np.float64))
+    found = distances.of(labels)
     for i in np.unique(labels):
         each[i] = found[labels == i].mean()
     values["silhouette"] = float(found.mean())

@@ -26,8 +26,13 @@ _ENOUGH = 25
 """Positions of a cluster from which on its neighbours are counted."""
 _VARIES = 0.05
 """Relative spread of the intensity that is worth a word."""
+_PURE = 0.99
+"""Share of a cluster that its largest group must take not to be worth a word."""
 _SAMPLE = 4096
 """Positions from which the spread of the intensity is estimated."""
+
+_PART = 2**20
+"""Positions whose neighbours are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Verdict:
         errors; that of i is the factor times that of j.
     warranted
         Whether the number of clusters is warranted, one sentence; empty where it was not asked:
-        clusters that started from markers or were edited, a sweep, a movie.
+        clusters that started from markers or were edited, a sweep, a movie; and where there is no
+        structure, but groups of another dose or thickness.
     """
 
     structure: bool
@@ -72,8 +78,8 @@ def verdict(segmentation: Segmentation) -> Verdict:
     -------
     :
         Doubts in words: clusters explain counts that were held out no better than one shape;
-        the data show another number of clusters, or do not tell; components lie below the noise
-        floor; all clusters have one shape and differ by their
+        the data show another number of clusters, or do not tell; a cluster holds several groups;
+        components lie below the noise floor; all clusters have one shape and differ by their
         intensity; a cluster is rare and scattered, or lies on the scan as by chance.
 
     Notes
@@ -91,9 +97,12 @@ def verdict(segmentation: Segmentation) -> Verdict:
     same = alike(segmentation)
     none = _no_structure(segmentation, same)
     warranted, doubted = _warranted(segmentation)
-    if none:
-        return Verdict(structure=False, doubts=(none,), alike=same, warranted=warranted)
-    doubts = ([warranted] if doubted else []) + _doubts(segmentation)
+    if none:  # groups of another dose or thickness are no reason for several clusters
+        one = _evidence(segmentation).get("k") == 1
+        return Verdict(
+            structure=False, doubts=(none,), alike=same, warranted=warranted if one else ""
+        )
+    doubts = [warranted] * doubted + _mixed(segmentation) + _doubts(segmentation)
     several = _evidence(segmentation).get("k") != 1
     return Verdict(structure=several, doubts=tuple(doubts), alike=same, warranted=warranted)
 
@@ -158,6 +167,20 @@ def _of_one(segmentation: Segmentation, spread: float) -> str:
     return "No structure was found at this dose: all positions are one cluster."
 
 
+def _mixed(segmentation: Segmentation) -> list[str]:
+    """Name clusters that hold several groups; none once clusters were edited."""
+    if any(step.stage == "edits" for step in segmentation.history):
+        return []
+    steps = [step.found for step in segmentation.history if step.stage == "mapping"]
+    shares = steps[-1].get("purity", []) if steps else []
+    return [
+        f"{name[:1].upper()}{name[1:]} holds several groups, of which the largest takes "
+        f"{100 * share:.0f} %: a larger number of clusters tells them apart."
+        for name, share in zip(map(segmentation.name_of, range(len(shares))), shares, strict=True)
+        if share < _PURE
+    ]
+
+
 def _doubts(segmentation: Segmentation) -> list[str]:
     labels = segmentation.labels.data
     if labels.ndim != 2 or segmentation.find(PatchGrid) is not None:
@@ -189,14 +212,14 @@ def _doubts(segmentation: Segmentation) -> list[str]:
 def _together(labels: NDArray[np.integer], k: int) -> NDArray[np.float64]:
     """How far positions have neighbours of their own cluster, beyond chance, (k,)."""
     same, every = np.zeros(k), np.zeros(k)
-    for one, other in (
-        (labels[:, :-1], labels[:, 1:]),
-        (labels[:-1], labels[1:]),
-    ):
-        both = (one >= 0) & (other >= 0)
-        for a, b in ((one[both], other[both]), (other[both], one[both])):
-            every += np.bincount(a, minlength=k)[:k]
-            same += np.bincount(a[a == b], minlength=k)[:k]
+    rows = max(_PART // max(labels.shape[1], 1), 1)
+    for first in range(0, len(labels), rows):
+        here, below = labels[first : first + rows], labels[first + 1 : first + rows + 1]
+        for one, other in ((here[:, :-1], here[:, 1:]), (here[: len(below)], below)):
+            both = (one >= 0) & (other >= 0)
+            for a, b in ((one[both], other[both]), (other[both], one[both])):
+                every += np.bincount(a, minlength=k)[:k]
+                same += np.bincount(a[a == b], minlength=k)[:k]
     share = every / max(every.sum(), 1)
     excess = same / np.maximum(every, 1) - share
     found: NDArray[np.float64] = np.where(every > 0, excess / np.maximum(1 - share, 1e-9), 1.0)

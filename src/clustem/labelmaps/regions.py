@@ -32,9 +32,8 @@ def connected(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
 
     Examples
     --------
-    >>> connected(np.array([[5, 5, 2], [2, -1, 2]]))
-    array([[ 0,  0,  1],
-           [ 2, -1,  1]])
+    >>> connected(np.array([[5, 5, 2], [2, -1, 2]])).tolist()
+    [[0, 0, 1], [2, -1, 1]]
     """
     found = np.empty(labels.shape, dtype=np.int32)
     _number_regions(np.atleast_2d(labels), np.atleast_2d(found))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,9 @@ _PEAKS, _FAINT = 4, 0.25  # most peaks of a facet, and their least height [highe
 _SLOW, _FAST = 1.4, 0.45  # longest period [spacings] and highest frequency of a peak [1/px]
 
 
-def outlined(labels: NDArray[np.intp], image: F64, *, spacing: float) -> NDArray[np.intp]:
+def outlined(
+    labels: NDArray[np.intp], image: F64, *, spacing: float, grain: int = 1
+) -> NDArray[np.intp]:
     """Move the outline of facets to where their lattice ends.
 
     Parameters
@@ -28,6 +32,8 @@ def outlined(labels: NDArray[np.intp], image: F64, *, spacing: float) -> NDArray
         The image.
     spacing
         Largest spacing of the fringes [px].
+    grain
+        Pixels along a side that share an average over 2.5 spacings; from 2 on in single precision.
 
     Returns
     -------
@@ -59,7 +65,7 @@ def outlined(labels: NDArray[np.intp], image: F64, *, spacing: float) -> NDArray
             slice(max(int(along[0]) - reach, 0), int(along[-1]) + reach + 1)
             for along in (rows, columns)
         )
-        found = _in_step(detail[box], labels[box] == facet, spacing)
+        found = _in_step(detail[box], labels[box] == facet, spacing, grain)
         if found is None:
             fixed |= nearest == facet
         else:
@@ -74,31 +80,57 @@ def outlined(labels: NDArray[np.intp], image: F64, *, spacing: float) -> NDArray
     return np.where(fixed, labels, sharp)
 
 
-def _in_step(image: F64, facet: NDArray[np.bool_], spacing: float) -> F64 | None:
+def _in_step(image: F64, facet: NDArray[np.bool_], spacing: float, grain: int) -> F64 | None:
     """Follow the waves of a facet: 1 where the image is in step with them as in the facet.
 
     None where they have one direction only: an edge along them would be in step, too.
     """
     from scipy.ndimage import binary_erosion, gaussian_filter
 
-    core = binary_erosion(facet, iterations=2).astype(np.float64)
+    real = np.dtype(np.float64 if grain == 1 else np.float32)
+    core = binary_erosion(facet, iterations=2).astype(real)
     waves = _waves(image * gaussian_filter(core, 3.0), spacing)
     if not _cross(waves):
         return None
-    total, out = 0.0, np.zeros(image.shape)
-    weight = gaussian_filter(core, _WIDE * spacing)
+    total, out = 0.0, np.zeros(image.shape, dtype=real)
+    weight = _coarse(core, grain, _WIDE * spacing)
     row, column = (np.arange(size) for size in image.shape)
     for wave in waves:
-        turned = np.exp(-2j * np.pi * row * wave[0])[:, None] * np.exp(
-            -2j * np.pi * column * wave[1]
+        turned = (
+            np.exp(-2j * np.pi * place * f) for place, f in zip((row, column), wave, strict=True)
         )
-        still = image * turned
-        own = _averaged(still * core, _WIDE * spacing) / np.maximum(weight, 1e-6)
-        power = float(np.abs((still * core).sum() / max(core.sum(), 1.0)) ** 2)
-        here = _averaged(still, _SHARP * spacing) * own.conj()
-        out += power * here.real / np.maximum(np.abs(own) ** 2, 1e-30)
+        down, right = (factor.astype(np.result_type(real, np.complex64)) for factor in turned)
+        still = image.astype(real) * down[:, None] * right
+        inside = still * core
+        own = _coarse(inside, grain, _WIDE * spacing) / np.maximum(weight, 1e-6)
+        power = float(np.abs(inside.sum(dtype=np.complex128) / max(core.sum(), 1.0)) ** 2)
+        unit = own.conj() / np.maximum(np.abs(own) ** 2, 1e-30)
+        here = _averaged(still, _SHARP * spacing)
+        out += power * (here * _enlarged(unit, grain, image.shape)).real
         total += power
-    return np.where(weight > 1e-3, out / total, 0.0) if total else out
+    near = _enlarged(weight, grain, image.shape) > 1e-3
+    return np.where(near, out / total, 0.0).astype(np.float64) if total else out.astype(np.float64)
+
+
+def _coarse(values: NDArray[Any], grain: int, sigma: float) -> NDArray[Any]:
+    """Average over a width [px] that hardly changes within a grain; one value for each grain."""
+    rows, columns = (-(-size // grain) for size in values.shape)
+    gap = [(0, n * grain - size) for n, size in zip((rows, columns), values.shape, strict=True)]
+    padded = np.pad(values, gap, mode="symmetric")
+    means = padded.reshape(rows, grain, columns, grain).mean(axis=(1, 3))
+    return _averaged(means, sigma / grain)
+
+
+def _enlarged(values: NDArray[Any], grain: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Interpolate linearly between the middles of grains."""
+    for axis, size in enumerate(shape if grain > 1 else ()):
+        place = ((np.arange(size) + 0.5) / grain - 0.5).clip(0, values.shape[axis] - 1)
+        first = np.minimum(place.astype(np.intp), max(values.shape[axis] - 2, 0))
+        share = np.expand_dims((place - first).astype(np.float32), 1 - axis)
+        second = np.minimum(first + 1, values.shape[axis] - 1)
+        low, high = values.take(first, axis), values.take(second, axis)
+        values = low + share * (high - low)
+    return values
 
 
 def _waves(image: F64, spacing: float) -> list[tuple[float, float]]:
@@ -126,8 +158,7 @@ def _cross(waves: list[tuple[float, float]]) -> bool:
     return bool((np.abs(np.sin(angles - angles[:1])) > _CROSS).any())
 
 
-def _averaged(values: NDArray[np.complex128], sigma: float) -> NDArray[np.complex128]:
+def _averaged(values: NDArray[Any], sigma: float) -> NDArray[Any]:
     from scipy.ndimage import gaussian_filter
 
-    real, imaginary = (gaussian_filter(part, sigma) for part in (values.real, values.imag))
-    return np.asarray(real + 1j * imaginary)
+    return np.asarray(gaussian_filter(values, sigma))

@@ -41,6 +41,7 @@ from clustem.core import (
 )
 from clustem.io.reading import read
 from clustem.judge.lineage import lineage
+from clustem.judge.purity import purity
 from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.scratch import computed_once
 from clustem.recipes._checkpoints import Checkpoints
@@ -360,6 +361,7 @@ class Run:
             )
         self.segmentation = entry.step(self.clustering, **parameters)
         record(f"{100 * self.segmentation.unassigned_fraction:.2f} % unassigned")
+        self.segmentation = _as_sure_as_pure(self.segmentation, self.clustering)
         if self._regions is not None:
             self.segmentation, note = named(self.segmentation, self._regions)
             record(note)
@@ -607,6 +609,19 @@ def _own_number(recipe: Recipe) -> bool:
         for r in (Recipe.named(recipe.name), recipe)
     )
     return own == given
+
+
+def _as_sure_as_pure(found: Segmentation, clustering: Clustering) -> Segmentation:
+    """Lower the memberships in clusters that hold several groups to the share of the largest."""
+    if found.memberships is None or found.n_clusters != clustering.n_clusters:
+        return found
+    shares = purity(clustering)
+    if (shares == 1).all():
+        return found
+    record(purity=[round(float(share), 4) for share in shares])
+    data = np.asarray(found.memberships.data)
+    lowered = data * shares.reshape(-1, *[1] * (data.ndim - 1)).astype(data.dtype)
+    return replace(found, memberships=like(found.memberships, lowered))
 
 
 def _record_choice(found: KChoice, k: int, *, in_doubt: bool = False) -> None:

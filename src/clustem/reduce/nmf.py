@@ -9,6 +9,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from clustem.core import Features, InputError, NMFInfo, quiet, record, reduction, warn
+from clustem.core.memory import check_memory
 from clustem.core.random_state import RandomState, seed_of
 from clustem.passes.rows import Rows
 
@@ -68,6 +69,8 @@ def nmf(
     from sklearn.exceptions import ConvergenceWarning
 
     features = Features.of(features)
+    n, width = features.rows.shape
+    check_memory(8.0 * n * (width + n_components), "NMF", cure="Use reduce.pca, which loads none.")
     x = np.asarray(Rows.of(features.rows).__array__(np.float32))
     if not np.isfinite(x).all() or x.min() < 0:
         raise InputError(

@@ -8,6 +8,7 @@ import numpy as np
 from annotated_types import Gt, Le
 
 from clustem.core import Features, InputError, reduction
+from clustem.core.memory import check_memory
 from clustem.passes.rows import Rows
 
 
@@ -52,6 +53,8 @@ def smooth(features: Features, *, sigma: Annotated[float, Gt(0), Le(20)] = 0.6) 
             got=f"rows of {len(features.scans)} scans",
             cure="Describe a scan, for example with clustem.describe.spectra(signal).",
         )
+    n, width = features.rows.shape
+    check_memory(32.0 * n * width, "Smoothing", cure="Use reduce.pca before it.")
     values = np.asarray(Rows.of(features.rows), dtype=np.float64)
     if not np.isfinite(values).all():
         raise InputError(

@@ -6,7 +6,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,12 +16,27 @@ from sklearn.utils.validation import check_is_fitted
 
 from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator
-from clustem.cluster.fuzzy._passes import F64, Frame, Space, State, Sums, readable, threads
+from clustem.cluster.fuzzy._passes import (
+    F64,
+    Frame,
+    Space,
+    State,
+    Sums,
+    extremes,
+    readable,
+    threads,
+)
 from clustem.cluster.kmeans.k_means import KMeans
 from clustem.core import collecting, tick, warn
+from clustem.core.memory import check_memory
 from clustem.passes.rows import Rows
 
 _log = logging.getLogger(__name__)
+_MANY = 2**17  # rows from which on starts are compared on some of them
+_FEW = 2**15  # so many
+_CLOSE = 0.005  # starts whose objectives differ by less than this share there are compared on all
+_CANDIDATES = 3
+_EQUAL = 1e-5  # share by which objectives of starts with the same end differ
 _SAME = 1e-3  # clusters whose memberships differ by less in all rows are the same
 ROUNDING = 1e-9  # share of its first value by which rounding can raise the objective
 
@@ -118,6 +133,26 @@ def alternate(
     return Course(kept, history, converged)
 
 
+def some_rows(frame: Frame, params: dict[str, Any]) -> Frame:
+    """Return a frame of some rows, on which starts are compared; the frame itself of few rows."""
+    n = len(frame.X)
+    if n <= _MANY or params["centers"] is not None:
+        return frame
+    chosen = np.random.default_rng([params["random_state"], n]).choice(n, _FEW, replace=False)
+    return replace(frame, X=readable(Rows(frame.X).take(np.sort(chosen))))
+
+
+def candidates(course: Course) -> State:
+    """Return the best states, which may be the best on all rows, each once."""
+    ends = np.array([values[-1] for values in course.history])
+    chosen: list[int] = []
+    for start in np.argsort(ends, kind="stable").tolist():
+        apart = all(ends[start] > ends[other] * (1 + _EQUAL) for other in chosen)
+        if not chosen or (apart and ends[start] <= ends[chosen[0]] * (1 + _CLOSE)):
+            chosen.append(start)
+    return course.state[chosen[:_CANDIDATES]]
+
+
 def to_means(state: State, sums: Sums) -> State:
     """Move centers to their weighted means: the step of fuzzy and possibilistic c-means."""
     return State(state.centers + sums.shift, state.factors, state.eta)
@@ -181,13 +216,21 @@ class Fuzzy(Estimator):
         ParameterError
             If a parameter does not fit, or there are more clusters than rows.
         """
-        rows = readable(self._validated(X))
+        rows = readable(self._validated(X, finite=False))
+        ends = extremes(rows)
+        if not np.isfinite(ends).all():
+            self._validated(X)  # says where
         params = self._checked(n_rows=len(rows))
+        check_memory(
+            8.0 * len(rows) * (params["n_clusters"] + 1),
+            type(self).__name__,
+            cure="Use KMeans, or a smaller region.",
+        )
         used = params.get("coupling", 0.0) > 0
         params["graph"] = checked_graph(params["connectivity"], len(rows)) if used else None
         params["centers"] = self._seeded(Rows(rows), params)
         with threads() as (pool, count):
-            frame = Frame(rows, Space.plain(rows), params["m"], pool, count)
+            frame = Frame(rows, Space.plain(rows, ends), params["m"], pool, count)
             frame, course = self._search(frame, params)
             self._keep(frame, course, params)
         if not self.converged_:

@@ -15,12 +15,15 @@ from threadpoolctl import threadpool_limits
 
 from clustem.cluster.estimator import check_spread
 from clustem.cluster.fuzzy import _kernels as kernels
+from clustem.passes.rows import Rows
+from clustem.passes.storage import release
 from clustem.passes.threads import cores
 
 F64 = NDArray[np.float64]
 
 _PANEL = 4096  # rows whose sums are added up before panels are combined in order
 _SUMS_BYTES = 2**22  # per start; bounds the number of panels of wide data
+_PART = 2**25  # bytes of rows that a thread passes over before it lets them go
 _SMALL = 2**17  # coordinates to look at that are not worth a second thread
 _EXACT_IN_FLOAT32 = 2**24
 _COLLINEAR = 1e-12  # variance of a direction, relative to its features': none
@@ -44,6 +47,18 @@ def readable(X: NDArray[Any]) -> NDArray[Any]:
     out = X.view() if kept else X.astype(np.float32 if small else np.float64)
     out.flags.writeable = False  # as mapped files are: kernels then compile once for both
     return out
+
+
+def extremes(X: NDArray[Any]) -> tuple[F64, F64]:
+    """Return the least and the largest value of each feature, (D,) each: NaN where one is."""
+    parts = [found for _, found in Rows(X).map(_extremes_of_block)]
+    low, high = (np.stack(values) for values in zip(*parts, strict=True))
+    return low.min(axis=0), high.max(axis=0)
+
+
+def _extremes_of_block(block: NDArray[Any], where: NDArray[np.intp]) -> tuple[F64, F64]:  # noqa: ARG001  # as Rows.map calls it
+    low, high = block.min(axis=0), block.max(axis=0)
+    return low.astype(np.float64), high.astype(np.float64)
 
 
 @contextmanager
@@ -81,13 +96,21 @@ class Space:
     unit: float
 
     @classmethod
-    def plain(cls, X: NDArray[Any]) -> Space:
-        """Center and scale all features alike, so that squares neither overflow nor vanish."""
-        low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+    def plain(cls, X: NDArray[Any], ends: tuple[F64, F64] | None = None) -> Space:
+        """Center and scale all features alike, so that squares neither overflow nor vanish.
+
+        Parameters
+        ----------
+        X
+            Rows (n, D).
+        ends
+            Their :func:`extremes`, if they are known.
+        """
+        low, high = extremes(X) if ends is None else ends
         half = float(np.max(high / 2 - low / 2))
         check_spread(half)
         scale = 2.0 ** -np.frexp(half)[1] if half > 0 else 1.0
-        D = X.shape[1]
+        D = len(low)
         middle = low / 2 + high / 2
         return cls(middle, float(scale), np.empty((0, D)), np.empty((D, 0)), float(scale**-2))
 
@@ -246,7 +269,7 @@ class Frame:
                 panel, self._block(k), first, last, out,
             )  # fmt: skip
 
-        self._share(work, starts * panels, n * k * starts * r)
+        self._share(work, starts * panels, n * k * starts * r, rows=-(-panel // starts))
         return Sums.unpack(out.sum(axis=1), r)
 
     def memberships(self, state: State) -> tuple[F64, NDArray[np.int32]]:
@@ -262,7 +285,7 @@ class Frame:
                 first * _PANEL, min(last * _PANEL, n), out, labels,
             )  # fmt: skip
 
-        self._share(work, tasks, n * k * self.space.rank)
+        self._share(work, tasks, n * k * self.space.rank, rows=_PANEL)
         return out, labels
 
     def distances(self, state: State) -> F64:
@@ -277,7 +300,7 @@ class Frame:
                 first * _PANEL, min(last * _PANEL, n), out,
             )  # fmt: skip
 
-        self._share(work, -(-n // _PANEL), n * k * self.space.rank)
+        self._share(work, -(-n // _PANEL), n * k * self.space.rank, rows=_PANEL)
         return out
 
     def sums_with(
@@ -294,7 +317,7 @@ class Frame:
                 panel, self._block(k), first, last, out,
             )  # fmt: skip
 
-        self._share(work, len(out), n * k * r)
+        self._share(work, len(out), n * k * r, rows=panel)
         return Sums.unpack(out.sum(axis=0)[None], r)
 
     def _panels(self, k: int, width: int) -> tuple[int, F64]:
@@ -340,10 +363,21 @@ class Frame:
         """Rows per block: what is touched together should stay in the nearest cache."""
         return int(np.clip(2048 // (self.space.rank + k), 32, 256))
 
-    def _share(self, work: Callable[[int, int], None], tasks: int, numbers: int) -> None:
+    def _share(
+        self, work: Callable[[int, int], None], tasks: int, numbers: int, *, rows: int
+    ) -> None:
+        """Share tasks out among the threads; a task covers so many rows, let go when it is done."""
+        step = max(_PART // max(rows * self.X[:1].nbytes, 1), 1)
+
+        def some(first: int, last: int) -> None:
+            for begin in range(first, last, step):
+                end = min(begin + step, last)
+                work(begin, end)
+                release(self.X[begin * rows : end * rows])
+
         if self.pool is None or numbers < _SMALL:
-            work(0, tasks)
+            some(0, tasks)
             return
         cuts = np.linspace(0, tasks, min(self.threads, tasks) + 1).astype(int)
-        for done in [self.pool.submit(work, int(a), int(b)) for a, b in pairwise(cuts)]:
+        for done in [self.pool.submit(some, int(a), int(b)) for a, b in pairwise(cuts)]:
             done.result()

@@ -17,6 +17,8 @@ from clustem.cluster.fuzzy._course import (
     Fuzzy,
     alternate,
     by_kmeans,
+    candidates,
+    some_rows,
     starts,
     to_means,
     with_fixed_centers,
@@ -115,7 +117,8 @@ class GustafsonKessel(Fuzzy):
     differs from another are left out, also of distances to new rows; J and F then are those of
     the other directions. A third of the starts begin with fuzzy c-means in the given units, a third
     with it in those coordinates, a third with k-means++ centers. A pass costs O(n k D²); the
-    result is the same to the bit for any number of threads.
+    result is the same to the bit for any number of threads. Beyond 131,072 rows starts run on
+    32,768 of them, and the best few go on with all rows.
 
     With a coupling, the best start goes on with ``β/2 Σ_i Σ_k u_ik^m Σ_j w_ij Σ_{l≠k} u_jl^m``
     added to J, where β is ``coupling`` times the mean squared distance ``Σ u^m d² / Σ u^m`` that it
@@ -176,39 +179,23 @@ class GustafsonKessel(Fuzzy):
         self.random_state = random_state
 
     def _search(self, frame: Frame, params: dict[str, Any]) -> tuple[Frame, Course]:
-        k, n = params["n_clusters"], len(frame.X)
-        volumes = _checked_volumes(params["volumes"], k)
+        volumes = _checked_volumes(params["volumes"], params["n_clusters"])
         white = _whitened(frame)
-        prior = n / k * params["shrinkage"] / (1 - params["shrinkage"])
-        toward = prior * np.eye(white.space.rank)
-
-        n_fixed = params["n_fixed"]
-
-        def step(state: State, sums: Sums) -> State:
-            scatter = sums.weight[..., None, None] * sums.covariance + toward
-            scatter[:, :n_fixed] = sums.second[:, :n_fixed] + toward  # about the center that stays
-            factors = _metric(scatter, volumes, params["max_condition"], nothing=_NOTHING * n)
-            return State(state.centers + sums.shift, factors, state.eta)
-
-        def penalty(state: State) -> F64:
-            added: F64 = prior * (state.factors**2).sum(axis=(1, 2, 3))
-            return added
-
-        move = with_fixed_centers(step, n_fixed)
-        start = State.euclidean(_starting_centers(frame, white, params))
-        begin = move(start, white.sums(start, moments=True))
+        few = some_rows(frame, params)
+        few_white = replace(white, X=few.X)
+        search = _Alternation(few_white, params, volumes)
+        start = State.euclidean(_starting_centers(few, few_white, params))
+        begin = search.move(start, few_white.sums(start, moments=True))
         if params["centers"] is None:
-            _put_partitions(begin, frame, white, move, params)
-        course = alternate(
-            white,
-            begin,
-            move,
-            max_iter=params["max_iter"],
-            tol=params["tol"],
-            moments=True,
-            penalty=penalty,
+            _put_partitions(begin, few, few_white, search.move, params)
+        course = search.run(begin)
+        if few is not frame:
+            search = _Alternation(white, params, volumes)
+            course = search.run(candidates(course))
+        course = with_neighbours(
+            white, course, search.move, params, moments=True, penalty=search.penalty
         )
-        return white, with_neighbours(white, course, move, params, moments=True, penalty=penalty)
+        return white, course
 
     def _keep(self, frame: Frame, course: Course, params: dict[str, Any]) -> None:
         super()._keep(frame, course, params)
@@ -229,6 +216,35 @@ class GustafsonKessel(Fuzzy):
                 "use fewer features, or a smaller k.",
                 UserWarning,
             )
+
+
+class _Alternation:
+    """What is alternated on the rows of a frame."""
+
+    def __init__(self, frame: Frame, params: dict[str, Any], volumes: F64) -> None:
+        self._frame, self._params, self._volumes = frame, params, volumes
+        n, shrinkage = len(frame.X), params["shrinkage"]
+        self._prior = n / params["n_clusters"] * shrinkage / (1 - shrinkage)
+        self.move = with_fixed_centers(self._step, params["n_fixed"])
+
+    def _step(self, state: State, sums: Sums) -> State:
+        n_fixed = self._params["n_fixed"]
+        toward = self._prior * np.eye(self._frame.space.rank)
+        scatter = sums.weight[..., None, None] * sums.covariance + toward
+        scatter[:, :n_fixed] = sums.second[:, :n_fixed] + toward  # about the center that stays
+        nothing = _NOTHING * len(self._frame.X)
+        factors = _metric(scatter, self._volumes, self._params["max_condition"], nothing=nothing)
+        return State(state.centers + sums.shift, factors, state.eta)
+
+    def penalty(self, state: State) -> F64:
+        """Return what shrinking adds to the objective, (S,)."""
+        added: F64 = self._prior * (state.factors**2).sum(axis=(1, 2, 3))
+        return added
+
+    def run(self, begin: State) -> Course:
+        """Alternate from S starts."""
+        stop = {"max_iter": self._params["max_iter"], "tol": self._params["tol"]}
+        return alternate(self._frame, begin, self.move, moments=True, penalty=self.penalty, **stop)
 
 
 def _checked_volumes(given: Sequence[float] | None, k: int) -> F64:

@@ -12,6 +12,8 @@ from clustem.cluster.fuzzy._course import (
     Course,
     Fuzzy,
     alternate,
+    candidates,
+    some_rows,
     starts,
     to_means,
     with_fixed_centers,
@@ -129,7 +131,10 @@ class PossibilisticCMeans(Fuzzy):
     def _search(self, frame: Frame, params: dict[str, Any]) -> tuple[Frame, Course]:
         stop = {"max_iter": params["max_iter"], "tol": params["tol"]}
         step = with_fixed_centers(to_means, params["n_fixed"])
-        first = alternate(frame, State.euclidean(starts(frame, params)), step, **stop)
+        few = some_rows(frame, params)
+        first = alternate(few, State.euclidean(starts(few, params)), step, **stop)
+        if few is not frame:
+            first = alternate(frame, candidates(first), step, **stop)
         best = first.state[[first.best]]
         sums = frame.sums(best)
         spread = sums.objective / np.where(sums.weight > 0, sums.weight, np.inf)

@@ -19,6 +19,10 @@ from clustem.core.progress import tick
 from clustem.passes.rows import Rows
 
 _LOG = logging.getLogger(__name__)
+_MANY = 2**20
+"""Rows from which on starts and couplings are compared on some of them."""
+_FEW, _PIECES = 2**19, 16
+"""So many rows, and pieces of consecutive ones where rows have neighbours."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,34 @@ class Course:
     bound: float
     n_iter: int
     converged: bool
+
+
+def some_rows(n: int, params: dict[str, Any], graph: Any) -> NDArray[np.intp] | None:
+    """Choose rows on which starts and couplings are compared; None where all of them are.
+
+    Parameters
+    ----------
+    n
+        Number of rows.
+    params
+        Of the estimator.
+    graph
+        Weights between rows, None without neighbours.
+
+    Returns
+    -------
+    :
+        Numbers of rows, rising: with neighbours pieces of consecutive rows, which on a scan are
+        bands of lines, else rows at random.
+    """
+    if n <= _MANY or not isinstance(params["init"], str) or params["markers"] is not None:
+        return None
+    random = np.random.default_rng([params["random_state"], n])
+    if graph is None:
+        return np.sort(random.choice(n, _FEW, replace=False))
+    size = _FEW // _PIECES
+    starts = np.linspace(0, n - size, _PIECES).astype(np.intp)
+    return (starts[:, None] + np.arange(size)).ravel()
 
 
 def starts_of(rows: Rows, params: dict[str, Any]) -> Iterator[F64]:

@@ -21,6 +21,9 @@ _FLAT = 1e-5
 _FARTHEST = 500
 """Largest exponent of a gain, whose square must not overflow."""
 
+_HELD = 4
+"""Arrays of one number per row and component that are held at once."""
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -164,6 +167,12 @@ def prepare(
     unit.add_products(pool, D, copied(corners), x.dtype)
     volume = log_det / 2 - D * log(gain)
     return x, Coordinates(origin, gain, frame, turn, unit, variance, ridge, volume)
+
+
+def needed_for(shape: tuple[int, int], k: int) -> int:
+    """Memory of rows (n, D) in their coordinates, and of memberships and densities (n, k)."""
+    n, D = shape
+    return n * (D * np.dtype(_kind(D)).itemsize + _HELD * 8 * k)
 
 
 def weighted_sums(pool: Workers, x: NDArray[Any], weights: F64) -> F64:

@@ -12,6 +12,7 @@ from clustem.cluster.kmeans.lloyd import lloyd, plus_plus
 from clustem.cluster.mixture._counts import Counts, Fit, Model, em, log_likelihoods, maximize
 from clustem.cluster.mixture._levels import ENOUGH, FEWEST_CELLS, components, groups_of
 from clustem.core import tick
+from clustem.labelmaps.agreement import rand_index
 
 _FEWEST = 40
 """Mean counts of a cell from which on starts are looked for."""
@@ -107,15 +108,7 @@ def _others(fits: list[Fit]) -> list[Fit]:
 
 
 def _agreement(one: NDArray[np.intp], other: NDArray[np.intp], k: int) -> float:
-    """Return the adjusted Rand index; scikit-learn looks at its input for 100 times as long."""
-    n, table = len(one), np.bincount(one * k + other, minlength=k * k).astype(np.float64)
-    sizes = table.reshape(k, k)
-    same, first, second = (
-        float((pairs**2).sum()) - n for pairs in (table, sizes.sum(axis=1), sizes.sum(axis=0))
-    )
-    chance = first * second / max(n * (n - 1), 1)
-    most = (first + second) / 2 - chance
-    return (same - chance) / most if most > 0 else 1.0
+    return rand_index(np.bincount(one * k + other, minlength=k * k).reshape(k, k))
 
 
 def _starts(model: Model, counts: Counts, k: int, *, n_init: int, seed: int) -> list[Fit]:

@@ -17,7 +17,6 @@ from clustem.report.layout.colors import colors
 from clustem.report.layout.extent import area_of, percent, sizes
 from clustem.report.layout.palette import palette
 from clustem.report.layout.plates import Plate
-from clustem.report.layout.thinned import thinned
 from clustem.report.layout.units import pretty
 from clustem.report.page._findings import (
     movie_summary,
@@ -39,7 +38,7 @@ def page(
 ) -> str:
     """Fill the template; everything that is not ours is escaped."""
     pixel = area_of(segmentation)
-    found = verdict(thinned(segmentation) if segmentation.source is None else segmentation)
+    found = verdict(segmentation)
     return _report(
         title=title,
         verdict=found,

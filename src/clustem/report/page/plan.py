@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clustem.core import ParticleMap, PCAInfo, Segmentation
 from clustem.judge.compare import compare
 from clustem.judge.residuals import Residuals
+from clustem.judge.smooth_trend import SmoothTrend, smooth_trend
 from clustem.report.figures.center_plot import center_plot
 from clustem.report.figures.confusion import confusion
 from clustem.report.figures.disagreement import disagreement
@@ -25,12 +26,14 @@ from clustem.report.figures.membership_maps import membership_maps
 from clustem.report.figures.orientation_map import orientation_map
 from clustem.report.figures.particle_sizes import particle_sizes
 from clustem.report.figures.phase_map import phase_map
+from clustem.report.figures.reliability import reliability
 from clustem.report.figures.residual_map import residual_map
 from clustem.report.figures.scatter import scatter
 from clustem.report.figures.scree import scree
 from clustem.report.figures.side_by_side import side_by_side
 from clustem.report.figures.split_views import split_views
 from clustem.report.figures.thickness_map import thickness_map
+from clustem.report.figures.trend_map import trend_map
 from clustem.report.figures.unassigned_map import unassigned_map
 from clustem.report.figures.zero_loss_plot import zero_loss_plot
 from clustem.report.layout.fringes import has_fringes
@@ -62,15 +65,19 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
             yield _centers(segmentation)
             yield from _data_space(segmentation)
             return
-    yield Planned(
-        "phase_map",
-        "Map of the clusters",
-        (
-            "Each position in the color of its cluster; shares are of the positions that take "
-            "part. Hatched: unassigned; white: excluded."
-        ),
-        partial(phase_map, segmentation),
-    )
+    trend = smooth_trend(segmentation)
+    if trend is not None:
+        yield _trend(segmentation, trend)
+    if trend is None or segmentation.n_clusters > 1:
+        yield Planned(
+            "phase_map",
+            "Map of the clusters",
+            (
+                "Each position in the color of its cluster; shares are of the positions that take "
+                "part. Hatched: unassigned; white: excluded."
+            ),
+            partial(phase_map, segmentation),
+        )
     if has_fringes(segmentation):
         yield Planned(
             "orientation_map",
@@ -119,6 +126,20 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
             + (", and the largest membership of each position." if soft else "."),
             partial(unassigned_map, segmentation),
         )
+
+
+def _trend(segmentation: Segmentation, trend: SmoothTrend) -> Planned:
+    """Return the figure of a trend that is there instead of groups."""
+    return Planned(
+        "trend",
+        "Trend over the scan",
+        (
+            "No groups were found, but the data change smoothly over the scan. Left: the cubic "
+            "surface along which they change most. Right: the same of each position by itself. "
+            "Both in standard deviations of the surface."
+        ),
+        partial(trend_map, segmentation, trend),
+    )
 
 
 def _on_image(segmentation: Segmentation) -> Iterator[Planned]:
@@ -233,6 +254,16 @@ def plan_truth(
             color_index=segmentation.color_index,
         ),
     )
+    if segmentation.memberships is not None:
+        yield Planned(
+            "reliability",
+            "How sure, and how often right",
+            (
+                "Share of the positions that are right, by their largest membership. Areas of the "
+                "dots: numbers of positions. On the dashed line memberships are probabilities."
+            ),
+            partial(reliability, segmentation, truth),
+        )
     if segmentation.mask.ndim == 2 or is_placed(segmentation):
         yield Planned(
             "disagreement",
