@@ -181,10 +181,38 @@ def _by_counts(estimator: Any, part: Any, rest: Any, grid: Where) -> Where:
         return one
     if grid.shape[1] == 2 and smooth_gain(part + rest, grid.astype(np.float64), 0) > gain.sum():
         return one
+    labels = fitted.labels_.astype(np.intp)
+    inner = _without_border(labels, grid)
     return _each(
-        fitted.labels_.astype(np.intp),
-        lambda own: _by_counts(estimator, part[own], rest[own], grid[own]),
+        labels,
+        lambda own: _spread(
+            _by_counts(estimator, part[own & inner], rest[own & inner], grid[own & inner]),
+            grid[own & inner],
+            grid[own],
+        ),
     )
+
+
+def _without_border(labels: Where, grid: Where) -> NDArray[np.bool_]:
+    """Whether no cell (m,) next to one on the grid is of another group: it may hold both."""
+    if grid.shape[1] == 1:
+        return np.ones(len(labels), dtype=bool)
+    from scipy.spatial import cKDTree
+
+    pairs = cKDTree(grid).query_pairs(1.5, output_type="ndarray")
+    mixed = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
+    found = np.ones(len(labels), dtype=bool)
+    found[mixed.ravel()] = False
+    return found
+
+
+def _spread(labels: Where, known: Where, grid: Where) -> Where:
+    """Give each cell of a grid the group of the nearest one that is known."""
+    from scipy.spatial import cKDTree
+
+    if not len(labels):
+        return np.zeros(len(grid), dtype=np.intp)
+    return np.asarray(labels[cKDTree(known).query(grid)[1]], dtype=np.intp)
 
 
 def _gain(fitted: Any, part: Any, rest: Any) -> F64:
