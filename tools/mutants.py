@@ -118,6 +118,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         ),
     ): "the error of a cluster of one position is 0, and one of none has no weight",
     (
+        "edits/split.py",
+        "[segmentation.memberships.data, np.zeros(((n + 1), *segmentation.mask.shape))]",
+    ): "maps beyond the clusters are not taken",
+    (
         "io/output_folder.py",
         "for _ in range((1), n_bytes + 2**20, 2**20):",
     ): "a piece less, and still as much as is wanted",

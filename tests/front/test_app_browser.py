@@ -284,7 +284,7 @@ def test_k_side_by_side_and_cancel(page):
     open_file(page, "eds.hspy")
     fill(page, "set/cluster/MultinomialMixture/n_init", 1)
     fill(page, "k", 3)
-    assert run(page).startswith("3 clusters")
+    assert "3 clusters, " in run(page)
     page.get_by_role("radio", name="Try k").check()
     fill(page, "ks", "2:3")
     button(page, "Try").click()
