@@ -476,13 +476,15 @@ def _unfinished(folder: Path, *, resume: bool) -> Iterator[Path]:
     kept = folder.with_name(f".{folder.name}.clustem-resume")
     if not resume:
         shutil.rmtree(kept, ignore_errors=True)
+    whole = False
     try:
         yield kept
-    except KeyboardInterrupt:
-        if any(kept.glob("*.json")) or any(kept.glob("*.npy")):
+        whole = True
+    finally:
+        if whole:
+            shutil.rmtree(kept, ignore_errors=True)
+        elif any(kept.glob("*.json")) or any(kept.glob("*.npy")):
             typer.echo("clustem: what is finished is kept: --resume goes on from there.", err=True)
-        raise
-    shutil.rmtree(kept, ignore_errors=True)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import pytest
 from skimage.metrics import variation_of_information as published_information
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from clustem.judge._silhouettes import Silhouettes
+from clustem.core import Features
+from clustem.judge.scores import distances_of, scored
 from clustem.labelmaps.agreement import rand_index, variation_of_information
 from clustem.labelmaps.label_maps import overlaps
 
@@ -29,5 +30,12 @@ def test_silhouettes_are_those_of_scikit_learn(seed):
     rows[3] = rows[4]
     labels = rng.integers(0, 4, 70) * 2
     labels[0] = 9  # alone
-    found = Silhouettes(rows).of(labels)
-    np.testing.assert_allclose(found, silhouette_samples(rows, labels), atol=1e-10)
+    features, given = Features(rows), {"sample": 2048, "random_state": 0}
+    distances = distances_of(features, **given)
+    expected = silhouette_samples(rows, labels)
+    for shared in (distances, None):
+        found = scored(features, labels, **given, distances=shared)
+        assert found["silhouette"] == pytest.approx(expected.mean(), abs=1e-10)
+        means = [expected[labels == label].mean() for label in np.unique(labels)]
+        each = found.silhouettes
+        np.testing.assert_allclose(each[~np.isnan(each)], means, atol=1e-10)

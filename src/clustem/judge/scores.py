@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from clustem.core import Clustering, Features, InputError, checked
 from clustem.judge._sample import drawn
-from clustem.judge._silhouettes import Silhouettes
 from clustem.labelmaps.label_maps import as_labels
 from clustem.passes.rows import Rows
 
@@ -137,7 +136,7 @@ def scored(
     sample: int,
     random_state: int,
     report: Callable[[float], None] = lambda _: None,
-    distances: Silhouettes | None = None,
+    distances: F64 | None = None,
 ) -> Scores:
     """Compute the scores of :func:`scores`.
 
@@ -169,11 +168,18 @@ def scored(
     return Scores({**named, **values}, errors, each)
 
 
-def distances_of(features: Features, *, sample: int, random_state: int) -> Silhouettes:
+def distances_of(features: Features, *, sample: int, random_state: int) -> F64:
     """Measure the distances between the rows that silhouettes are computed from."""
     rows = Rows.of(features.rows)
     some = rows.take(drawn(len(rows), sample, random_state))
-    return Silhouettes(some.astype(np.float64))
+    return _measured(some)
+
+
+def _measured(some: NDArray[Any]) -> F64:
+    from sklearn.metrics import pairwise_distances
+
+    found: F64 = pairwise_distances(some.astype(np.float64))
+    return found
 
 
 def _clustering_of(labels: NDArray[Any], features: Features) -> Clustering:
@@ -289,16 +295,18 @@ def _silhouette(
     clustering: Clustering,
     values: dict[str, float],
     numbers: NDArray[np.intp],
-    distances: Silhouettes | None,
+    distances: F64 | None,
 ) -> tuple[dict[str, float], F64]:
+    from sklearn.metrics import silhouette_samples
+
     labels = clustering.labels[numbers]
     each = np.full(clustering.n_clusters, np.nan)
     values["silhouette"] = np.nan
     if not 1 < len(np.unique(labels)) < len(labels):
         return {}, each
     if distances is None:
-        distances = Silhouettes(rows.take(numbers).astype(np.float64))
-    found = distances.of(labels)
+        distances = _measured(rows.take(numbers))
+    found = silhouette_samples(distances, labels, metric="precomputed")
     for i in np.unique(labels):
         each[i] = found[labels == i].mean()
     values["silhouette"] = float(found.mean())
