@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import sys
 import tempfile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"eels-shape": ("eels", {"kind": "core"})}
 """Sample of each recipe that does not have its name."""
 
+_STOPPED = "stopped; nothing was written."
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = typer.Typer(
@@ -354,6 +356,7 @@ def main() -> None:
     """Run the command line: exit 0 if fine, 2 for wrong use or bad input, 130 for Ctrl-C."""
     status = 130
     warnings.showwarning = _warned
+    sys.unraisablehook = _not_lost
     for stream in (sys.stdout, sys.stderr):  # what the locale has no letters for
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -366,6 +369,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         pass
     except Exception as error:
+        if _interrupt_behind(error):
+            _stop(_STOPPED, 130)
         if hasattr(error, "format_message"):  # click's, whichever copy of it typer brings
             _stop(f"{error.format_message().rstrip('.')}. See clustem --help.", 2)
         from clustem.core import ClustemError
@@ -378,13 +383,31 @@ def main() -> None:
             raise
         _stop(str(error), 2)
     if status == 130:
-        _stop("stopped; nothing was written.", 130)
+        _stop(_STOPPED, 130)
     sys.exit(status)
 
 
 def _interrupted(*_: Any) -> None:
     """Let SIGTERM stop a run as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def _not_lost(ignored: Any) -> None:
+    """Send Ctrl-C again where Python raised it in code that lets no exception out.
+
+    A destructor or the callback of a weak reference, as imports have them, prints and drops it.
+    """
+    if isinstance(ignored.exc_value, KeyboardInterrupt):
+        threading.Timer(0.05, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(ignored)
+
+
+def _interrupt_behind(error: BaseException | None) -> bool:
+    """Say whether Ctrl-C caused this error: while a class is made, Python raises another for it."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _warned(message: Any, category: Any, *_: Any, **__: Any) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import hyperspy.api as hs
 import numpy as np
@@ -278,6 +279,35 @@ def test_ctrl_c_leaves_nothing_and_exits_130(tmp_path):
     assert process.returncode == 130
     assert errors.strip() == "clustem: stopped; nothing was written."
     assert not list(tmp_path.iterdir())
+
+
+def in_a_destructor(**_):
+    class Interrupted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    Interrupted()  # Python prints and drops what it raises
+    for _ in range(200):
+        time.sleep(0.1)
+
+
+def behind_another_error(**_):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as error:
+        raise RuntimeError("Error calling __set_name__") from error
+
+
+@pytest.mark.parametrize("app", [in_a_destructor, behind_another_error])
+def test_ctrl_c_is_not_lost(app, monkeypatch, capsys):
+    monkeypatch.setattr("clustem.cli.app", app)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    started = time.monotonic()
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert time.monotonic() - started < 10
+    assert capsys.readouterr().err.strip() == "clustem: stopped; nothing was written."
 
 
 def test_info_and_recipes(files, monkeypatch, capsys):
