@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"eels-shape": ("eels", {"kind": "core"})}
 """Sample of each recipe that does not have its name."""
 
-_STOPPED = "stopped; nothing was written."
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = typer.Typer(
@@ -369,22 +368,27 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         pass
     except Exception as error:
-        if _interrupt_behind(error):
-            _stop(_STOPPED, 130)
-        if hasattr(error, "format_message"):  # click's, whichever copy of it typer brings
-            _stop(f"{error.format_message().rstrip('.')}. See clustem --help.", 2)
-        from clustem.core import ClustemError
-
-        if isinstance(error, OSError) and error.errno in _DISK:
-            _stop(f"There must be room to write; got {error.strerror}. Free some space.", 2)
-        if isinstance(error, OSError):
-            _stop(f"Files must stay readable and writable during a run; got {error}.", 2)
-        if not isinstance(error, ClustemError):
-            raise
-        _stop(str(error), 2)
+        if not _interrupt_behind(error):
+            message = _explained(error)
+            if message is None:
+                raise
+            _stop(message, 2)
     if status == 130:
-        _stop(_STOPPED, 130)
+        _stop("stopped; nothing was written.", 130)
     sys.exit(status)
+
+
+def _explained(error: Exception) -> str | None:
+    """Say in one line what a user did wrong or a disk refused; None for a defect of ours."""
+    from clustem.core import ClustemError
+
+    if hasattr(error, "format_message"):  # click's, whichever copy of it typer brings
+        return f"{error.format_message().rstrip('.')}. See clustem --help."
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return f"There must be room to write; got {error.strerror}. Free some space."
+    if isinstance(error, OSError):
+        return f"Files must stay readable and writable during a run; got {error}."
+    return str(error) if isinstance(error, ClustemError) else None
 
 
 def _interrupted(*_: Any) -> None:

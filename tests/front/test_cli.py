@@ -292,10 +292,7 @@ def in_a_destructor(**_):
 
 
 def behind_another_error(**_):
-    try:
-        raise KeyboardInterrupt
-    except KeyboardInterrupt as error:
-        raise RuntimeError("Error calling __set_name__") from error
+    raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
 
 
 @pytest.mark.parametrize("app", [in_a_destructor, behind_another_error])
