@@ -17,6 +17,7 @@ from .declare import clusterer as clusterer
 from .declare import declaration_of as declaration_of
 from .declare import descriptor as descriptor
 from .declare import edit as edit
+from .declare import learned_reduction as learned_reduction
 from .declare import mapping as mapping
 from .declare import preparation as preparation
 from .declare import reduction as reduction
@@ -26,6 +27,7 @@ from .errors import OutputError as OutputError
 from .errors import ParameterError as ParameterError
 from .errors import UnknownNameError as UnknownNameError
 from .features import Features as Features
+from .fitted import Fitted as Fitted
 from .history import Record as Record
 from .history import Step as Step
 from .history import collecting as collecting

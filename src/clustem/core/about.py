@@ -77,12 +77,21 @@ class PCAInfo(Info):
         Number of components kept, r.
     factors
         Components, float32 (r, D), each with a positive largest value.
+    scale
+        Weight of each channel, √(h/N), float64 (D,); None without weights.
+    mean
+        What was subtracted of each row, float64 (D,); None with weights.
+    in_counts
+        Whether scores are loadings.
     """
 
     explained_variance_ratio: NDArray[np.float64]
     noise_floor: float
     n_components: int
     factors: NDArray[np.float32]
+    scale: NDArray[np.float64] | None = None
+    mean: NDArray[np.float64] | None = None
+    in_counts: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -35,10 +35,14 @@ class Declaration:
         Stage that it belongs to, for example ``"reduce"``.
     kind
         What a preparation makes; None for other stages.
+    again
+        What does to other features what a reduction has learned: called with the features and the
+        :class:`~clustem.core.about.Info` that the reduction left. None where nothing is learned.
     """
 
     stage: str
     kind: Kind | None = None
+    again: Callable[[Any, Any], Any] | None = None
 
 
 def declaration_of(step: object) -> Declaration | None:
@@ -76,8 +80,25 @@ def descriptor(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def reduction(function: Callable[P, R]) -> Callable[P, R]:
-    """Declare a function as a reduction: Features -> Features."""
+    """Declare a function as a reduction that learns nothing: Features -> Features."""
     return _declared(checked(function), Declaration("reduce"))
+
+
+def learned_reduction(
+    again: Callable[[Any, Any], Any],
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a function as a reduction that learns from the rows it is given.
+
+    Parameters
+    ----------
+    again
+        Does the same to other features: see :class:`Declaration`.
+    """
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        return _declared(checked(function), Declaration("reduce", again=again))
+
+    return declare
 
 
 def clusterer(estimator: C) -> C:

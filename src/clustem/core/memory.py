@@ -32,7 +32,7 @@ def check_memory(needed: float, what: str, *, cure: str) -> None:
     --------
     >>> check_memory(1e3, "NMF", cure="Use pca.")
     """
-    free = _free()
+    free = free_memory()
     if needed > free:
         raise InputError(
             f"{what} of these rows needs {needed / 1e9:.3g} GB of memory",
@@ -41,7 +41,7 @@ def check_memory(needed: float, what: str, *, cure: str) -> None:
         )
 
 
-def _free() -> float:
+def free_memory() -> float:
     """Return the memory that this process can still take [bytes]; infinity if that is unknown."""
     free = [_limit_left()]
     if _KNOWN.is_file():

@@ -13,6 +13,7 @@ import numpy as np
 from clustem.core.about import FilterBank, Info, IntensityInfo, PatternInfo
 from clustem.core.errors import InputError, ParameterError, UnknownNameError
 from clustem.core.features import Features
+from clustem.core.fitted import Fitted
 from clustem.core.history import Step, versions
 from clustem.core.registry import registry
 from clustem.core.signal import (
@@ -104,6 +105,8 @@ class Segmentation:
         Distance to the nearest center, float32, shape of the scan, NaN where excluded.
     margin
         Share by which the next center is farther (0: on the border, 1: on the center).
+    novel
+        Where no cluster explains what is there, boolean, shape of the scan; None if nobody asked.
     thickness
         Thickness maps.
     zero_loss
@@ -120,6 +123,8 @@ class Segmentation:
         Other images of the same positions, for the report.
     features
         What was clustered, None after loading from disk.
+    fitted
+        What :meth:`apply` needs; None where the clusters cannot be had without fitting.
     before
         The result before the last edit, None if there was none.
 
@@ -152,6 +157,7 @@ class Segmentation:
     feature_centers: NDArray[np.float64] | None = None
     distance: NDArray[np.float32] | None = None
     margin: NDArray[np.float32] | None = None
+    novel: NDArray[np.bool_] | None = None
     thickness: Thickness | None = None
     zero_loss: ZeroLossModel | None = None
     recipe: Recipe | None = None
@@ -160,6 +166,7 @@ class Segmentation:
     source: Signal | None = None
     context: tuple[Signal, ...] = ()
     features: Features | None = None
+    fitted: Fitted | None = None
     before: Segmentation | None = None
 
     def __post_init__(self) -> None:
@@ -426,6 +433,42 @@ class Segmentation:
         found = self.edit("recolor", color_index=list(inherit(self, other)))
         given = _step_above("labelmaps.inheritance", "inherited_names")(self, other)
         return found.edit("relabel", names=given) if names and given else found
+
+    def apply(
+        self,
+        source: Any,
+        *,
+        novelty: float | None = 0.01,
+        lazy: bool | None = None,
+        progress: Any = None,
+    ) -> Segmentation:
+        """Find the same clusters on another scan, without fitting.
+
+        Parameters
+        ----------
+        source
+            Path of a file, a HyperSpy signal or a scan, as for ``segment``.
+        novelty
+            False-alarm rate of positions that no cluster explains; None does not look for any.
+        lazy
+            Whether to leave the data on disk; if None, files beyond 2 GB are.
+        progress
+            Called with the step and the share of steps done, 0 ... 1.
+
+        Returns
+        -------
+        :
+            The result on that scan, clusters in the same numbers, colors and names.
+
+        Raises
+        ------
+        InputError
+            If the scan is of another kind, or the clusters cannot be had without fitting.
+        """
+        found: Segmentation = _step_above("recipes.apply", "apply")(
+            self, source, novelty=novelty, lazy=lazy, progress=progress
+        )
+        return found
 
     def edit(self, name: str, **parameters: Any) -> Segmentation:
         """Make an edit by name, as a recipe does that repeats it.

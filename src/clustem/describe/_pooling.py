@@ -62,6 +62,6 @@ def _counts_of_a_column(rows: Rows) -> float:
 
 
 def _said(pool: int, what: str) -> int:
-    if pool > 1:
-        record(f"{pool} {what} summed to a feature: there are few counts", pool=pool)
+    note = f"{pool} {what} summed to a feature: there are few counts" if pool > 1 else ""
+    record(note, pool=pool)
     return pool

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import InputError, Segmentation, collecting, like, numbered, registry
+from clustem.core import Fitted, InputError, Segmentation, collecting, like, numbered, registry
 from clustem.passes.cluster_sums import ClusterSums, cluster_sums
 from clustem.passes.picked_rows import PickedRows
 from clustem.passes.rows import Rows
@@ -26,6 +26,7 @@ class Parts:
     counts: NDArray[np.int64]
     color_index: tuple[int, ...]
     names: Mapping[int, str]
+    part: NDArray[np.intp] | None = None  # of each cluster before; None where one was cut
 
 
 def renumbered(segmentation: Segmentation, parts: Parts) -> Segmentation:
@@ -49,7 +50,18 @@ def renumbered(segmentation: Segmentation, parts: Parts) -> Segmentation:
         margin=None,
         zero_loss=None,
         feature_centers=None,
+        fitted=_refitted(segmentation.fitted, parts, number),
     )
+
+
+def _refitted(fitted: Fitted | None, parts: Parts, number: NDArray[np.int16]) -> Fitted | None:
+    """Give what was fitted the new numbers; a cluster that was cut cannot be had from it."""
+    if fitted is None or parts.part is None:
+        return None
+    new = number[parts.part].astype(np.intp)
+    purity = np.ones(int(new.max()) + 1)
+    np.minimum.at(purity, new, fitted.purity)
+    return replace(fitted, number=new[fitted.number], purity=purity)
 
 
 def clustered_rows(segmentation: Segmentation) -> tuple[Rows, NDArray[np.intp]]:

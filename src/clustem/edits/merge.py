@@ -67,5 +67,6 @@ def merge(segmentation: Segmentation, *, clusters: list[int]) -> Segmentation:
                 for new, i in enumerate(leaders)
                 if i in segmentation.names
             },
+            part=number[:-1].astype(np.intp),
         ),
     )

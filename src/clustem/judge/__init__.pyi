@@ -6,6 +6,7 @@ from .distinguishing import distinguishing as distinguishing
 from .gap import gap as gap
 from .lattice import lattice as lattice
 from .lineage import lineage as lineage
+from .novelty import novelty as novelty
 from .purity import purity as purity
 from .regions import regions as regions
 from .residuals import residuals as residuals

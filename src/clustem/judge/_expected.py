@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numba as nb
@@ -65,6 +66,54 @@ def expected(counts: ScanCounts, labels: NDArray[np.integer[Any]], k: int) -> Ex
     k
         Number of clusters.
     """
+    around, inside = _near(counts, labels, k)
+    width = len(counts.kept)
+    mean = counts.pooled(counts.values, np.arange(len(around))) + 1.0 / width
+    weak = _WEAK * mean / mean.sum()
+    normed = partial(_normed, weak)
+    sums = np.array([counts.pooled(counts.values, counts.number[chosen]) for chosen in inside])
+    model = Expected(normed(sums), around)
+    several = np.flatnonzero(np.count_nonzero(around, axis=1) > 1)
+    if not len(several):
+        return model
+    alone = np.flatnonzero(np.count_nonzero(around, axis=1) == 1)
+    pure = [counts.pooled(counts.values, alone[around[alone, i] > 0]) for i in range(k)]
+    for _ in range(_ROUNDS):
+        tick()
+        sums = np.array(pure)
+        turned = np.ascontiguousarray(model.shapes.T)
+        _refit(counts.rows(), turned, around, several, sums)
+        model = Expected(normed(sums), around)
+    return model
+
+
+def expected_of(
+    counts: ScanCounts, labels: NDArray[np.integer[Any]], shapes: F64, totals: F64
+) -> Expected:
+    """Take the shapes of clusters from elsewhere, and from a map only which of them are near.
+
+    Parameters
+    ----------
+    counts, labels
+        As for :func:`expected`.
+    shapes
+        Shapes of the clusters (k, channels).
+    totals
+        Counts that each was found from, (k,).
+    """
+    mean = counts.pooled(counts.values, np.arange(len(counts.starts) - 1)) + 1.0 / shapes.shape[1]
+    sums = shapes * totals[:, None]
+    return Expected(_normed(_WEAK * mean / mean.sum(), sums), _near(counts, labels, len(shapes))[0])
+
+
+def _normed(weak: F64, sums: F64) -> F64:
+    return np.asarray((sums + weak) / (sums.sum(axis=1, keepdims=True) + _WEAK))
+
+
+def _near(
+    counts: ScanCounts, labels: NDArray[np.integer[Any]], k: int
+) -> tuple[F32, NDArray[np.bool_]]:
+    """Shares of the clusters around each position (n, k), and the insides of clusters (k, grid)."""
     from scipy.ndimage import minimum_filter, uniform_filter
 
     there = counts.number >= 0
@@ -80,27 +129,7 @@ def expected(counts: ScanCounts, labels: NDArray[np.integer[Any]], k: int) -> Ex
     around[around < 0.5 / _AROUND**2] = 0.0
     around[~around.any(axis=1)] = 1.0
     around /= around.sum(axis=1, keepdims=True)
-    width = len(counts.kept)
-    mean = counts.pooled(counts.values, np.arange(len(around))) + 1.0 / width
-    weak = _WEAK * mean / mean.sum()
-
-    def normed(sums: F64) -> F64:
-        return np.asarray((sums + weak) / (sums.sum(axis=1, keepdims=True) + _WEAK))
-
-    sums = np.array([counts.pooled(counts.values, counts.number[chosen]) for chosen in inside])
-    model = Expected(normed(sums), around)
-    several = np.flatnonzero(np.count_nonzero(around, axis=1) > 1)
-    if not len(several):
-        return model
-    alone = np.flatnonzero(np.count_nonzero(around, axis=1) == 1)
-    pure = [counts.pooled(counts.values, alone[around[alone, i] > 0]) for i in range(k)]
-    for _ in range(_ROUNDS):
-        tick()
-        sums = np.array(pure)
-        turned = np.ascontiguousarray(model.shapes.T)
-        _refit(counts.rows(), turned, around, several, sums)
-        model = Expected(normed(sums), around)
-    return model
+    return around, inside
 
 
 @nb.njit(cache=True, nogil=True)

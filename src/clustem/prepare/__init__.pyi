@@ -14,4 +14,6 @@ from .pixel_size import pixel_size as pixel_size
 from .pool import pool as pool
 from .rebin import rebin as rebin
 from .remove_background import remove_background as remove_background
+from .resample_energy import resample_energy as resample_energy
+from .set_energy_axis import set_energy_axis as set_energy_axis
 from .vacuum import vacuum as vacuum

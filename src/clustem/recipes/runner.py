@@ -22,6 +22,8 @@ from clustem.core import (
     Clustering,
     Entry,
     Features,
+    Fitted,
+    Info,
     InputError,
     Masks,
     ParameterError,
@@ -41,6 +43,7 @@ from clustem.core import (
 )
 from clustem.io.reading import read
 from clustem.judge.lineage import lineage
+from clustem.judge.novelty import typical
 from clustem.judge.purity import purity
 from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.scratch import computed_once
@@ -136,6 +139,7 @@ class Run:
         self.why = ""  # this recipe runs and not the one that was given
         self.asks = False  # whether the number of clusters is judged when it is given
         self.in_doubt: int | None = None  # how many clusters to make where the data do not tell
+        self.fitted: Fitted | None = None  # clusters of another scan that this one gets
         self._choices: dict[str, tuple[Features, KChoice]] = {}  # shared by all that fork from here
 
     def fork(self) -> Run:
@@ -191,7 +195,7 @@ class Run:
             given["n_clusters"] = step.parameters["n_clusters"]
         if given.get("markers") is not None:
             self._regions, given["markers"] = on_rows(given["markers"], features)
-        estimator = entry.step(**given, **_neighbours(entry, given, features))
+        estimator = entry.step(**given, **self.neighbours(entry, given))
         if not kept.load(key, estimator):
             return False
         self.clustering = Clustering.from_estimator(estimator, features)
@@ -231,6 +235,7 @@ class Run:
         others = tuple(image for image in self.scan.context if image.data.shape == shape)
         found = replace(
             self.segmentation,
+            fitted=self.fitted,
             context=(*self.segmentation.context, *others),
             history=tuple(self.history),
             origin={"path": str(self.scan.path or ""), "digest": self.scan.digest},
@@ -304,7 +309,7 @@ class Run:
         features = self.needed_features()
         given = dict(parameters)
         if hasattr(entry.step, "held_out_gains"):
-            given |= _neighbours(entry, parameters, features)
+            given |= self.neighbours(entry, parameters)
         elif "coupling" in entry.parameters:
             given["coupling"] = 0  # a sample of the rows has no neighbours
         make: Callable[[int], Any] = lambda k: entry.step(**{**given, "n_clusters": k})  # noqa: E731  # one line
@@ -347,7 +352,7 @@ class Run:
         elif self.asks and "n_clusters" in parameters:
             with suppress(InputError):  # too few rows to judge; the clusterer says what it needs
                 _record_choice(self._judged(entry, parameters), int(parameters["n_clusters"]))
-        parameters |= _neighbours(entry, parameters, features)
+        parameters |= self.neighbours(entry, parameters)
         estimator = self._fitted.get(parameters.get("n_clusters", 0))
         if estimator is None:
             estimator = entry.step(**parameters)
@@ -361,10 +366,54 @@ class Run:
             )
         self.segmentation = entry.step(self.clustering, **parameters)
         record(f"{100 * self.segmentation.unassigned_fraction:.2f} % unassigned")
-        self.segmentation = _as_sure_as_pure(self.segmentation, self.clustering)
+        if self.fitted is None and _same_numbers(self.segmentation, self.clustering):
+            self.fitted = self.learned(self.described(), self.clustering.features.about)
+        self.segmentation = _as_sure_as_pure(self.segmentation, self.fitted)
         if self._regions is not None:
             self.segmentation, note = named(self.segmentation, self._regions)
             record(note)
+
+    def learned(self, described: Mapping[str, Any], about: Info | None) -> Fitted:
+        """Return what other scans need to get the same clusters.
+
+        Parameters
+        ----------
+        described
+            Parameters that the descriptor chose by itself.
+        about
+            What is known about the features of one scan.
+        """
+        clustering = self.clustering
+        if clustering is None:
+            raise InputError("A recipe must cluster", got="no cluster step", cure="Add one.")
+        k = clustering.n_clusters
+        shares = np.ones(k) if clustering.memberships is None else purity(clustering)
+        number = np.empty(k, dtype=np.intp)
+        number[clustering.order] = np.arange(k)
+        return Fitted(
+            clustering.estimator, number, shares, described, about, typical=typical(clustering)
+        )
+
+    def neighbours(self, entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the neighbours on the scan for a clusterer that takes them and was given none."""
+        features, known = self.needed_features(), entry.parameters
+        patches = features.find(PatchGrid) is not None and features.mask.ndim == 1  # on no grid
+        given = parameters.get("connectivity") is not None
+        if "connectivity" not in known or given or patches:
+            return {}
+        if parameters.get("coupling", known["coupling"].default) == 0:
+            return {}
+        return {"connectivity": grid_graph(features.mask)}
+
+    def described(self) -> dict[str, Any]:
+        """Return the parameters that the descriptor chose by itself."""
+        return {
+            name: step.found[name]
+            for step in self.history
+            if step.stage == "describe"
+            for name, value in step.parameters.items()
+            if value in ("auto", None) and name in step.found
+        }
 
     def _eels(self, entry: Entry, parameters: dict[str, Any]) -> None:
         if self.segmentation is None:
@@ -427,7 +476,7 @@ class Runner:
             Called with the step and the share of steps done, 0 ... 1.
         """
         whole, stages = self.whole(recipe), tuple(stages)
-        run = self.upto(whole, stages, progress, ask=stages == STAGES and _own_number(whole))
+        run = self.upto(whole, stages, progress, ask=stages == STAGES and own_number(whole))
         return replace(run.result(whole), before=None)
 
     def sweep(
@@ -596,7 +645,7 @@ def part_of(progress: Progress | None, name: str, i: int, n: int) -> Progress | 
     return lambda step, share: progress(f"{name}{step}", (i + share) / n)
 
 
-def _own_number(recipe: Recipe) -> bool:
+def own_number(recipe: Recipe) -> bool:
     """Whether the number of clusters is the one that the recipe comes with."""
     if recipe.name not in Recipe.names():
         return False
@@ -611,16 +660,26 @@ def _own_number(recipe: Recipe) -> bool:
     return own == given
 
 
-def _as_sure_as_pure(found: Segmentation, clustering: Clustering) -> Segmentation:
+def _same_numbers(found: Segmentation, clustering: Clustering) -> bool:
+    """Whether most positions of each cluster are in the map what they are in the clustering."""
+    if found.n_clusters != clustering.n_clusters or found.mask is not clustering.features.mask:
+        return False
+    drawn = found.labels.data[~found.mask]
+    for i in range(clustering.n_clusters):
+        here = drawn[clustering.labels == i]
+        here = here[here >= 0]
+        if len(here) and np.bincount(here).argmax() != i:
+            return False
+    return True
+
+
+def _as_sure_as_pure(found: Segmentation, fitted: Fitted | None) -> Segmentation:
     """Lower the memberships in clusters that hold several groups to the share of the largest."""
-    if found.memberships is None or found.n_clusters != clustering.n_clusters:
+    if fitted is None or found.memberships is None or (fitted.purity == 1).all():
         return found
-    shares = purity(clustering)
-    if (shares == 1).all():
-        return found
-    record(purity=[round(float(share), 4) for share in shares])
+    record(purity=[round(float(share), 4) for share in fitted.purity])
     data = np.asarray(found.memberships.data)
-    lowered = data * shares.reshape(-1, *[1] * (data.ndim - 1)).astype(data.dtype)
+    lowered = data * fitted.purity.reshape(-1, *[1] * (data.ndim - 1)).astype(data.dtype)
     return replace(found, memberships=like(found.memberships, lowered))
 
 
@@ -652,18 +711,6 @@ def _keys(
         digest.update(json.dumps(content, sort_keys=True, default=str).encode())
         keys.append(digest.hexdigest())
     return keys
-
-
-def _neighbours(entry: Entry, parameters: Mapping[str, Any], features: Features) -> dict[str, Any]:
-    """Return the neighbours on the scan for a clusterer that takes them and was given none."""
-    patches = features.find(PatchGrid) is not None and features.mask.ndim == 1  # on no grid
-    known = entry.parameters
-    given = parameters.get("connectivity") is not None
-    if "connectivity" not in known or given or patches:
-        return {}
-    if parameters.get("coupling", known["coupling"].default) == 0:
-        return {}
-    return {"connectivity": grid_graph(features.mask)}
 
 
 def _takes_masks(entry: Entry) -> bool:

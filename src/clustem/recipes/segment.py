@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
-from clustem.core import Progress, Scan, Segmentation, Signal
+from clustem.core import ParameterError, Progress, Scan, Segmentation, Signal
 from clustem.recipes._checkpoints import Checkpoints
-from clustem.recipes._fit import refuse_misfit
+from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner, open_scan
+from clustem.recipes.segment_study import segment_study
+from clustem.recipes.study import Study
 
 Source = str | Path | Signal | Scan
 """Path of a file that HyperSpy reads, a HyperSpy signal, or a scan."""
 
 
+@overload
 def segment(
     source: Source,
     recipe: str | Path | Recipe,
@@ -28,13 +31,39 @@ def segment(
     progress: Progress | None = None,
     anyway: bool = False,
     resume: str | Path | None = None,
-) -> Segmentation:
-    """Run a recipe on a scan.
+) -> Segmentation: ...
+@overload
+def segment(
+    source: Sequence[Source],
+    recipe: str | Path | Recipe,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    lazy: bool | None = None,
+    client: Any = None,
+    progress: Progress | None = None,
+    anyway: bool = False,
+    resume: str | Path | None = None,
+) -> Study: ...
+def segment(
+    source: Source | Sequence[Source],
+    recipe: str | Path | Recipe,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    lazy: bool | None = None,
+    client: Any = None,
+    progress: Progress | None = None,
+    anyway: bool = False,
+    resume: str | Path | None = None,
+) -> Segmentation | Study:
+    """Run a recipe on a scan, or on several in one fit.
 
     Parameters
     ----------
     source
-        Path of a file that HyperSpy reads, a HyperSpy signal, or a ``core.Scan``.
+        Path of a file that HyperSpy reads, a HyperSpy signal, or a ``core.Scan``; a list of them
+        gives a study, whose maps have the same clusters.
     recipe
         Name of a built-in recipe (``"eds"``), path of a ``.toml`` file, or a Recipe.
     n_clusters
@@ -59,7 +88,8 @@ def segment(
     -------
     :
         Label map, memberships and phase spectra, with the history of how they came about; the
-        recipe's edits are made, too.
+        recipe's edits are made, too. Of several scans a :class:`Study`, a sequence of them, without
+        edits: see :func:`segment_study`.
 
     Raises
     ------
@@ -77,6 +107,11 @@ def segment(
     """
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
     with on_workers(client):
+        if isinstance(source, Sequence) and not isinstance(source, str):
+            if resume is not None:
+                raise ParameterError("A study cannot be resumed", got=resume, cure="Leave it out.")
+            given = {"lazy": lazy, "progress": progress, "anyway": anyway}
+            return segment_study(source, chosen, **given)
         scan = open_scan(chosen, source, lazy=lazy if client is None or lazy is False else True)
         if not anyway:
             refuse_misfit(chosen, scan)

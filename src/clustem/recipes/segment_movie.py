@@ -25,7 +25,7 @@ from clustem.core import (
 )
 from clustem.mapping.tracks import Tracks
 from clustem.passes.scratch import scratch
-from clustem.recipes._fit import refuse_misfit
+from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.movie import Movie
 from clustem.recipes.recipe import BEFORE, Recipe
 from clustem.recipes.runner import Run, n_frames, open_scan, part_of

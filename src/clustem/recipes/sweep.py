@@ -8,7 +8,7 @@ from typing import Any
 
 from clustem.core import ParameterError, Progress, Segmentation, check_data
 from clustem.judge.choose_k import KChoice
-from clustem.recipes._fit import refuse_misfit
+from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner, open_scan
 from clustem.recipes.segment import Source, on_workers

@@ -8,13 +8,44 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from clustem.core import Features, InputError, NMFInfo, quiet, record, reduction, warn
+from clustem.core import Features, InputError, NMFInfo, learned_reduction, quiet, record, warn
 from clustem.core.memory import check_memory
 from clustem.core.random_state import RandomState, seed_of
 from clustem.passes.rows import Rows
 
 
-@reduction
+def _loaded(features: Features, about: NMFInfo) -> Features:
+    """Return loadings on factors that are known."""
+    from sklearn.decomposition import non_negative_factorization
+
+    rank = len(about.factors)
+    with quiet():  # about the number of iterations: a fit of its own says so
+        loadings, _, _ = non_negative_factorization(
+            _values(features, rank),
+            H=np.ascontiguousarray(about.factors),
+            n_components=rank,
+            init="custom",
+            update_H=False,
+        )
+    names = tuple(f"NMF {i + 1}" for i in range(rank))
+    return features.with_rows(loadings.astype(np.float32), names=names, about=about)
+
+
+def _values(features: Features, rank: int) -> NDArray[np.float32]:
+    """Load rows; refuse what has no factors, or does not fit into memory."""
+    n, width = features.rows.shape
+    check_memory(8.0 * n * (width + rank), "NMF", cure="Use reduce.pca, which loads none.")
+    x: NDArray[np.float32] = np.asarray(Rows.of(features.rows).__array__(np.float32))
+    if not np.isfinite(x).all() or x.min() < 0:
+        raise InputError(
+            "NMF needs finite values of 0 or more",
+            got=f"a lowest value of {x.min():g}",
+            cure="Do not subtract a background first, or mask the positions that are not finite.",
+        )
+    return x
+
+
+@learned_reduction(_loaded)
 def nmf(
     features: Features | NDArray[Any],
     *,
@@ -69,15 +100,7 @@ def nmf(
     from sklearn.exceptions import ConvergenceWarning
 
     features = Features.of(features)
-    n, width = features.rows.shape
-    check_memory(8.0 * n * (width + n_components), "NMF", cure="Use reduce.pca, which loads none.")
-    x = np.asarray(Rows.of(features.rows).__array__(np.float32))
-    if not np.isfinite(x).all() or x.min() < 0:
-        raise InputError(
-            "NMF needs finite values of 0 or more",
-            got=f"a lowest value of {x.min():g}",
-            cure="Do not subtract a background first, or mask the positions that are not finite.",
-        )
+    x = _values(features, n_components)
     model = NMF(n_components, init="nndsvda", max_iter=max_iter, random_state=seed_of(random_state))
     with quiet():
         loadings = model.fit_transform(x)

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from clustem.core import Features, InputError, ParameterError, PCAInfo, record, reduction
+from clustem.core import Features, InputError, ParameterError, PCAInfo, learned_reduction, record
 from clustem.core.random_state import RandomState, seed_of
 from clustem.passes.rows import Rows
 from clustem.passes.threads import one_blas_thread
@@ -21,7 +21,13 @@ _GRAM_CHANNELS = 4096  # up to here the channel Gram matrix is small and exact
 _EIGH_CHANNELS = 1500  # up to here LAPACK is faster than Lanczos
 
 
-@reduction
+def _projected(features: Features, about: PCAInfo) -> Features:
+    """Return scores on components that are known, of the same rows or of others."""
+    names = tuple(f"PC {i + 1}" for i in range(about.n_components))
+    return features.with_rows(_scores(Rows.of(features.rows), about), names=names, about=about)
+
+
+@learned_reduction(_projected)
 def pca(
     features: Features | NDArray[Any],
     *,
@@ -114,16 +120,16 @@ def pca(
     factors = vectors.T if weighting.scale is None else vectors.T * weighting.scale
     unit = weighting.variance or 1.0
     record(n_components=r, noise_floor=floor / unit)
-    return features.with_rows(
-        _scores(rows, weighting, vectors, in_counts=scores == "loadings"),
-        names=tuple(f"PC {i + 1}" for i in range(r)),
-        about=PCAInfo(
-            explained_variance_ratio=values / unit,
-            noise_floor=floor / unit,
-            n_components=r,
-            factors=factors.astype(np.float32),
-        ),
+    about = PCAInfo(
+        explained_variance_ratio=values / unit,
+        noise_floor=floor / unit,
+        n_components=r,
+        factors=factors.astype(np.float32),
+        scale=weighting.scale,
+        mean=weighting.mean,
+        in_counts=scores == "loadings",
     )
+    return _projected(features, about)
 
 
 @dataclass
@@ -280,18 +286,15 @@ def _noise_floor(weighting: _Weighting, n: int, values: NDArray[np.float64]) -> 
     return floor
 
 
-def _scores(
-    rows: Rows, weighting: _Weighting, vectors: NDArray[np.float64], *, in_counts: bool
-) -> NDArray[np.float32]:
-    scale = weighting.scale
-    basis = vectors if scale is None else vectors * _inverse(scale)[:, None]
-    narrow = basis.astype(np.float32)
+def _scores(rows: Rows, about: PCAInfo) -> NDArray[np.float32]:
+    weight = 1.0 if about.scale is None else _inverse(about.scale**2)
+    narrow = np.ascontiguousarray((about.factors * weight).T, dtype=np.float32)
 
     def one(block: Block, where: Where) -> NDArray[np.float32]:
-        if scale is None:
-            return weighting.apply(block, where) @ narrow
+        if about.mean is not None:
+            return _shifted(block, where, about.mean) @ narrow
         found = block.astype(np.float32, copy=False) @ narrow
-        if not in_counts:
+        if not about.in_counts:
             found *= _inverse_root(block.sum(axis=1, dtype=np.float64))[:, None]
         return found
 

@@ -74,6 +74,8 @@ class MultinomialMixture(Estimator):
         Mean rows, weighted by the memberships, float64 (k, D).
     weights_
         Share of each cluster, (k,).
+    sizes_
+        Sum of its memberships, (k,).
     coupling_
         The coupling that took effect.
     concentrations_
@@ -315,6 +317,7 @@ class MultinomialMixture(Estimator):
         self.shapes_[:, self._used] = fit.shapes
         sizes = np.maximum(fit.memberships.sum(axis=0), np.finfo(np.float64).tiny)
         self.cluster_centers_ = (rows.T @ fit.memberships).T / sizes[:, None]
+        self.sizes_ = sizes
         self.weights_, self.concentrations_ = fit.weights, fit.concentrations
         self.objective_, self.n_iter_ = fit.energy, fit.n_iter
         self.converged_ = fit.converged

@@ -10,8 +10,17 @@ _LEAST = 48
 """Shorter side from which on a lattice can be told [px]."""
 
 
-def refuse_misfit(recipe: Recipe, scan: Scan) -> None:
+def refuse_misfit(recipe: Recipe, scan: Scan, *, otherwise: str = "--anyway (anyway=True)") -> None:
     """Refuse a recipe for lattices on an image that shows none, or only fringes.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    scan
+        What it is to run on.
+    otherwise
+        What to give or press so that it runs anyway, for the message.
 
     Raises
     ------
@@ -32,5 +41,5 @@ def refuse_misfit(recipe: Recipe, scan: Scan) -> None:
     raise ParameterError(
         f"The recipe {recipe.name} needs an image that shows {needs}",
         got=found.summary.rpartition(":")[0],
-        cure=f"Use {' or '.join(found.recipes)}; --anyway (anyway=True) runs it.",
+        cure=f"Use {' or '.join(found.recipes)}; {otherwise} runs it.",
     )

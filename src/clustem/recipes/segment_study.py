@@ -1,0 +1,223 @@
+"""Several scans, one set of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import (
+    ClustemError,
+    InputError,
+    Progress,
+    Scan,
+    Segmentation,
+    Signal,
+    title_of,
+)
+from clustem.recipes import _joint
+from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
+from clustem.recipes.misfit import refuse_misfit
+from clustem.recipes.recipe import Recipe
+from clustem.recipes.runner import Run, open_scan, own_number, part_of
+from clustem.recipes.study import Study
+
+_IN_MEMORY = 2**31
+"""Size of all files beyond which they are left on disk [bytes]."""
+
+
+def segment_study(
+    sources: Sequence[Any],
+    recipe: str | Path | Recipe,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    lazy: bool | None = None,
+    reader: str | None = None,
+    progress: Progress | None = None,
+    anyway: bool = False,
+    skip_broken: bool = False,
+) -> Study:
+    """Run a recipe on several scans, in one fit.
+
+    Parameters
+    ----------
+    sources
+        Paths, signals or scans, as for ``segment``.
+    recipe, n_clusters, settings, lazy, progress, anyway
+        As for ``segment``. Files beyond 2 GB together are left on disk.
+    reader
+        Name of the reader in RosettaSciIO, for types of files that several can open.
+    skip_broken
+        Whether files that cannot be read are left out, instead of refused.
+
+    Returns
+    -------
+    :
+        The results, with the same clusters in all.
+
+    Raises
+    ------
+    InputError
+        If a scan cannot be read or does not go with the others: which, and the cure.
+
+    Notes
+    -----
+    Calibration, dead pixels, gains and vacuum are found for each scan by itself. Energy axes are
+    brought to the coarsest of them where they differ, counts kept (``prepare.resample_energy``), of
+    EDS after the lines that maps share are laid over each other. Channels that one scan leaves out
+    are left out of all. One fit sees the rows of all scans; those of scans that lie on disk are
+    read block by block. Each scan is then assigned to the clusters as by ``Segmentation.apply``.
+    """
+    chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
+    chosen, skipped = replace(chosen, edits=()), {}
+    given = _Sources.of(sources)
+    opened: list[tuple[str, float, Scan]] = []
+    lazily = given.size > _IN_MEMORY if lazy is None else lazy
+    for title, at, source in zip(given.titles, given.at, given.sources, strict=True):
+        try:
+            scan = open_scan(chosen, source, lazy=lazily or None, reader=reader)
+            if not anyway:
+                refuse_misfit(chosen, scan)
+        except ClustemError as error:
+            if not skip_broken:
+                raise _named(error, title) from None
+            skipped[title] = str(error)
+            continue
+        opened.append((title, at, scan))
+    if not opened:
+        raise InputError(
+            "A study needs scans that can be read", got="none", cure="See what is said of each."
+        )
+    scans = [scan for _, _, scan in opened]
+    _joint.refuse_other_kind(scans)
+    _refuse_twins(opened)
+    chosen, why = for_few_counts(chosen, lambda: _fewest(scans))
+    titles = [title for title, _, _ in opened]
+    runs, described, spectrum = _prepared(scans, chosen, titles, part_of(progress, "", 0, 3))
+    joint = Run(scans[0])
+    joint.why, joint.asks, joint.in_doubt = why, own_number(chosen), chosen.in_doubt
+    fitted, learned = _joint.learn(runs, chosen, joint, part_of(progress, "", 1, 3))
+    fitted = replace(fitted, described=described, spectrum=spectrum)
+    maps: list[Segmentation] = []
+    for i, run in enumerate(runs):
+        if progress is not None:
+            progress(f"map {i + 1} of {len(runs)}", 2 / 3 + i / len(runs) / 3)
+        known = len(run.history)
+        maps.append(_joint.map_with(run, chosen, fitted))
+        maps[-1] = replace(
+            maps[-1],
+            history=(*run.history[:known], *learned, *maps[-1].history[known + 1 :]),
+        )
+    maps = [replace(one, names=maps[0].names) for one in maps]
+    return Study(
+        tuple(maps),
+        tuple(title for title, _, _ in opened),
+        tuple(at for _, at, _ in opened),
+        given.along,
+        skipped,
+    )
+
+
+def _prepared(
+    scans: Sequence[Scan], recipe: Recipe, titles: Sequence[str], progress: Progress | None
+) -> tuple[list[Run], dict[str, Any], NDArray[np.float64] | None]:
+    """Prepare and describe scans alike; return what was chosen, and whose lines others follow."""
+    runs = [Run(scan) for scan in scans]
+    for i, run in enumerate(runs):
+        if progress is not None:
+            progress(f"prepare {titles[i]}", i / len(runs))
+        try:
+            _joint.prepare(run, recipe, geometry=True)
+        except ClustemError as error:
+            raise _named(error, titles[i]) from None
+    spectrum = None
+    if recipe.data != "image" and len(runs) > 1:
+        wanted = _joint.common_channels(runs)
+        spectrum = wanted.spectrum
+        for i, run in enumerate(runs):
+            try:
+                _joint.to_channels(run, wanted, i)
+            except ClustemError as error:
+                raise _named(error, titles[i]) from None
+    for title, run in zip(titles, runs, strict=True):
+        try:
+            _joint.prepare(run, recipe, geometry=False)
+        except ClustemError as error:
+            raise _named(error, title) from None
+    hidden = _joint.signal_mask_of(runs)
+    _joint.describe(runs, recipe, hidden, {})
+    chosen = [run.described() for run in runs]
+    common = {name: min(each[name] for each in chosen if name in each) for name in chosen[0]}
+    if any(each != common for each in chosen):
+        for run in runs:
+            run.history = [step for step in run.history if step.stage != "describe"]
+        _joint.describe(runs, recipe, hidden, common)
+    return runs, common, spectrum
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Scans by name, and where they stand in a series."""
+
+    sources: tuple[Any, ...]
+    titles: tuple[str, ...]
+    at: tuple[float, ...]
+    along: tuple[str, str]
+
+    @classmethod
+    def of(cls, given: Sequence[Any]) -> _Sources:
+        """Name scans by their files or titles; several of one name get numbers."""
+        known = [_title(source, i) for i, source in enumerate(given)]
+        titles = [
+            f"{title} ({known[: i + 1].count(title)})" if known.count(title) > 1 else title
+            for i, title in enumerate(known)
+        ]
+        numbers = tuple(float(i + 1) for i in range(len(given)))
+        return cls(tuple(given), tuple(titles), numbers, ("map", ""))
+
+    @property
+    def size(self) -> int:
+        """Size of all files [bytes]."""
+        paths = [Path(source) for source in self.sources if isinstance(source, str | Path)]
+        return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _title(source: Any, number: int) -> str:
+    if isinstance(source, str | Path):
+        return Path(source).stem
+    signal: Signal = source.signal if isinstance(source, Scan) else source
+    return title_of(signal) or f"map {number + 1}"
+
+
+def _named(error: ClustemError, title: str) -> ClustemError:
+    """Say which of the scans an error is about."""
+    if isinstance(error, InputError):
+        return InputError(f"{title}: {error.what}", got=error.got, cure=error.cure)
+    return ClustemError(f"{title}: {error}")
+
+
+def _refuse_twins(opened: Sequence[tuple[str, float, Scan]]) -> None:
+    """Refuse a scan that is there twice."""
+    seen: dict[str, str] = {}
+    for title, _, scan in opened:
+        if scan.digest == "lazy":
+            continue
+        if scan.digest in seen:
+            raise InputError(
+                "Each map of a study must be another",
+                got=f"the same data in {seen[scan.digest]} and {title}",
+                cure="Leave one out.",
+            )
+        seen[scan.digest] = title
+
+
+def _fewest(scans: Sequence[Scan]) -> float | None:
+    """Return the counts of a position in the scan that has fewest; None if one holds none."""
+    found = [counts_of_a_position(scan) for scan in scans]
+    known = [one for one in found if one is not None]
+    return float(np.min(known)) if len(known) == len(found) else None

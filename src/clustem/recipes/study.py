@@ -1,0 +1,249 @@
+"""The result that a user holds of several scans with one set of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustem.core import InputError, Segmentation, Signal, stack_of_rows
+from clustem.judge.area_share import area_share
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from clustem.recipes.segment import Source
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Study(Sequence[Segmentation]):
+    """Several scans with one set of clusters: a sequence of their results.
+
+    Parameters
+    ----------
+    maps
+        Result of each scan; clusters have the same numbers, colors and names in all.
+    titles
+        Name of each scan.
+    at
+        Where each scan stands in a series: its time, tilt or temperature; its number if it is in
+        none.
+    along
+        Name and unit of ``at``.
+    skipped
+        What could not be read, and why.
+
+    Raises
+    ------
+    InputError
+        If there is no map, or not one title for each.
+
+    Examples
+    --------
+    >>> from clustem import samples, segment
+    >>> given = {"shape": (24, 30)}
+    >>> scans = [samples.eds(random_state=i, **given).signal for i in range(2)]
+    >>> study = segment(scans, "eds", n_clusters=4)
+    >>> len(study), study.centers.data.shape, study[1].n_clusters
+    (2, (4, 1024), 4)
+    """
+
+    maps: tuple[Segmentation, ...]
+    titles: tuple[str, ...]
+    at: tuple[float, ...] = ()
+    along: tuple[str, str] = ("map", "")
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.maps or len(self.maps) != len(self.titles):
+            raise InputError(
+                "A study needs at least one map and one title for each",
+                got=f"{len(self.maps)} maps, {len(self.titles)} titles",
+                cure="Give clustem.segment a list of scans.",
+            )
+        if not self.at:
+            object.__setattr__(self, "at", tuple(float(i + 1) for i in range(len(self.maps))))
+
+    @overload
+    def __getitem__(self, index: int) -> Segmentation: ...
+    @overload
+    def __getitem__(self, index: slice) -> Study: ...
+    def __getitem__(self, index: int | slice) -> Segmentation | Study:
+        """Return the result of one scan, or a study of some."""
+        if isinstance(index, slice):
+            return replace(
+                self, maps=self.maps[index], titles=self.titles[index], at=self.at[index]
+            )
+        return self.maps[index]
+
+    def __len__(self) -> int:
+        """Return the number of scans."""
+        return len(self.maps)
+
+    def __iter__(self) -> Iterator[Segmentation]:
+        """Go through the results of the scans."""
+        return iter(self.maps)
+
+    def __repr__(self) -> str:
+        return f"<Study, {self.n_clusters} clusters on {len(self)} maps>"
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        text: str = self.table()._repr_html_()  # type: ignore[operator]  # pandas' own
+        return text
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters k."""
+        return self.maps[0].n_clusters
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Names that the user gave to clusters, by number."""
+        return self.maps[0].names
+
+    @property
+    def color_index(self) -> tuple[int, ...]:
+        """Place in the palette of each cluster's color, (k,)."""
+        return self.maps[0].color_index
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of positions of each cluster in all maps, (k,)."""
+        return np.sum([one.counts for one in self.maps], axis=0)
+
+    @cached_property
+    def centers(self) -> Signal:
+        """Mean raw row of each cluster over all maps (k | signal axes)."""
+        first = self.maps[0].centers
+        total = np.zeros(first.data.shape)
+        for one in self.maps:
+            total += one.centers.data * one.counts.reshape(-1, *[1] * (total.ndim - 1))
+        weights = np.maximum(self.counts, 1).reshape(-1, *[1] * (total.ndim - 1))
+        return stack_of_rows((total / weights).astype(np.float32), first)
+
+    def name_of(self, cluster: int) -> str:
+        """Name of a cluster: the user's, or ``cluster 0``, ``cluster 1``, ..."""
+        return self.maps[0].name_of(cluster)
+
+    def relabel(self, names: Mapping[int, str]) -> Study:
+        """Give clusters names in all maps: see ``Segmentation.relabel``."""
+        return self._each(lambda one: one.relabel(names))
+
+    def _each(self, change: Any) -> Study:
+        return replace(self, maps=tuple(change(one) for one in self.maps))
+
+    def apply(
+        self,
+        source: Source,
+        *,
+        novelty: float | None = 0.01,
+        lazy: bool | None = None,
+        progress: Any = None,
+    ) -> Segmentation:
+        """Find the same clusters on another scan, without fitting: see ``Segmentation.apply``."""
+        from clustem.recipes.apply import apply
+
+        whole = replace(self.maps[0], centers=self.centers, mean=self._mean())
+        return apply(whole, source, novelty=novelty, lazy=lazy, progress=progress)
+
+    def _mean(self) -> NDArray[np.float32]:
+        shape = (-1, *[1] * (self.centers.data.ndim - 1))
+        weights = self.counts.reshape(shape) / max(self.counts.sum(), 1)
+        found: NDArray[np.float32] = (self.centers.data * weights).sum(axis=0).astype(np.float32)
+        return found
+
+    def table(self) -> DataFrame:
+        """List what each cluster takes of each map.
+
+        Returns
+        -------
+        :
+            One line for each map and cluster: ``map``, its place in the series, ``cluster``,
+            ``name``, ``positions``, ``share`` of those that take part, ``low`` and ``high`` of its
+            95 % interval, ``area`` in squared units of the scan where these are known, ``counts`` a
+            position, ``novel`` share of the map that no cluster explains.
+
+        Notes
+        -----
+        Intervals are those of the share in the specimen around the map, as far as the map stands
+        for it: see ``judge.area_share``.
+        """
+        from pandas import DataFrame
+
+        lines = []
+        for title, at, one in zip(self.titles, self.at, self.maps, strict=True):
+            shares, low, high = area_share(one)
+            area, unit = _pixel(one)
+            novel = np.nan if one.novel is None else float(one.novel[~one.mask].mean())
+            for i in range(self.n_clusters):
+                mean = float(np.asarray(one.centers.data[i], dtype=np.float64).sum())
+                lines.append(
+                    {
+                        "map": title,
+                        self.along[0] if self.along[0] != "map" else "number": at,
+                        "cluster": i,
+                        "name": self.name_of(i),
+                        "positions": int(one.counts[i]),
+                        "share": shares[i],
+                        "low": low[i],
+                        "high": high[i],
+                        "area": one.counts[i] * area,
+                        "unit": unit,
+                        "counts": mean if one.counts[i] else np.nan,
+                        "novel": novel,
+                    }
+                )
+        return DataFrame(lines)
+
+    def plot(self) -> Any:
+        """Draw the maps side by side at one scale.
+
+        Returns
+        -------
+        :
+            A matplotlib Figure; a notebook shows it.
+        """
+        from clustem.report.figures.study_maps import study_maps
+
+        return study_maps(self.maps, self.titles)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write the study: a result folder for each map, and an overview of all.
+
+        Parameters
+        ----------
+        folder
+            Where to; it must not exist yet.
+        force
+            Whether an earlier result there is replaced.
+
+        Returns
+        -------
+        :
+            The folder.
+
+        Raises
+        ------
+        OutputError
+            If the folder exists, cannot be written, or the disk is full; nothing is left behind.
+        """
+        from clustem.recipes._study_folder import save_study
+
+        return save_study(self, folder, force=force)
+
+
+def _pixel(one: Segmentation) -> tuple[float, str]:
+    """Area of a position and its unit; that of a number where the scan is not calibrated."""
+    axes = one.labels.axes_manager.signal_axes
+    units = {str(axis.units) for axis in axes}
+    known = len(axes) == 2 and len(units) == 1 and "undefined" not in next(iter(units))
+    if not known or not all(axis.is_uniform for axis in axes):
+        return np.nan, ""
+    unit = next(iter(units))
+    return float(abs(axes[0].scale * axes[1].scale)), f"{unit}²" if unit else ""
