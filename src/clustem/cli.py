@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clustem.core import Scan, Segmentation, Step
     from clustem.recipes.recipe import Recipe
     from clustem.recipes.segment import Source as AnySource
+    from clustem.recipes.study import Study
 
 _SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"eels-shape": ("eels", {"kind": "core"})}
 """Sample of each recipe that does not have its name."""
@@ -40,6 +41,17 @@ app = typer.Typer(
 )
 
 Source = Annotated[Path, typer.Argument(help="A file that HyperSpy reads.", metavar="INPUT")]
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        help="A file that HyperSpy reads; several, or a pattern such as 'tilt_*.bcf', get one set "
+        "of clusters.",
+        metavar="INPUT...",
+    ),
+]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
+]
 RecipeName = Annotated[
     str, typer.Option("-r", "--recipe", help="Recipe: a name (clustem recipes) or a .toml file.")
 ]
@@ -98,7 +110,7 @@ Anyway = Annotated[
 
 @app.command()
 def run(
-    source: Source,
+    source: Sources,
     recipe: RecipeName,
     settings: Settings = None,
     k: Clusters = None,
@@ -113,27 +125,81 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run to this output was stopped.")
     ] = False,
+    skip_broken: SkipBroken = False,
 ) -> None:
-    """Run a recipe on a file and write the result folder."""
+    """Run a recipe on a file, or on several in one fit, and write the result folder."""
+    from clustem.core import ParameterError
     from clustem.io.output_folder import check_output
     from clustem.recipes.recipe import Recipe
     from clustem.recipes.runner import n_frames, open_scan
+    from clustem.recipes.segment_study import is_series
 
-    chosen = Recipe.named(recipe).with_settings(_parsed(settings, k))
-    folder = output or Path(f"{source.stem}_{chosen.name}")
-    check_output(folder, force=force, inputs=[source])
+    chosen, files = Recipe.named(recipe).with_settings(_parsed(settings, k)), _files(source)
+    first = files[0].stem if len(files) == 1 else "study"
+    folder = output or Path(f"{first}_{chosen.name}")
+    check_output(folder, force=force, inputs=files)
     with _client(workers, scheduler) as client:
         lazy = True if client is not None and lazy is None else lazy
-        scan = open_scan(chosen, source, lazy=lazy, stack=True, reader=reader)
-        _check_axes(scan)
+        more = {"lazy": lazy, "reader": reader, "anyway": anyway, "client": client}
+        if len(files) > 1:
+            if resume:
+                raise ParameterError("A study cannot be resumed", got="--resume", cure="Omit it.")
+            _save_study(files, chosen, folder, force=force, skip_broken=skip_broken, **more)
+            return
+        scan = open_scan(chosen, files[0], lazy=lazy, stack=True, reader=reader)
         n = n_frames(scan.signal)
         if n > 1 and ("describe", "gabor") in chosen.steps:
             typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
             _save_movie(scan, chosen, folder, force=force, anyway=anyway)
             return
+        if is_series(scan, chosen):
+            _save_study(scan, chosen, folder, force=force, **more)
+            return
+        _check_axes(scan)
         with _unfinished(folder, resume=resume) as kept:
             given = {"lazy": lazy, "anyway": anyway, "client": client, "resume": kept}
             _save(_segmented(scan, chosen, **given), folder, force=force)
+
+
+@app.command()
+def apply(
+    result: Annotated[Path, typer.Argument(help="Result folder of a run or a study.")],
+    source: Sources,
+    output: Output = None,
+    *,
+    novelty: Annotated[
+        float, typer.Option("--novelty", help="False-alarm rate of what no cluster explains.")
+    ] = 0.01,
+    lazy: Lazy = None,
+    reader: Reader = None,
+    force: Force = False,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Find the clusters of a result on other files, without fitting."""
+    from clustem.core import ClustemError
+    from clustem.io.output_folder import check_output
+    from clustem.recipes.apply import apply as apply_to
+    from clustem.recipes.load import load
+    from clustem.recipes.study import Study
+
+    files = _files(source)
+    folder = output or Path(f"{files[0].stem}_as_{result.name}")
+    check_output(folder, force=force, inputs=[*files, result])
+    known, found, skipped = load(result), [], {}
+    with _progress() as progress:
+        for i, file in enumerate(files):
+            progress(file.name, i / len(files))
+            try:
+                found.append(apply_to(known, file, novelty=novelty, lazy=lazy, reader=reader))
+            except ClustemError as error:
+                if not skip_broken:
+                    raise
+                skipped[file.stem] = str(error)
+    if len(files) == 1 and found:
+        _save(found[0], folder, force=force)
+        return
+    titles = tuple(file.stem for file in files if file.stem not in skipped)
+    _write_study(Study(tuple(found), titles, skipped=skipped), folder, force=force)
 
 
 @app.command()
@@ -445,6 +511,15 @@ def _parsed(settings: list[str] | None, k: str | None) -> dict[str, Any]:
     return found
 
 
+def _files(given: Iterable[Path]) -> list[Path]:
+    """Resolve patterns that the shell has left, such as tilt_*.bcf."""
+    found: list[Path] = []
+    for path in given:
+        pattern = any(letter in path.name for letter in "*?[") and not path.exists()
+        found += sorted(path.parent.glob(path.name)) if pattern else [path]
+    return found or list(given)
+
+
 def _range(text: str) -> list[int]:
     """Read ``2:10`` (both ends count) or ``4,6,8``."""
     from clustem.core import ParameterError
@@ -558,6 +633,39 @@ def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> No
         share = 100 * count / max((~result.mask).sum(), 1)
         typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
     typer.echo(f"unassigned: {100 * result.unassigned_fraction:.2f} %")
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _save_study(source: Any, recipe: Recipe, folder: Path, *, force: bool, **more: Any) -> None:
+    from clustem.recipes.segment_study import segment_study
+
+    with _progress() as progress:
+        study = segment_study(source, recipe, progress=progress, **more)
+    _write_study(study, folder, force=force)
+
+
+def _write_study(study: Study, folder: Path, *, force: bool) -> None:
+    from clustem.judge.verdict import verdict
+
+    study.save(folder, force=force)
+    verdicts = [verdict(one) for one in study]
+    common = set.intersection(*(set(found.doubts) for found in verdicts))
+    for doubt in verdicts[0].doubts:
+        if doubt in common:
+            typer.secho(doubt, fg="red", bold=True)
+    if verdicts[0].warranted and verdicts[0].warranted not in common:
+        typer.echo(verdicts[0].warranted)
+    for title, one, found in zip(study.titles, study, verdicts, strict=True):
+        shares = ", ".join(
+            f"{study.name_of(i)} {100 * count / max((~one.mask).sum(), 1):.1f} %"
+            for i, count in enumerate(one.counts)
+        )
+        typer.echo(f"{title}: {shares}")
+        for doubt in found.doubts:
+            if doubt not in common:
+                typer.secho(f"{title}: {doubt}", fg="red")
+    for title, why in study.skipped.items():
+        typer.secho(f"{title} was left out: {why}", fg="red")
     typer.echo(f"report: {folder / 'report.html'}")
 
 

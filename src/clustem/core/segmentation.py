@@ -615,7 +615,7 @@ class Segmentation:
         InputError
             If the folder is not a result, or a file in it is missing or broken.
         """
-        found: Segmentation = _step_above("recipes.load", "load")(folder)
+        found: Segmentation = _step_above("recipes._result", "load_result")(Path(folder))
         return found
 
     def check_clusters(self, clusters: Iterable[int]) -> None:

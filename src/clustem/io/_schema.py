@@ -42,6 +42,12 @@ class _AStep(_Part):
     note: str = ""
 
 
+class _AFit(_Part):
+    number: list[Annotated[int, Ge(0), Le(32767)]]
+    purity: list[Annotated[float, Ge(0), Le(1)]]
+    described: dict[str, Any] = {}
+
+
 class Provenance(_Part):
     """The content of ``provenance.json``, checked; arrays and maps lie in other files."""
 
@@ -60,6 +66,7 @@ class Provenance(_Part):
     title: str
     axes: list[_AnAxis]
     recipe_digest: str = ""
+    fitted: _AFit | None = None
 
 
 def checked(content: Any) -> Provenance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from clustem.passes.transform import RowTransform
 
 _TREE = "state"
 _ELSEWHERE = {"row_sums_"}  # what belongs to the rows that were read, and can be had again
+_OF_ROWS = {"labels_", "memberships_", "nearest_distances_", "_borders"}
+"""What belongs to the rows of the fit, and is not needed for others."""
 _TRANSFORM = ("n_features", "normalize", "mask")
 
 
-def save_fitted(estimator: Any, path: Path) -> None:
+def save_fitted(estimator: Any, path: Path, *, rows: bool = True) -> None:
     """Write what an estimator has learned.
 
     Parameters
@@ -30,6 +32,8 @@ def save_fitted(estimator: Any, path: Path) -> None:
         them.
     path
         File to write, ``.npz``; its parameters are not in it.
+    rows
+        Whether what belongs to the rows of the fit is written, too: labels, memberships.
 
     Raises
     ------
@@ -49,10 +53,11 @@ def save_fitted(estimator: Any, path: Path) -> None:
     """
     arrays: list[NDArray[Any]] = []
     given = set(estimator.get_params())
+    left_out = given | _ELSEWHERE | (set() if rows else _OF_ROWS)
     state = {
-        name: _coded(value, arrays)
+        name: _coded(value if rows else _without_rows(value), arrays)
         for name, value in vars(estimator).items()
-        if name not in given and name not in _ELSEWHERE
+        if name not in left_out
     }
     named = {f"a{i}": array for i, array in enumerate(arrays)}
     np.savez(path, **{_TREE: np.array(json.dumps(state))}, **named)  # type: ignore[arg-type]  # its hint
@@ -101,6 +106,13 @@ def load_fitted(estimator: Any, path: Path, *, room: int = 2**34) -> Any:
     for name in _ELSEWHERE:
         setattr(estimator, name, None)
     return estimator
+
+
+def _without_rows(value: Any) -> Any:
+    """Empty the memberships that a fit keeps."""
+    if is_dataclass(value) and not isinstance(value, type) and hasattr(value, "memberships"):
+        return replace(value, memberships=value.memberships[:0])
+    return value
 
 
 def _coded(value: Any, arrays: list[NDArray[Any]]) -> Any:

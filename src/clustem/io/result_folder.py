@@ -7,7 +7,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import (
+    Fitted,
     Info,
     InputError,
     Segmentation,
@@ -30,6 +31,7 @@ from clustem.core import (
 from clustem.core.contents import load_signals
 from clustem.io import _schema
 from clustem.io._arrays import read_arrays
+from clustem.io.fitted import load_fitted, save_fitted
 from clustem.io.output_folder import PROVENANCE
 from clustem.io.trial import try_out
 from clustem.labelmaps.label_maps import read_tiff
@@ -40,8 +42,11 @@ RECIPE = "recipe.toml"
 _MOST_TEXT = 2**26  # of provenance and recipe [bytes]
 _PLAIN: dict[str, Any] = {"str": str, "int": int, "float": int | float, "bool": bool}
 _ZERO_LOSS = "zero_loss.npz"
-_ARRAYS = ("mask", "points", "counts", "mean", "feature_centers", "distance", "margin")
+_FITTED = "fitted.npz"
+_ARRAYS = ("mask", "points", "counts", "mean", "feature_centers", "distance", "margin", "novel")
 """Fields of a result that are written to ``arrays.npz`` under their names."""
+_OF_FIT = ("spectrum", "typical")
+"""Arrays of the fit that are written there, too."""
 
 
 def write_state(result: Segmentation, folder: Path) -> None:
@@ -67,6 +72,9 @@ def write_state(result: Segmentation, folder: Path) -> None:
         arrays |= {f"about.{i}.{name}": part for name, part in large.items()}
         small = {name: part for name, part in parts.items() if name not in large}
         infos.append({"kind": type(info).__name__, **small})
+    fitted = _write_fitted(result.fitted, folder)
+    if result.fitted is not None and fitted:
+        arrays |= {f"fitted.{name}": getattr(result.fitted, name) for name in _OF_FIT}
     known = {name: array for name, array in arrays.items() if array is not None}
     np.savez_compressed(folder / "arrays.npz", **known)
     if result.zero_loss is not None:
@@ -86,8 +94,46 @@ def write_state(result: Segmentation, folder: Path) -> None:
         "title": title_of(result.labels),
         "axes": axes_of(result.labels),
         "recipe_digest": _digest(result.recipe_text),
+        **fitted,
     }
     write_provenance(provenance, folder)
+
+
+def _write_fitted(fitted: Fitted | None, folder: Path) -> dict[str, Any]:
+    """Write what other scans need; nothing of an estimator whose state is not plain."""
+    if fitted is None:
+        return {}
+    try:
+        save_fitted(fitted.estimator, folder / _FITTED, rows=False)
+    except TypeError:  # of another package
+        (folder / _FITTED).unlink(missing_ok=True)
+        return {}
+    names = ("number", "purity", "described")
+    return {"fitted": {name: getattr(fitted, name) for name in names}}
+
+
+def read_fitted(result: Segmentation, folder: str | Path, estimator: Any) -> Segmentation:
+    """Give a result that was read what other scans need to get its clusters.
+
+    Parameters
+    ----------
+    result
+        What :func:`read_result` returned.
+    folder
+        The folder.
+    estimator
+        An estimator with the parameters that the result's had.
+
+    Raises
+    ------
+    InputError
+        If the file is broken.
+    """
+    path = Path(folder).expanduser() / _FITTED
+    if result.fitted is None or not path.is_file():
+        return replace(result, fitted=None)
+    known = load_fitted(estimator, path)
+    return replace(result, fitted=replace(result.fitted, estimator=known))
 
 
 def made_with() -> dict[str, Any]:
@@ -178,6 +224,7 @@ def _read(folder: Path, known: _schema.Provenance) -> Segmentation:
         read_arrays(folder / _ZERO_LOSS)
         zero_loss = registry("eels").own["ZeroLossModel"].load(folder / _ZERO_LOSS)  # type: ignore[attr-defined]
     maps = {f.name: arrays.get(f"thickness.{f.name}") for f in fields(Thickness)}
+    about = _infos(known.about, arrays)
     return Segmentation(
         labels=kind(labels, axes=axes, metadata=metadata),
         memberships=memberships,
@@ -188,11 +235,31 @@ def _read(folder: Path, known: _schema.Provenance) -> Segmentation:
         names={int(key): name for key, name in known.names.items()},
         color_index=tuple(known.color_index),
         scores=known.scores,
-        about=_infos(known.about, arrays),
+        about=about,
+        fitted=_fitted(known, arrays, about),
         thickness=None if maps["relative"] is None else Thickness(**maps),  # type: ignore[arg-type]
         zero_loss=zero_loss,
         history=tuple(Step(**step.model_dump()) for step in known.history),
         origin=known.input,
+    )
+
+
+def _fitted(
+    known: _schema.Provenance, arrays: Mapping[str, NDArray[Any]], about: Info | None
+) -> Fitted | None:
+    """Return what is known of the fit, without its estimator."""
+    fit, k = known.fitted, len(known.color_index)
+    if fit is None:
+        return None
+    if max(fit.number, default=k) != k - 1 or len(fit.purity) != k:
+        raise _broken(PROVENANCE, f"a fit of {k} clusters", f"{len(fit.purity)} shares")
+    return Fitted(
+        None,
+        np.array(fit.number, dtype=np.intp),
+        np.array(fit.purity),
+        fit.described,
+        about,
+        **{name: arrays.get(f"fitted.{name}") for name in _OF_FIT},
     )
 
 
@@ -231,9 +298,13 @@ def _check_arrays(
         row = arrays["mean"].shape
     shapes = {"mean": row, "feature_centers": (k,), "distance": shape, "margin": shape}
     shapes |= dict.fromkeys(thickness, shape)
+    if "novel" in arrays:
+        _check("novel", arrays["novel"], shape, kinds="b")
     for name, array in arrays.items():
         if name in shapes:
             _check(name, array, shapes[name], kinds="f")
+        elif name in {f"fitted.{part}" for part in _OF_FIT}:
+            _check(name, array, row if name == "fitted.spectrum" else (k, array.shape[-1]))
         elif name not in _ARRAYS and not name.startswith("about."):
             raise _broken("arrays.npz", "what Clustem writes", f"an array {name[:40]!r}")
 

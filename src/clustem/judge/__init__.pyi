@@ -1,4 +1,5 @@
 from .alike import alike as alike
+from .area_share import area_share as area_share
 from .calibration import calibration as calibration
 from .choose_k import choose_k as choose_k
 from .compare import compare as compare

@@ -148,7 +148,8 @@ def typical(clustering: Clustering) -> F64 | None:
     """Return quantiles (k, 257) of the distances of rows from their clusters; None for counts."""
     if hasattr(clustering.estimator, "shapes_"):
         return None
-    far = _distances(clustering.estimator, clustering.features.rows)
+    near = getattr(clustering.estimator, "nearest_distances_", None)  # known: no pass over a file
+    far = _distances(clustering.estimator, clustering.features.rows) if near is None else near[:, 0]
     if far is None:
         return None
     levels = np.linspace(0, 1, _QUANTILES)

@@ -78,7 +78,8 @@ def verdict(segmentation: Segmentation) -> Verdict:
     -------
     :
         Doubts in words: clusters explain counts that were held out no better than one shape;
-        the data show another number of clusters, or do not tell; a cluster holds several groups;
+        the data show another number of clusters, or do not tell; clusters found on another scan do
+        not explain all positions; a cluster holds several groups;
         components lie below the noise floor; all clusters have one shape and differ by their
         intensity; a cluster is rare and scattered, or lies on the scan as by chance.
 
@@ -102,7 +103,8 @@ def verdict(segmentation: Segmentation) -> Verdict:
         return Verdict(
             structure=False, doubts=(none,), alike=same, warranted=warranted if one else ""
         )
-    doubts = [warranted] * doubted + _mixed(segmentation) + _doubts(segmentation)
+    doubts = [warranted] * doubted + _unknown(segmentation)
+    doubts += _mixed(segmentation) + _doubts(segmentation)
     several = _evidence(segmentation).get("k") != 1
     return Verdict(structure=several, doubts=tuple(doubts), alike=same, warranted=warranted)
 
@@ -165,6 +167,14 @@ def _of_one(segmentation: Segmentation, spread: float) -> str:
         varies = f"only the intensity varies, by {100 * spread:.0f} %: thickness or dose"
         return f"Thickness or dose only: of one cluster {varies}."
     return "No structure was found at this dose: all positions are one cluster."
+
+
+def _unknown(segmentation: Segmentation) -> list[str]:
+    """Say how much of a scan the clusters of another one do not explain."""
+    if segmentation.novel is None or not segmentation.novel.any():
+        return []
+    share = 100 * float(segmentation.novel[~segmentation.mask].mean())
+    return [f"No cluster explains {share:.2g} % of the positions: something new may be there."]
 
 
 def _mixed(segmentation: Segmentation) -> list[str]:

@@ -1,3 +1,4 @@
+from .apply import apply as apply
 from .compare import compare as compare
 from .load import load as load
 from .movie import Movie as Movie
@@ -6,6 +7,8 @@ from .pooling_check import pooling_check as pooling_check
 from .recipe import Recipe as Recipe
 from .segment import segment as segment
 from .segment_movie import segment_movie as segment_movie
+from .segment_study import segment_study as segment_study
+from .study import Study as Study
 from .sweep import Sweep as Sweep
 from .sweep import sweep as sweep
 from .views import Views as Views

@@ -259,9 +259,9 @@ def _source(features: Sequence[Features], width: int) -> Signal:
         parts.append(da.pad(lazy, beyond))
     data = da.concatenate(parts)[:-1]
     known = axes_of(first)
-    scan = [{"size": int(size), "navigate": bool(inner)} for size in data.shape[:2]]
+    scans = [{"size": int(size), "navigate": known[0]["navigate"]} for size in data.shape[:2]]
     make: Any = type(first)
-    made: Any = make(data, axes=[*scan, *known[len(known) - inner :]] if inner else scan)
+    made: Any = make(data, axes=[*scans, *known[len(known) - inner :]] if inner else scans)
     lazily: Signal = made.as_lazy()
     return lazily
 

@@ -17,13 +17,14 @@ from clustem.core import (
 from clustem.judge.novelty import with_novelty
 from clustem.recipes import _joint
 from clustem.recipes.runner import Run, open_scan
+from clustem.recipes.study import Study
 
 if TYPE_CHECKING:
     from clustem.recipes.segment import Source
 
 
 def apply(
-    result: Segmentation,
+    result: Segmentation | Study,
     source: Source,
     *,
     novelty: Annotated[float, Gt(0), Lt(1)] | None = 0.01,
@@ -36,7 +37,7 @@ def apply(
     Parameters
     ----------
     result
-        A result, also one loaded from its folder.
+        A result, also one loaded from its folder, or a study.
     source
         Path of a file, a HyperSpy signal, or a scan, as for ``segment``.
     novelty
@@ -76,6 +77,8 @@ def apply(
     >>> found.labels.data.shape, bool((apply(result, one).labels.data == result.labels.data).all())
     ((24, 30), True)
     """
+    if isinstance(result, Study):
+        result = result.whole()
     fitted, recipe = result.fitted, result.recipe
     if fitted is None or recipe is None:
         raise InputError(

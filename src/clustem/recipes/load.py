@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from clustem.core import Segmentation
-from clustem.io.result_folder import read_result
-from clustem.recipes.recipe import Recipe
+from clustem.recipes._result import load_result
+from clustem.recipes._study_folder import kind_of, load_study
+from clustem.recipes.study import Study
 
 
-def load(folder: str | Path) -> Segmentation:
+def load(folder: str | Path) -> Segmentation | Study:
     """Read a result folder.
 
     Parameters
     ----------
     folder
-        A folder written by ``clustem run`` or ``Segmentation.save``.
+        A folder written by ``clustem run``, ``Segmentation.save`` or ``Study.save``.
 
     Returns
     -------
     :
-        The result, without its source, context and features.
+        The result, without its source, context and features; a :class:`Study` of a study.
 
     Raises
     ------
@@ -38,5 +38,6 @@ def load(folder: str | Path) -> Segmentation:
     ...     load(path).n_clusters
     4
     """
-    result, text = read_result(folder)
-    return replace(result, recipe=Recipe.from_toml(text, where="recipe.toml") if text else None)
+    path = Path(folder).expanduser()
+    study = kind_of(path)
+    return load_result(path) if study is None else Study(**load_study(path, study))

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -105,6 +105,16 @@ def open_scan(
             else "Save one of them to a file of its own: signal.inav[0].save(...).",
         )
     return scan
+
+
+@contextmanager
+def on_workers(client: Any) -> Iterator[None]:
+    """Have the workers of a dask client read what is left on disk; None changes nothing."""
+    if client is None:
+        yield
+    else:
+        with client.as_current():
+            yield
 
 
 def n_frames(signal: Signal) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -11,7 +10,7 @@ from clustem.core import ParameterError, Progress, Scan, Segmentation, Signal
 from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Runner, open_scan
+from clustem.recipes.runner import Runner, on_workers, open_scan
 from clustem.recipes.segment_study import segment_study
 from clustem.recipes.study import Study
 
@@ -34,7 +33,7 @@ def segment(
 ) -> Segmentation: ...
 @overload
 def segment(
-    source: Sequence[Source],
+    source: list[Source] | tuple[Source, ...],
     recipe: str | Path | Recipe,
     *,
     n_clusters: int | Literal["auto"] | None = None,
@@ -46,7 +45,7 @@ def segment(
     resume: str | Path | None = None,
 ) -> Study: ...
 def segment(
-    source: Source | Sequence[Source],
+    source: Source | list[Source] | tuple[Source, ...],
     recipe: str | Path | Recipe,
     *,
     n_clusters: int | Literal["auto"] | None = None,
@@ -107,23 +106,12 @@ def segment(
     """
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
     with on_workers(client):
-        if isinstance(source, Sequence) and not isinstance(source, str):
+        if isinstance(source, list | tuple):
             if resume is not None:
                 raise ParameterError("A study cannot be resumed", got=resume, cure="Leave it out.")
-            given = {"lazy": lazy, "progress": progress, "anyway": anyway}
-            return segment_study(source, chosen, **given)
+            return segment_study(source, chosen, lazy=lazy, progress=progress, anyway=anyway)
         scan = open_scan(chosen, source, lazy=lazy if client is None or lazy is False else True)
         if not anyway:
             refuse_misfit(chosen, scan)
         kept = None if resume is None else Checkpoints(Path(resume), scan)
         return Runner(scan, checkpoints=kept).run(chosen, progress=progress)
-
-
-@contextmanager
-def on_workers(client: Any) -> Iterator[None]:
-    """Have the workers of a dask client read what is left on disk; None changes nothing."""
-    if client is None:
-        yield
-    else:
-        with client.as_current():
-            yield

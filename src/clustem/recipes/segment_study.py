@@ -23,7 +23,7 @@ from clustem.recipes import _joint
 from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Run, open_scan, own_number, part_of
+from clustem.recipes.runner import Run, n_frames, on_workers, open_scan, own_number, part_of
 from clustem.recipes.study import Study
 
 _IN_MEMORY = 2**31
@@ -31,13 +31,14 @@ _IN_MEMORY = 2**31
 
 
 def segment_study(
-    sources: Sequence[Any],
+    sources: Sequence[Any] | Any,
     recipe: str | Path | Recipe,
     *,
     n_clusters: int | Literal["auto"] | None = None,
     settings: Mapping[str, Any] | None = None,
     lazy: bool | None = None,
     reader: str | None = None,
+    client: Any = None,
     progress: Progress | None = None,
     anyway: bool = False,
     skip_broken: bool = False,
@@ -47,8 +48,9 @@ def segment_study(
     Parameters
     ----------
     sources
-        Paths, signals or scans, as for ``segment``.
-    recipe, n_clusters, settings, lazy, progress, anyway
+        Paths, signals or scans, as for ``segment``; or one that is a series: a stack of images, or
+        scans along a further axis, time, tilt or temperature.
+    recipe, n_clusters, settings, lazy, client, progress, anyway
         As for ``segment``. Files beyond 2 GB together are left on disk.
     reader
         Name of the reader in RosettaSciIO, for types of files that several can open.
@@ -74,8 +76,37 @@ def segment_study(
     read block by block. Each scan is then assigned to the clusters as by ``Segmentation.apply``.
     """
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
-    chosen, skipped = replace(chosen, edits=()), {}
-    given = _Sources.of(sources)
+    chosen = replace(chosen, edits=())
+    with on_workers(client):
+        return _segment(
+            _Sources.of(sources, chosen, lazy=lazy, reader=reader),
+            chosen,
+            lazy=lazy if client is None or lazy is False else True,
+            reader=reader,
+            progress=progress,
+            anyway=anyway,
+            skip_broken=skip_broken,
+        )
+
+
+def is_series(scan: Scan, recipe: Recipe) -> bool:
+    """Whether a signal is a stack of images, or scans along a further axis."""
+    if recipe.data == "image":
+        return n_frames(scan.signal) > 1
+    return int(scan.signal.axes_manager.navigation_dimension) > 2
+
+
+def _segment(
+    given: _Sources,
+    chosen: Recipe,
+    *,
+    lazy: bool | None,
+    reader: str | None,
+    progress: Progress | None,
+    anyway: bool,
+    skip_broken: bool,
+) -> Study:
+    skipped: dict[str, str] = {}
     opened: list[tuple[str, float, Scan]] = []
     lazily = given.size > _IN_MEMORY if lazy is None else lazy
     for title, at, source in zip(given.titles, given.at, given.sources, strict=True):
@@ -95,7 +126,8 @@ def segment_study(
         )
     scans = [scan for _, _, scan in opened]
     _joint.refuse_other_kind(scans)
-    _refuse_twins(opened)
+    if not given.series:
+        _refuse_twins(opened)
     chosen, why = for_few_counts(chosen, lambda: _fewest(scans))
     titles = [title for title, _, _ in opened]
     runs, described, spectrum = _prepared(scans, chosen, titles, part_of(progress, "", 0, 3))
@@ -168,10 +200,14 @@ class _Sources:
     titles: tuple[str, ...]
     at: tuple[float, ...]
     along: tuple[str, str]
+    series: bool = False
 
     @classmethod
-    def of(cls, given: Sequence[Any]) -> _Sources:
-        """Name scans by their files or titles; several of one name get numbers."""
+    def of(cls, given: Any, recipe: Recipe, *, lazy: bool | None, reader: str | None) -> _Sources:
+        """Name scans by their files or titles, or by their place in a series."""
+        if not isinstance(given, list | tuple):
+            scan = open_scan(recipe, given, lazy=lazy, stack=True, reader=reader)
+            return cls._series(scan, recipe)
         known = [_title(source, i) for i, source in enumerate(given)]
         titles = [
             f"{title} ({known[: i + 1].count(title)})" if known.count(title) > 1 else title
@@ -179,6 +215,23 @@ class _Sources:
         ]
         numbers = tuple(float(i + 1) for i in range(len(given)))
         return cls(tuple(given), tuple(titles), numbers, ("map", ""))
+
+    @classmethod
+    def _series(cls, scan: Scan, recipe: Recipe) -> _Sources:
+        """Cut a series along its slowest axis."""
+        if not is_series(scan, recipe):
+            return cls((scan,), (_title(scan, 0),), (1.0,), ("map", ""))
+        signal = scan.signal
+        axis = signal.axes_manager.navigation_axes[-1]
+        unit = "" if "undefined" in str(axis.units) else str(axis.units)
+        name = "map" if not unit or "undefined" in str(axis.name) else str(axis.name)
+        at = [float(value) for value in axis.axis] if unit else [i + 1.0 for i in range(axis.size)]
+        rest = (slice(None),) * (signal.axes_manager.navigation_dimension - 1)
+        scans = tuple(
+            Scan.of(signal.inav[(*rest, i)], path=scan.path) for i in range(int(axis.size))
+        )
+        titles = tuple(f"{name} {value:.6g}{f' {unit}' if unit else ''}" for value in at)
+        return cls(scans, titles, tuple(at), (name, unit), series=True)
 
     @property
     def size(self) -> int:

@@ -94,8 +94,7 @@ class Study(Sequence[Segmentation]):
 
     def _repr_html_(self) -> str:
         """Show the table in a notebook."""
-        text: str = self.table()._repr_html_()  # type: ignore[operator]  # pandas' own
-        return text
+        return str(self.table().to_html())
 
     @property
     def n_clusters(self) -> int:
@@ -115,7 +114,8 @@ class Study(Sequence[Segmentation]):
     @property
     def counts(self) -> NDArray[np.int64]:
         """Number of positions of each cluster in all maps, (k,)."""
-        return np.sum([one.counts for one in self.maps], axis=0)
+        total: NDArray[np.int64] = np.sum([one.counts for one in self.maps], axis=0)
+        return total
 
     @cached_property
     def centers(self) -> Signal:
@@ -149,14 +149,14 @@ class Study(Sequence[Segmentation]):
         """Find the same clusters on another scan, without fitting: see ``Segmentation.apply``."""
         from clustem.recipes.apply import apply
 
-        whole = replace(self.maps[0], centers=self.centers, mean=self._mean())
-        return apply(whole, source, novelty=novelty, lazy=lazy, progress=progress)
+        return apply(self, source, novelty=novelty, lazy=lazy, progress=progress)
 
-    def _mean(self) -> NDArray[np.float32]:
+    def whole(self) -> Segmentation:
+        """Return the first map's result with the centers of all."""
         shape = (-1, *[1] * (self.centers.data.ndim - 1))
         weights = self.counts.reshape(shape) / max(self.counts.sum(), 1)
-        found: NDArray[np.float32] = (self.centers.data * weights).sum(axis=0).astype(np.float32)
-        return found
+        mean = (self.centers.data * weights).sum(axis=0).astype(np.float32)
+        return replace(self.maps[0], centers=self.centers, mean=mean)
 
     def table(self) -> DataFrame:
         """List what each cluster takes of each map.
@@ -176,10 +176,12 @@ class Study(Sequence[Segmentation]):
         """
         from pandas import DataFrame
 
+        from clustem.report.layout.extent import area_of
+
         lines = []
         for title, at, one in zip(self.titles, self.at, self.maps, strict=True):
             shares, low, high = area_share(one)
-            area, unit = _pixel(one)
+            area, unit = area_of(one) or (np.nan, "")
             novel = np.nan if one.novel is None else float(one.novel[~one.mask].mean())
             for i in range(self.n_clusters):
                 mean = float(np.asarray(one.centers.data[i], dtype=np.float64).sum())
@@ -235,15 +237,5 @@ class Study(Sequence[Segmentation]):
         """
         from clustem.recipes._study_folder import save_study
 
-        return save_study(self, folder, force=force)
-
-
-def _pixel(one: Segmentation) -> tuple[float, str]:
-    """Area of a position and its unit; that of a number where the scan is not calibrated."""
-    axes = one.labels.axes_manager.signal_axes
-    units = {str(axis.units) for axis in axes}
-    known = len(axes) == 2 and len(units) == 1 and "undefined" not in next(iter(units))
-    if not known or not all(axis.is_uniform for axis in axes):
-        return np.nan, ""
-    unit = next(iter(units))
-    return float(abs(axes[0].scale * axes[1].scale)), f"{unit}²" if unit else ""
+        target: Path = save_study(self, folder, force=force)
+        return target

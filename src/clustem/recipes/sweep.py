@@ -10,8 +10,8 @@ from clustem.core import ParameterError, Progress, Segmentation, check_data
 from clustem.judge.choose_k import KChoice
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Runner, open_scan
-from clustem.recipes.segment import Source, on_workers
+from clustem.recipes.runner import Runner, on_workers, open_scan
+from clustem.recipes.segment import Source
 
 
 class Sweep(dict[int, Segmentation]):

@@ -36,7 +36,7 @@ _STEPS = 8
 """Steps of EM while starts and couplings are compared."""
 _RISE = 1e-4
 """Rise of the mean free energy below which a start or a coupling is compared as it is."""
-_ROUNDS = 20
+ROUNDS = 20
 """Rounds of a mean field that starts from the rows alone, or is the last one."""
 _POOLED = (4, 16, 64)
 """Rows that are averaged for a start: alone they may hold more noise than difference."""
@@ -241,7 +241,7 @@ def _run(
         converged = abs(bound - before) < tol
         _LOG.debug("step %d: mean free energy %.8g", n_iter, bound)
     evidence = _log_densities(steps.expect(pool, parts, guess, seen), parts)
-    memberships = mean_field(evidence, potts.graph, potts.coupling, memberships, rounds=_ROUNDS)
+    memberships = mean_field(evidence, potts.graph, potts.coupling, memberships, rounds=ROUNDS)
     bound = potts.free_energy(evidence, memberships)
     return _Found(parts, memberships, bound, n_iter, converged, evidence)
 
@@ -263,7 +263,7 @@ def _prior_of_left_out(evidence: F64, left_out: NDArray[np.bool_], potts: Potts)
     known = np.where(left_out[:, None], 0.0, evidence)
     start = np.empty_like(known)
     softmax(known, start)
-    memberships = mean_field(known, potts.graph, potts.coupling, start, rounds=_ROUNDS)
+    memberships = mean_field(known, potts.graph, potts.coupling, start, rounds=ROUNDS)
     return potts.log_prior(memberships)[left_out]
 
 

@@ -13,12 +13,13 @@ from scipy.sparse import csr_array, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.cluster._neighbours import checked_graph
+from clustem.cluster._neighbours import checked_graph, mean_field
 from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture._course import Course, best_course, some_rows, starts_of
 from clustem.cluster.mixture._densities import F64, posteriors, sorts_out
 from clustem.cluster.mixture._frame import needed_for, prepare
 from clustem.cluster.mixture._potts import (
+    ROUNDS,
     Potts,
     best_coupling,
     best_start,
@@ -241,6 +242,9 @@ class GaussianMixture(Estimator):
         self._space, self._kind = space, kind
         self.cluster_centers_ = _means(rows, best.parts.made_of, space.origin)
         self._keep(best, params)
+        if self.coupling_:
+            self.memberships_ = self.assign(rows, connectivity=graph)
+            self.labels_ = self.memberships_.argmax(axis=1).astype(np.int32)
         return self
 
     def _best(
@@ -377,6 +381,34 @@ class GaussianMixture(Estimator):
     def predict_proba(self, X: Any) -> F64:
         """Return the posterior probabilities (n, k) of new rows (n, D)."""
         return self._expected(X)[0]
+
+    def assign(self, X: Any, *, connectivity: Any = None) -> F64:
+        """Return the posterior probabilities (n, k) of rows of another scan, with neighbours.
+
+        Parameters
+        ----------
+        X
+            Rows (n, D), as for :meth:`fit`.
+        connectivity
+            Weights between neighbouring rows (n, n); None for none.
+
+        Returns
+        -------
+        :
+            Memberships; those of the fitted rows are ``memberships_``.
+
+        Raises
+        ------
+        InputError
+            As :meth:`fit`.
+        """
+        alone = self.predict_proba(X)
+        graph = checked_graph(connectivity, len(alone))
+        if graph is None or not self.coupling_:
+            return alone
+        density = np.log(np.maximum(alone, np.finfo(np.float64).tiny))
+        density -= np.log(np.maximum(self.weights_, np.finfo(np.float64).tiny))
+        return mean_field(density, graph, self.coupling_, alone, rounds=ROUNDS)
 
     def predict(self, X: Any) -> NDArray[np.int32]:
         """Return the most probable component (n,) of each new row (n, D)."""

@@ -44,8 +44,9 @@ def lineage_plot(lineage: Lineage) -> Figure:
     Returns
     -------
     :
-        A ``matplotlib.figure.Figure``, at most 183 mm wide. Clusters have the colors and numbers of
-        their maps; flows those of the cluster that they lead to. Hatched: unassigned.
+        A ``matplotlib.figure.Figure``, at most 183 mm wide. Clusters have the numbers of
+        their maps, and the colors where the maps are those of a sweep, or matched to each other;
+        flows those of the cluster that they lead to. Hatched: unassigned.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ Color = str | tuple[float, float, float, float]
 Image = tuple[str, NDArray[Any], Frame]
 """Title, values and pixel size of an image."""
 
-UNASSIGNED, STRIPE, EXCLUDED = "#e4e4e4", "#9a9a9a", "#ffffff"
+UNASSIGNED, STRIPE, EXCLUDED, NOVEL = "#e4e4e4", "#9a9a9a", "#ffffff", "#111111"
 BAR = 5.5
 """Height of a scale bar and its text [mm]."""
 
@@ -39,16 +40,19 @@ _SHORT_SIDE = 600
 def painted(segmentation: Segmentation) -> NDArray[np.uint8]:
     """Color the label map: image (rows, columns, 3), enlarged so that hatching can be seen."""
     shades = np.rint(palette(segmentation)[:, :3] * 255).astype(np.uint8)
-    lookup = np.vstack([shades, _rgb(UNASSIGNED), _rgb(EXCLUDED), _rgb(STRIPE)])
+    lookup = np.vstack([shades, *map(_rgb, (UNASSIGNED, EXCLUDED, STRIPE, NOVEL))])
     k = segmentation.n_clusters
     index = segmentation.labels.data.astype(np.intp)
     index = np.where(segmentation.mask, k + 1, np.where(index < 0, k, index))
+    if segmentation.novel is not None:
+        index = np.where(segmentation.novel, k + 3, index)
     index = np.atleast_2d(index)
     factor = max(1, round(_SHORT_SIDE / max(min(index.shape), _SHORT_SIDE / 12)))
     index = index.repeat(factor, axis=0).repeat(factor, axis=1)
     if factor > 1:  # diagonal stripes tell unassigned pixels from a grey cluster, in print too
         rows, columns = np.ogrid[: index.shape[0], : index.shape[1]]
         index[(index == k) & ((rows + columns) % 6 < 2)] = k + 2
+        index[(index == k + 3) & ((rows - columns) % 6 < 1)] = k + 1
     image: NDArray[np.uint8] = lookup[index]
     return image
 
@@ -117,9 +121,30 @@ def key_entries(segmentation: Segmentation) -> list[tuple[Color, str, str, str]]
     ]
     if segmentation.unassigned.any():
         rows.append((UNASSIGNED, "/////", "unassigned", percent(segmentation.unassigned_fraction)))
+    if segmentation.novel is not None and segmentation.novel.any():
+        share = float(segmentation.novel[~segmentation.mask].mean())
+        rows.append((NOVEL, "\\\\\\", "of these unexplained", percent(share)))
     if segmentation.mask.any():
         rows.append((EXCLUDED, "", "excluded", ""))
     return rows
+
+
+def names_key(
+    segmentation: Segmentation, width: float
+) -> tuple[Callable[[Sheet, float, float], None], int]:
+    """Lay out names and colors of the clusters; return what draws them, and how many lines."""
+    shades = palette(segmentation).tolist()
+    names = [segmentation.name_of(i) for i in range(segmentation.n_clusters)]
+    step = min(max(map(width_of, names)) + 11, width)
+    columns = max(1, int(width // step))
+
+    def draw(sheet: Sheet, left: float, top: float) -> None:
+        for i, name in enumerate(names):
+            x, y = left + i % columns * step, top + i // columns * ROW + ROW / 2
+            sheet.box(x, y - 1.4, 4.2, 2.8, facecolor=tuple(shades[i]), edgecolor="none")
+            sheet.text(x + 5.6, y, fitted(name, step - 7))
+
+    return draw, -(-len(names) // columns)
 
 
 def key_columns(segmentation: Segmentation, width: float) -> int:

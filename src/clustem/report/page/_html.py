@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,61 @@ def movie_page(
     )
 
 
+def study_page(
+    maps: Sequence[Segmentation],
+    titles: Sequence[str],
+    plates: list[Plate],
+    *,
+    links: Sequence[str],
+    skipped: Mapping[str, str],
+    history: Sequence[Step],
+) -> str:
+    """Fill the template for several maps; sizes are those of all together."""
+    first = maps[0]
+    counts = np.sum([one.counts for one in maps], axis=0)
+    total = max(sum(int((~one.mask).sum()) for one in maps), 1)
+    shades = _shades(palette(first))
+    rows = [
+        {
+            "name": first.name_of(i),
+            "color": shades[i],
+            "count": _number(int(counts[i])),
+            "share": percent(counts[i] / total),
+            "width": round(100 * counts[i] / total, 2),
+            "area": "",
+        }
+        for i in range(first.n_clusters)
+    ]
+    verdicts = [verdict(one) for one in maps]
+    every = set.intersection(*(set(found.doubts) for found in verdicts))
+    common = tuple(doubt for doubt in verdicts[0].doubts if doubt in every)
+    warnings = [
+        f"{title}: {doubt}"
+        for title, found in zip(titles, verdicts, strict=True)
+        for doubt in found.doubts
+        if doubt not in every
+    ]
+    warnings += [f"{title} was left out: {why}" for title, why in skipped.items()]
+    warranted = verdicts[0].warranted
+    return _report(
+        title=f"Study of {len(maps)} maps",
+        verdict=replace(verdicts[0], doubts=common),
+        summary=f"{first.n_clusters} clusters on {len(maps)} maps, {total} positions in all. "
+        + (warranted if warranted not in common else ""),
+        warnings=warnings,
+        plates=plates,
+        sizes="Sizes, all maps together",
+        rows=rows,
+        area_units="",
+        scores=first.scores,
+        history=history,
+        provenance={
+            title: one.origin.get("path", "") for title, one in zip(titles, maps, strict=True)
+        },
+        links=[*zip(titles, links, strict=True)],
+    )
+
+
 def filled(template: str, **given: Any) -> str:
     """Fill a template; what is given is text, not markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -122,10 +178,12 @@ def _report(
     scores: Mapping[str, float],
     history: Sequence[Step],
     provenance: Mapping[str, object],
+    links: Sequence[tuple[str, str]] = (),
     **given: Any,
 ) -> str:
     return filled(
         "report.html",
+        links=links,
         scores={name: _score(name, value) for name, value in scores.items()},
         history=[(step, _lines_below(step)) for step in history],
         provenance={key: str(value) for key, value in provenance.items()},

@@ -37,7 +37,7 @@ def save_result(
         for title, other in (beside or {}).items()
     }
     with whole_folder(target, force=force) as sibling:
-        _write(result, sibling, beside=others, truth=truth, truth_names=truth_names)
+        write_result(result, sibling, beside=others, truth=truth, truth_names=truth_names)
     return target
 
 
@@ -59,7 +59,7 @@ def save_sweep(results: Mapping[int, Segmentation], folder: str | Path, *, force
     with whole_folder(target, force=force) as sibling:
         for k, result in results.items():
             (sibling / f"k{k:02d}").mkdir()
-            _write(result, sibling / f"k{k:02d}", residuals=False)
+            write_result(result, sibling / f"k{k:02d}", residuals=False)
         if all(result.mask.ndim == 2 for result in results.values()):
             side_by_side(maps).savefig(sibling / "maps.png", dpi=200)
         if 1 < len(maps) <= 24:  # what a page has room for
@@ -84,7 +84,8 @@ def _inputs(result: Segmentation) -> list[str]:
     return [path] if path else []
 
 
-def _write(result: Segmentation, folder: Path, **more: Any) -> None:
+def write_result(result: Segmentation, folder: Path, **more: Any) -> None:
+    """Write report and state of a result into an empty folder."""
     check_room(folder, result.centers.data.nbytes + result.standard_error.data.nbytes)
     origin = {f"input {key}": value for key, value in result.origin.items() if value}
     write_report(result, folder, provenance=origin, **more)
