@@ -1,14 +1,15 @@
 """k-means of a 4D-STEM scan: Clustem against its peers, time and peak memory, in one run.
 
     python benchmarks/kmeans.py                     the scan of 31,132 patterns, peers that are fast
-    python benchmarks/kmeans.py --peers all         also scikit-learn (minutes, 9 GB)
+    python benchmarks/kmeans.py --peers all         also faiss, dask-ml, scikit-learn (minutes)
     python benchmarks/kmeans.py --scan low          low contrast: Lloyd takes 60 and more iterations
     python benchmarks/kmeans.py --scan long         four times as long, opened lazily
     python benchmarks/kmeans.py --scan gabor        65,536 x 252 features instead of patterns
 
 Every contender runs in a process of its own that has done its imports and a small fit before the
 clock starts; the clock stops at labels and centers. Peers that are not installed are
-named and left out: ``pip install scikit-learn-intelex faiss-cpu`` brings them.
+named and left out: ``pip install scikit-learn-intelex faiss-cpu dask-ml`` brings them, also to an
+environment of their own (``--peer-python``). Reads are how often the file was read.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ K, STARTS = 6, 10
 PEERS = {
     "fast": ["clustem", "clustem-lazy", "minibatch"],
     "none": ["clustem", "clustem-lazy"],
-    "all": ["clustem", "clustem-lazy", "minibatch", "intelex", "faiss", "sklearn"],
+    "all": ["clustem", "clustem-lazy", "minibatch", "intelex", "faiss", "dask-ml", "sklearn"],
 }
+ELSEWHERE = {"intelex", "faiss", "dask-ml"}
+"""Peers that may live in another environment."""
+READ = [0]
+"""Lines of the scan that were read lazily."""
 
 
 def main() -> None:
@@ -120,6 +125,7 @@ def normalize_sizes(total: int, size: int) -> tuple[int, ...]:
 def some_lines(path: Path, block_info: dict | None = None) -> np.ndarray:
     """Open the file for one chunk, as file readers do."""
     first, last = block_info[None]["array-location"][0]
+    READ[0] += last - first
     return np.load(path, mmap_mode="r")[first:last]
 
 
@@ -184,6 +190,22 @@ def faiss(path: Path):
     return labels.ravel(), {"inertia": float(distances.sum()), "n_iter": 20}
 
 
+def dask_ml(path: Path):
+    import dask.array as da
+    from dask_ml.cluster import KMeans
+
+    data = np.load(path, mmap_mode="r")
+    chunks = (normalize_sizes(data.shape[0], 32), *data.shape[1:])
+    lazy = da.map_blocks(some_lines, path, chunks=chunks, dtype=data.dtype)
+    rows = lazy.reshape(-1, int(np.prod(data.shape[2:]))).astype(np.float32)
+    if data.ndim == 4:
+        rows = rows / da.sqrt((rows**2).sum(axis=1, keepdims=True))
+    READ[0] = 0
+    found = KMeans(K, random_state=0).fit(rows)  # one start, its default
+    facts = {"inertia": float(found.inertia_), "n_iter": found.n_iter_}
+    return np.asarray(found.labels_), facts | {"passes": READ[0] / data.shape[0]}
+
+
 # ---------------------------------------------------------------------------- the features
 
 
@@ -192,9 +214,9 @@ def compare(names: list[str], path: Path, args: argparse.Namespace) -> None:
     results: dict[str, list[dict[str, float]]] = {}
     for turn in range(repeat):
         for name in names:
-            if turn and name in {"sklearn", "faiss", "intelex"}:
+            if turn and name in {"sklearn", *ELSEWHERE}:
                 continue  # minutes each: once
-            python = args.peer_python if name in {"intelex", "faiss"} else sys.executable
+            python = args.peer_python if name in ELSEWHERE else sys.executable
             command = [python, __file__, "--run", name, "--file", str(path), "--scan", scan]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -206,7 +228,9 @@ def compare(names: list[str], path: Path, args: argparse.Namespace) -> None:
     shape = np.load(path, mmap_mode="r").shape
     size = path.stat().st_size / 1e6
     print(f"\n{scan} {shape}, {size:.0f} MB, k = {K}, {STARTS} starts, {os.cpu_count()} cores")
-    print("contender        wall s   cpu s   ratio  peak MB  above MB      inertia  iterations")
+    print(
+        "contender        wall s   cpu s   ratio  peak MB  above MB      inertia  iterations  reads"
+    )
     for name, runs in results.items():
         seconds = median(runs, "seconds")
         ratio = seconds / ours if ours else float("nan")
@@ -214,7 +238,7 @@ def compare(names: list[str], path: Path, args: argparse.Namespace) -> None:
             f"{name:14s} {seconds:8.2f} {median(runs, 'cpu'):7.2f} {ratio:6.1f}x"
             f" {median(runs, 'peak'):8.0f} {median(runs, 'above'):9.0f}"
             f" {runs[0]['inertia']:12.6g} {runs[0]['n_iter']:8.0f}"
-            + (f"   {runs[0]['passes']:.2f} passes" if "passes" in runs[0] else "")
+            f"     {runs[0].get('passes', 1.0):7.2f}"
             + ("  certified" if runs[0].get("certified") else "")
         )
     if ours:

@@ -1,6 +1,7 @@
 """Laws of reading rows: the same numbers from any storage, each row once, in bounded memory."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import dask.array as da
@@ -12,6 +13,8 @@ from numpy.testing import assert_array_equal
 
 from clustem.core import InputError
 from clustem.passes.block_sums import BlockSums
+from clustem.passes.chunks import OnDisk
+from clustem.passes.direct import read_directly
 from clustem.passes.rows import Rows
 from clustem.passes.storage import Stored, release
 
@@ -252,3 +255,58 @@ def test_sums_of_blocks_are_joined_in_an_order_that_only_the_data_give():
     for label in range(3):
         expected = data[labels == label].sum(axis=0, dtype=float)
         np.testing.assert_allclose(results[0][label], expected, rtol=1e-9, atol=1e-6)
+
+
+def test_sums_come_once_with_the_last_rows(monkeypatch):
+    monkeypatch.setattr("clustem.passes.rows._SPAN_BYTES", (96, 96))
+    data = np.random.default_rng(1).random((60, 6))
+
+    def work(block, where):
+        return BlockSums(np.unique(where % 3), np.ones((len(set(where % 3)), 2)), rows=[where])
+
+    found = list(Rows(data, block_bytes=48).map(work))
+    assert len(found) > 3
+    for where, part in found:
+        assert_array_equal(part.rows[0], where)
+        total = np.zeros((3, 2))
+        part.add_to(total)
+        assert total.any() == (where[-1] == 59)
+    assert total.sum() == 2 * 60
+
+
+def of_a_map(array):
+    while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        array = array.base
+    return isinstance(array, np.memmap)
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_is_larger_than_memory_is_read_directly(masked, lazily, tmp_path, monkeypatch):
+    for module in ("direct", "rows"):
+        monkeypatch.setattr(f"clustem.passes.{module}.free_memory", lambda: 0.0)
+    data = np.random.default_rng(2).integers(0, 200, (50, 40, 101)).astype(np.uint8)
+    np.save(tmp_path / "scan.npy", data)
+    mask = np.zeros((50, 40), dtype=bool)
+    mask[7, 3:9] = masked
+    opened = OnDisk(partial(np.load, tmp_path / "scan.npy", mmap_mode="r"))
+    scan = opened.lazily("scan", inner=1) if lazily else opened[:]
+    rows = Rows(scan, mask=mask, block_bytes=2**16)
+    seen = [block for _, block in rows.map(lambda block, _: block)]  # all are held at once
+    assert_array_equal(np.concatenate(seen), data[~mask])
+    assert_array_equal(rows.take([5, 1990]), data[~mask][[5, 1990]])
+    if not masked and not of_a_map(read_directly(np.asarray(opened[:1]))):  # where the disk can
+        assert not any(of_a_map(block) for block in seen)
+
+
+def test_a_buffer_is_used_again_once_nobody_has_a_part_of_it(tmp_path):
+    np.save(tmp_path / "rows.npy", np.arange(40000).reshape(8, 5000))
+    data = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    first = read_directly(data[:2])
+    second = read_directly(data[2:4])
+    assert_array_equal(first, data[:2])
+    del second
+    third = read_directly(data[4:6])
+    assert_array_equal(third, data[4:6])
+    assert_array_equal(read_directly(data[::2]), data[::2])
+    assert_array_equal(read_directly(data[6:]), data[6:])  # to the end of the file

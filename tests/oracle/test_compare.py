@@ -1,7 +1,10 @@
 """Comparison of label maps against values worked out by hand."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 import clustem
 from clustem.core import InputError
@@ -137,3 +140,22 @@ def test_figures_per_label_are_those_of_a_loop():
     assert one.precision == {0: 0.0, 1: 0.5, 2: 0.0}  # 0 and 2 have no partner
     assert one.recall == {0: 0.0, 1: 1.0, 2: 0.0}
     assert one.f1 == pytest.approx({0: 0.0, 1: 2 / 3, 2: 0.0})
+
+
+@pytest.mark.parametrize("size", [1, 5, 4096])
+def test_parts_of_maps_add_up(size, monkeypatch):
+    rng = np.random.default_rng(3)
+    first = rng.integers(-1, 4, (13, 17))
+    second = np.where(rng.random(first.shape) < 0.6, first * 10**12, rng.integers(-1, 3))
+    monkeypatch.setattr(import_module("clustem.judge.compare"), "_PART", size)
+    found = clustem.compare(first, second)
+    both = (first >= 0) & (second >= 0)
+    assert found.ami == pytest.approx(adjusted_mutual_info_score(second[both], first[both]))
+    assert found.ari == pytest.approx(adjusted_rand_score(second[both], first[both]))
+    assert found.counts.sum() == both.sum()
+    assert found.compared == pytest.approx(both.mean())
+    wrong = [
+        found.matching.get(int(a), -1) != b for a, b in zip(first[both], second[both], strict=True)
+    ]
+    np.testing.assert_array_equal(found.disagreement[both], wrong)
+    assert (found.disagreement[~both] == -1).all()

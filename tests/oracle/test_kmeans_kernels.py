@@ -17,7 +17,7 @@ from clustem.cluster.kmeans._full_space import (
     gap_to_second,
     nearest,
 )
-from clustem.cluster.kmeans._sketch import RowReader, Sketch
+from clustem.cluster.kmeans._sketch import RowReader, Sketch, _append_columns, _beginning
 from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS, multiply_tile
 from clustem.passes.transform import CHUNK, RowTransform, plain, row_scales
 
@@ -225,7 +225,7 @@ def test_assign_certain_never_claims_what_is_not_so(way):
     state = (np.full(n, -1, np.int32), np.full(n, -1.0), np.zeros(n), np.zeros(n))
     error = np.full(n, 1e-14)
     squares = (moved**2).sum(axis=1)
-    arguments = (z, moved[:, :r].copy(), squares, residual, norms, error, known)
+    arguments = (z, moved[:, :r].copy(), squares, residual, norms**2, error, known)
     epoch = np.zeros(n, np.int32)
     kernel = as_asked(kmeans_kernels.assign_certain, way)
     verdict = kernel(0, n, *arguments, epoch, radius, state, np.zeros(2))
@@ -250,7 +250,7 @@ def test_what_rounding_could_turn_is_not_certain(way, error):
     state = (np.full(n, -1, np.int32), np.full(n, -1.0), np.zeros(n), np.zeros(n))
     kernel = as_asked(kmeans_kernels.assign_certain, way)
     verdict = kernel(
-        0, n, z, centers, np.ones(2), np.zeros(n), np.linalg.norm(z, axis=1), np.full(n, error),
+        0, n, z, centers, np.ones(2), np.zeros(n), (z**2).sum(axis=1), np.full(n, error),
         np.zeros((n, 2)), np.zeros(n, np.int32), np.zeros((1, 2, 2)), state, np.zeros(2),
     )  # fmt: skip
     # certain if the squared distances differ by more than 8 errors
@@ -269,7 +269,7 @@ def test_a_row_is_looked_at_again_once_the_centers_moved_by_its_slack(way):
     state = (np.zeros(6, np.int32), slack.copy(), since, since_flat)
     kernel = as_asked(kmeans_kernels.assign_certain, way)
     verdict = kernel(
-        0, 6, z, centers, np.ones(2), np.zeros(6), norms, np.full(6, 1e-14),
+        0, 6, z, centers, np.ones(2), np.zeros(6), norms**2, np.full(6, 1e-14),
         np.zeros((6, 2)), np.zeros(6, np.int32), np.zeros((1, 2, 2)), state, travel,
     )  # fmt: skip
     looked = np.array([False, True, False, True, False, True])
@@ -343,7 +343,7 @@ def test_only_rows_between_centers_are_read_in_float64(monkeypatch):
     less = centers * scale - sketch.centering.origin
     squares, old = (less**2).sum(axis=1), np.array([0, 0, 1, 1, 1], dtype=np.int32)
     given = (np.full(5, 1e-4), np.ones(5), old, rows, np.arange(5))
-    labels = assign_block(sketch.reader, less, squares, *given).rows[0]
+    labels = assign_block(sketch.reader, sketch.z.dtype, less, squares, *given).rows[0]
     assert labels[[0, 1, 3, 4]].tolist() == [0, 0, 1, 1]
     assert asked == [("float32", 5), ("float64", 1)]
 
@@ -446,3 +446,13 @@ def test_an_empty_cluster_gets_the_farthest_row(way):
     assert_array_equal(labels, [0, 0, 1])
     assert_array_equal(counts, [2, 1])
     assert_array_equal(sums, [[1], [8]])
+
+
+@pytest.mark.parametrize("n", [1, 5, 1000])
+def test_columns_are_appended_in_place(n, monkeypatch):
+    monkeypatch.setattr("clustem.cluster.kmeans._sketch._AT_A_TIME", 7)
+    random = np.random.default_rng(n)
+    room, first, more = np.empty((n, 8)), random.random((n, 4)), random.random((n, 3))
+    array = _beginning(room, 4)
+    array[:] = first
+    assert_array_equal(_append_columns(room, array, more), np.hstack([first, more]))

@@ -9,7 +9,13 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 
-from clustem.cluster import FuzzyCMeans, GaussianMixture, GustafsonKessel, PossibilisticCMeans
+from clustem.cluster import (
+    FuzzyCMeans,
+    GaussianMixture,
+    GustafsonKessel,
+    MultinomialMixture,
+    PossibilisticCMeans,
+)
 from clustem.cluster.fuzzy import _course, _passes
 from clustem.cluster.mixture import _course as _mixture
 from clustem.core import InputError, memory
@@ -99,10 +105,10 @@ def test_rows_at_random_where_there_are_no_neighbours(monkeypatch):
     assert len(np.unique(some)) == 1000
 
 
-@pytest.mark.parametrize("make", [*FUZZY, GaussianMixture])
+@pytest.mark.parametrize("make", [*FUZZY, GaussianMixture, MultinomialMixture])
 def test_what_does_not_fit_in_memory_is_refused_with_the_number(make, monkeypatch):
-    monkeypatch.setattr("clustem.core.memory._free", lambda: 1000.0)
-    X, _ = clouds(2000)
+    monkeypatch.setattr("clustem.core.memory.free_memory", lambda: 1000.0)
+    X = np.rint(np.abs(clouds(2000)[0]))
     with pytest.raises(InputError, match=r"GB of memory; got 1e-06 GB that are free\. Use KMeans"):
         make(3).fit(X)
 
@@ -111,7 +117,7 @@ def test_what_does_not_fit_in_memory_is_refused_with_the_number(make, monkeypatc
 def test_reductions_that_do_not_fit_are_refused(step, monkeypatch):
     features = spectra(hs.signals.Signal1D(np.ones((30, 40, 5))))
     assert step(features).rows.shape[0] == 1200
-    monkeypatch.setattr("clustem.core.memory._free", lambda: 1000.0)
+    monkeypatch.setattr("clustem.core.memory.free_memory", lambda: 1000.0)
     with pytest.raises(
         InputError, match=r"GB of memory; got 1e-06 GB that are free\. Use reduce.pca"
     ):
@@ -119,12 +125,12 @@ def test_reductions_that_do_not_fit_are_refused(step, monkeypatch):
 
 
 def test_free_memory_heeds_the_limit_of_the_address_space():
-    free = memory._free()
+    free = memory.free_memory()
     assert 1e6 < free < 1e16
     limit = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (pages + 3 * 10**8, limit[1]))
     try:
-        assert memory._free() == pytest.approx(3e8, rel=0.05)
+        assert memory.free_memory() == pytest.approx(3e8, rel=0.05)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limit)

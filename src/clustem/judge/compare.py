@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -10,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import InputError, checked
-from clustem.labelmaps.agreement import rand_index, variation_of_information
+from clustem.labelmaps.agreement import (
+    adjusted_mutual_information,
+    rand_index,
+    variation_of_information,
+)
 from clustem.labelmaps.label_maps import (
     LabelMap,
     as_labels,
@@ -21,6 +26,8 @@ from clustem.labelmaps.label_maps import (
 )
 
 F64 = NDArray[np.float64]
+_PART = 2**20
+"""Positions that are compared at a time, which bounds what copies take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,40 +192,58 @@ def compare(
     array([[ 0,  0,  0],
            [ 0,  1, -1]], dtype=int8)
     """
-    from sklearn.metrics import adjusted_mutual_info_score
-
     first, second, note = _together(
         as_labels(labels, what="Label maps"), as_labels(truth, what="Label maps"), binning
     )
-    both = (first >= 0) & (second >= 0)
-    if not both.any():
+    present = [(_present(a), _present(b)) for _, a, b in _parts(first, second)]
+    rows, columns = (np.unique(np.concatenate(each)) for each in zip(*present, strict=True))
+    if not len(rows):
         raise InputError(
             "At least one position must be labelled in both maps",
             got="none",
             cure="Lower the membership threshold, or check that the maps are of the same scan.",
         )
-    a, b = first[both], second[both]
-    rows, i = np.unique(a, return_inverse=True)
-    columns, j = np.unique(b, return_inverse=True)
-    counts = overlaps(i, j, (len(rows), len(columns)))[:-1, :-1]
+    counts = np.zeros((len(rows), len(columns)), dtype=np.int64)
+    for _, a, b in _parts(first, second):
+        i, j = np.searchsorted(rows, a), np.searchsorted(columns, b)
+        counts += overlaps(i, j, counts.shape)[:-1, :-1]
     matching = {int(rows[p]): int(columns[q]) for p, q in matched(counts).items()}
-    disagreement = np.full(first.shape, -1, dtype=np.int8)
+    disagreement = np.full(first.size, -1, dtype=np.int8)
     partner = np.array([matching.get(label, -1) for label in rows.tolist()])
-    disagreement[both] = partner[i] != b
+    for where, a, b in _parts(first, second):
+        disagreement[where] = partner[np.searchsorted(rows, a)] != b
     return Comparison(
         rows=rows,
         columns=columns,
         counts=counts,
         matching=matching,
-        compared=float(both.mean()),
+        compared=float(counts.sum() / first.size),
         ari=rand_index(counts),
-        ami=float(adjusted_mutual_info_score(b, a)),
+        ami=adjusted_mutual_information(counts),
         vi=variation_of_information(counts),
         labels=first,
         truth=second,
-        disagreement=disagreement,
+        disagreement=disagreement.reshape(first.shape),
         note=note,
     )
+
+
+def _parts(
+    first: NDArray[np.int64], second: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield flat numbers of positions that are labelled in both maps, and both labels of each."""
+    one, two = first.ravel(), second.ravel()
+    for start in range(0, one.size, _PART):
+        part = slice(start, start + _PART)
+        where = start + np.flatnonzero((one[part] >= 0) & (two[part] >= 0))
+        yield where, one[where], two[where]
+
+
+def _present(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the labels that occur: sorting is for those that are no small numbers."""
+    if labels.size and labels.max() < labels.size:
+        return np.flatnonzero(np.bincount(labels))
+    return np.unique(labels)
 
 
 def _together(

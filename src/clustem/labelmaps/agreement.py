@@ -39,6 +39,50 @@ def rand_index(counts: NDArray[Any]) -> float:
     return (same - chance) / most if most > 0 else 1.0
 
 
+def adjusted_mutual_information(counts: NDArray[Any]) -> float:
+    """Return the adjusted mutual information, averaged over both entropies.
+
+    Parameters
+    ----------
+    counts
+        Positions (p, q) by both labels.
+
+    Notes
+    -----
+    The same number as scikit-learn's ``adjusted_mutual_info_score``, which asks for the labels of
+    all positions.
+
+    References
+    ----------
+    N. X. Vinh, J. Epps, J. Bailey, J. Mach. Learn. Res. 11 (2010) 2837.
+
+    Examples
+    --------
+    >>> round(adjusted_mutual_information(np.array([[4, 1], [2, 5]])), 3)
+    0.137
+    """
+    from scipy.special import xlogy
+    from sklearn.metrics.cluster import expected_mutual_information
+
+    table = np.asarray(counts, dtype=np.int64)
+    if max(table.shape) == 1:
+        return 1.0
+    if min(table.shape) == 1:
+        return 0.0
+    n = int(table.sum())
+    joint, first, second = (
+        -float(xlogy(part, part).sum())
+        for part in (table / n, table.sum(axis=1) / n, table.sum(axis=0) / n)
+    )
+    chance = float(expected_mutual_information(table, n))
+    least = float(np.finfo(np.float64).eps)
+    numerator, denominator = first + second - joint - chance, (first + second) / 2 - chance
+    return float(
+        np.copysign(max(abs(numerator), least), numerator)
+        / np.copysign(max(abs(denominator), least), denominator)
+    )
+
+
 def variation_of_information(counts: NDArray[Any]) -> float:
     """Return what either labelling says beyond the other [bit].
 

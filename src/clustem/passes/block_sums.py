@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,10 @@ class Joinable:
 
     def join(self, other: Self) -> None:
         """Take in what comes of the next rows."""
+        raise NotImplementedError
+
+    def split(self) -> tuple[Self, Self]:
+        """Return the sums, and what was found of each row. The first can take in the second."""
         raise NotImplementedError
 
 
@@ -32,8 +37,8 @@ class BlockSums(Joinable):
     Notes
     -----
     :meth:`~clustem.passes.rows.Rows.map` joins those of neighbouring blocks, on the worker that
-    read them, and hands over one for about every 1/64 of the rows: sums are added in the same
-    order wherever a pass runs, and little travels.
+    read them, and hands over one for about every 1/32 of the rows. Sums of all rows come with the
+    last: they are added in the same order wherever a pass runs, and travel once.
 
     Examples
     --------
@@ -71,6 +76,13 @@ class BlockSums(Joinable):
                     np.add(total, part, out=total)
         for parts, new in zip(self._rows, other._rows, strict=True):
             parts.extend(new)
+
+    def split(self) -> tuple[Self, Self]:
+        """Return the sums, and what was found of each row."""
+        sums, rows = copy(self), copy(self)
+        rows._sums = {}
+        sums._rows = [[parts[0][:0]] for parts in self._rows]
+        return sums, rows
 
     def less(self, other: Self) -> Self:
         """Return these sums without others of the same rows."""

@@ -7,17 +7,21 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
+from threading import Semaphore
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import ClustemError, InputError
+from clustem.core.memory import free_memory
 from clustem.core.progress import tick
 from clustem.passes.block_sums import Joinable
+from clustem.passes.direct import larger_than_memory, read_directly
 from clustem.passes.storage import (
     BLOCK_BYTES,
     Piece,
@@ -37,6 +41,8 @@ _SPANS = 32
 """A pass joins sums to about so many."""
 _SPAN_BYTES = 2**25, 2**30
 """But each of at least and at most so many bytes."""
+_READERS = 2
+"""So many threads more where blocks are read past the cache: they wait while others compute."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,19 @@ class _Block:
     where: Where
     data: Any  # array of shape (..., *row shape), lazy for dask
     keep: NDArray[np.bool_ | np.intp] | None  # which of these rows, None = all
+    direct: bool = False  # whether to read past the system's cache
 
-    def apply(self, function: Callable[[NDArray[Any], Where], T]) -> tuple[Where, T]:
-        """Load the rows, call the function, give the memory back."""
+    def apply(
+        self,
+        function: Callable[[NDArray[Any], Where], T],
+        gate: AbstractContextManager[object] | None = None,
+    ) -> tuple[Where, T]:
+        """Load the rows, call the function once the gate lets it, give the memory back."""
         data = np.asarray(loaded(self.data))
-        result = function(_as_rows(data, self.where, self.keep), self.where)
+        if self.direct:
+            data = read_directly(data)
+        with gate or nullcontext():
+            result = function(_as_rows(data, self.where, self.keep), self.where)
         release(data)
         return self.where, result
 
@@ -129,6 +143,10 @@ class Rows:
                 cure="Loosen the mask or the region of interest.",
             )
         self._number = _numbers(self._lead, self._mask)
+        source = stored(self._data)
+        self._direct = larger_than_memory(self._data) or (
+            source is not None and source.mapped and self.nbytes > free_memory()
+        )
         if not is_dask(self._data):
             self._data = _flat(self._data, len(self._lead))
             if self._mask is not None and self._data.ndim == 1 + row_ndim:
@@ -232,7 +250,8 @@ class Rows:
         ------
         :
             Row numbers and the function's result, block by block, always in the same order;
-            what is :class:`~clustem.passes.block_sums.Joinable`, of many blocks at once.
+            what is :class:`~clustem.passes.block_sums.Joinable`, of many blocks at once, and the
+            sums of all rows with the last of them.
         """
         if subset is not None and len(subset) == len(self):
             subset = None
@@ -243,7 +262,7 @@ class Rows:
             found = self._map_on_workers(function, blocks, threads or cores(), span)
         else:
             found = self._map_in_threads(function, blocks, threads or cores())
-        for where, result, done in _joined(found, span):
+        for where, result, done in _sums_last(_joined(found, span)):
             yield where, result
             tick(done / total)
             if progress is not None:
@@ -258,15 +277,18 @@ class Rows:
     def _map_in_threads(
         self, function: Callable[[NDArray[Any], Where], T], blocks: Iterator[_Block], threads: int
     ) -> Iterator[tuple[Where, T]]:
+        gate = Semaphore(threads)
+
         def one(block: _Block) -> tuple[Where, T]:
-            return block.apply(function)
+            return block.apply(function, gate)
 
         with one_blas_thread():
             if threads == 1:
                 yield from map(one, blocks)
                 return
-            with ThreadPoolExecutor(threads) as pool:
-                ahead = deque(pool.submit(one, b) for b in itertools.islice(blocks, threads + 1))
+            workers = threads + (_READERS if self._direct else 0)
+            with ThreadPoolExecutor(workers) as pool:
+                ahead = deque(pool.submit(one, b) for b in itertools.islice(blocks, workers + 1))
                 try:
                     while ahead:
                         result = ahead.popleft().result()
@@ -295,16 +317,31 @@ class Rows:
         one = dask.delayed(_on_worker, pure=False)  # type: ignore[attr-defined]
         window = max(2 * threads, 2 * sum(client.nthreads().values()))
         ahead: deque[Any] = deque()
+        sums: Any = None
         for some in _in_spans(blocks, span):
             if isinstance(some[0].data, Piece):  # no graph: the worker reads it itself
-                ahead.append((some, client.submit(_on_worker, sent, some, pure=False)))
+                found = client.submit(_on_worker, sent, some, pure=False)
+                sums = client.submit(_sums_so_far, sums, found, pure=False)
+                ahead.append((some, client.submit(_of_rows, found, pure=False)))
+                del found
             else:
                 futures = client.compute([one(sent, [block]) for block in some])
                 ahead += [([block], future) for block, future in zip(some, futures, strict=True)]
             while len(ahead) > window:
                 yield from self._done(*ahead.popleft())
-        for parts, future in ahead:
-            yield from self._done(parts, future)
+        last: tuple[Where, Any] | None = None
+        while ahead:
+            for each in self._done(*ahead.popleft()):
+                if last is not None:
+                    yield last
+                last = each
+        with _workers_stay():
+            total = None if sums is None else sums.result()
+        if last is not None and total is not None:
+            total.join(last[1])
+            last = last[0], total
+        if last is not None:
+            yield last
 
     @staticmethod
     def _done(blocks: list[_Block], future: Any) -> Iterator[tuple[Where, Any]]:
@@ -328,7 +365,7 @@ class Rows:
             if wanted is not None:
                 keep &= wanted[number]
             if keep.all():
-                yield _Block(number, data, None)
+                yield _Block(number, data, None, self._direct)
             elif keep.any():
                 yield _Block(number[keep], data, keep)
 
@@ -426,6 +463,23 @@ def _on_worker(call: Callable[[NDArray[Any], Where], T], blocks: list[_Block]) -
         return [result for _, result, _ in _joined(found, sum(len(b.where) for b in blocks))]
 
 
+def _sums_so_far(before: Joinable | None, found: list[Any]) -> Joinable | None:
+    """Add the sums of a span to those of the spans before it; they stay on the workers."""
+    if not isinstance(found[0], Joinable):
+        return None
+    sums, _ = found[0].split()
+    if before is None:
+        return sums
+    total = deepcopy(before)  # a task must leave what it is given as it is
+    total.join(sums)
+    return total
+
+
+def _of_rows(found: list[Any]) -> list[Any]:
+    """Return what a span found of each of its rows: that travels to the client."""
+    return [each.split()[1] if isinstance(each, Joinable) else each for each in found]
+
+
 def _in_spans(blocks: Iterator[_Block], span: int) -> Iterator[list[_Block]]:
     """Put blocks together whose sums are joined."""
     done, some = 0, list[_Block]()
@@ -456,6 +510,27 @@ def _joined(found: Iterator[tuple[Where, T]], span: int) -> Iterator[tuple[Where
             held = [where], result, number
     if held is not None:
         yield np.concatenate(held[0]), held[1], done
+
+
+def _sums_last(found: Iterator[tuple[Where, T, int]]) -> Iterator[tuple[Where, T, int]]:
+    """Add up all sums in order, and hand them over with what is found of the last rows."""
+    total: Joinable | None = None
+    last: tuple[Where, T, int] | None = None
+    for where, result, done in found:
+        if not isinstance(result, Joinable):
+            yield where, result, done
+            continue
+        if last is not None:
+            yield last
+        sums, rows = result.split()
+        if total is None:
+            total = sums
+        else:
+            total.join(sums)
+        last = where, cast("T", rows), done
+    if last is not None and total is not None:
+        total.join(cast("Joinable", last[1]))
+        yield last[0], cast("T", total), last[2]
 
 
 @contextmanager

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from clustem.core import ClustemError, InputError
 from clustem.passes.chunks import OnDisk
+from clustem.passes.direct import larger_than_memory, read_directly
 
 _LOG = logging.getLogger(__name__)
 BLOCK_BYTES = 16 * 2**20
 _AROUND = 2 * 2**20
 _AT_A_TIME = 16
+_NEAR = 2**17
+"""To read what lies between two rows costs less than to ask twice, up to so many bytes."""
 
 
 def as_array(data: Any) -> Any:
@@ -88,12 +91,15 @@ class Stored:
     ----------
     portable
         Whether it can be sent to other processes, and opened there.
+    mapped
+        Whether its pieces are views of a mapped file.
     """
 
     def __init__(self, source: Any, unit: tuple[int, ...]) -> None:
         self._source = source
         self.shape, self.dtype, self.ndim, self.unit = source.shape, source.dtype, source.ndim, unit
-        self.portable = isinstance(source, InFile | OnDisk) or _package(source) == "zarr"
+        self.mapped = isinstance(source, OnDisk)
+        self.portable = self.mapped or isinstance(source, InFile) or _package(source) == "zarr"
 
     def __getitem__(self, index: tuple[slice, ...]) -> Piece:
         """Return a piece that is not read yet."""
@@ -177,15 +183,31 @@ def _changed(data: Any) -> str:
 def pick(data: NDArray[Any], numbers: NDArray[np.intp]) -> NDArray[Any]:
     """Copy single rows (along the first axis).
 
-    Of a mapped file, a few at a time: each may bring some MiB of its surroundings with it.
+    Of a mapped file, a few at a time: each may bring some MiB of its surroundings with it. Of one
+    larger than memory, rows that lie near each other are read at once, past the system's cache.
     """
     if not _is_memmap_view(data):
         return np.asarray(data[numbers])
+    if larger_than_memory(data):
+        return _picked_directly(data, numbers)
     out = np.empty((len(numbers), *data.shape[1:]), dtype=data.dtype)
     for first in range(0, len(numbers), _AT_A_TIME):
         part = slice(first, first + _AT_A_TIME)
         out[part] = data[numbers[part]]
         release(data)
+    return out
+
+
+def _picked_directly(data: NDArray[Any], numbers: NDArray[np.intp]) -> NDArray[Any]:
+    out = np.empty((len(numbers), *data.shape[1:]), dtype=data.dtype)
+    row = max(1, data[:1].nbytes)
+    apart = np.diff(numbers) > max(1, _NEAR // row)
+    apart |= np.diff(numbers // max(1, _AROUND // row)) != 0  # no more than that at once
+    for part in np.split(np.arange(len(numbers)), np.flatnonzero(apart) + 1):
+        if len(part):
+            low, high = numbers[part[0]], numbers[part[-1]] + 1
+            out[part] = read_directly(data[low:high])[numbers[part] - low]
+            release(data)
     return out
 
 

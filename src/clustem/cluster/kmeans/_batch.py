@@ -21,7 +21,6 @@ def lloyd_batch(
     *,
     max_iter: int,
     rest: int = 0,
-    columns: NDArray[np.float32] | None = None,
 ) -> list[Start]:
     """Iterate starts in a sketch, side by side.
 
@@ -37,17 +36,12 @@ def lloyd_batch(
         Iterations at most.
     rest
         A start ends when at most so many labels change.
-    columns
-        The same coordinates as :func:`columns_of` gives them, for whoever calls several times.
     """
-    columns = columns_of(z) if columns is None else columns
     n, count = len(z), len(centers)
     labels = np.empty((count, -(-n // TILE_COLUMNS) * TILE_COLUMNS), dtype=np.int32)
     centers, inertia = centers.copy(), np.zeros(count)
     n_iter, converged = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
-    iterate_batch(
-        z, columns, weights, centers, labels, (max_iter, rest), inertia, n_iter, converged
-    )
+    iterate_batch(z, weights, centers, labels, (max_iter, rest), inertia, n_iter, converged)
     return [
         Start(labels[s, :n], centers[s], float(inertia[s]), int(n_iter[s]), bool(converged[s]))
         for s in range(count)
@@ -55,13 +49,13 @@ def lloyd_batch(
 
 
 @nb.njit(nogil=True, cache=True)
-def iterate_batch(z, columns, weights, centers, labels, limits, inertia, n_iter, converged):
+def iterate_batch(z, weights, centers, labels, limits, inertia, n_iter, converged):
     """Move the centers of all starts until no label changes.
 
     Parameters
     ----------
-    z, columns
-        Coordinates (n, r), float32, and the same from :func:`columns_of`.
+    z
+        Coordinates (n, r), float32.
     weights
         Weight of each row (n,).
     centers
@@ -78,7 +72,7 @@ def iterate_batch(z, columns, weights, centers, labels, limits, inertia, n_iter,
     active = np.arange(starts)
     labels[:] = -1
     while len(active):
-        changes = _sweep(z, columns, weights, centers, active, labels, sums, counts)
+        changes = _sweep(z, weights, centers, active, labels, sums, counts)
         still = np.zeros(len(active), np.bool_)
         for m in range(len(active)):
             s = active[m]
@@ -101,18 +95,7 @@ def iterate_batch(z, columns, weights, centers, labels, limits, inertia, n_iter,
 
 
 @nb.njit(nogil=True, cache=True)
-def columns_of(z):
-    """Copy the rows to panels (tiles, r, TILE_COLUMNS): one column per row."""
-    n, width = z.shape
-    out = np.zeros(((n + TILE_COLUMNS - 1) // TILE_COLUMNS, width, TILE_COLUMNS), np.float32)
-    for i in range(n):
-        for d in range(width):
-            out[i // TILE_COLUMNS, d, i % TILE_COLUMNS] = z[i, d]
-    return out
-
-
-@nb.njit(nogil=True, cache=True)
-def _sweep(z, columns, weights, centers, active, labels, sums, counts):
+def _sweep(z, weights, centers, active, labels, sums, counts):
     """Give every row its nearest center in each active start; return how many changed sides."""
     _, k, width = centers.shape
     total = len(active) * k
@@ -128,8 +111,12 @@ def _sweep(z, columns, weights, centers, active, labels, sums, counts):
     lowest = np.empty(TILE_COLUMNS, np.float32)
     nearest = np.empty(TILE_COLUMNS, np.int32)
     changes = np.zeros(len(active), np.int64)
-    for p in range(len(columns)):
-        start = p * width * TILE_COLUMNS
+    turned = np.zeros((width, TILE_COLUMNS), np.float32)  # some rows, as columns
+    for first in range(0, len(z), TILE_COLUMNS):
+        rows = min(TILE_COLUMNS, len(z) - first)
+        for i in range(rows):
+            for d in range(width):
+                turned[d, i] = z[first + i, d]
         for c in range(padded):
             scores[c] = squares[c]
         for c in range(0, padded, TILE_ROWS):
@@ -137,20 +124,19 @@ def _sweep(z, columns, weights, centers, active, labels, sums, counts):
                 packed,
                 c * width,
                 width,
-                columns,
-                start,
+                turned,
+                0,
                 scores,
                 c * TILE_COLUMNS,
                 TILE_COLUMNS,
                 width,
             )
-        first = p * TILE_COLUMNS
         for m in range(len(active)):
             s = active[m]
             lowest_of(scores, m * k, k, lowest, nearest)
             if not differ(nearest, labels[s, first : first + TILE_COLUMNS]):
                 continue
-            for i in range(min(TILE_COLUMNS, len(z) - first)):
+            for i in range(rows):
                 row, old = first + i, labels[s, first + i]
                 if nearest[i] != old:
                     changes[m] += 1

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from clustem.cluster.kmeans._kernels import add_sums, assign_certain, own_distances
 from clustem.cluster.kmeans._passes import Steps, Where, Work
-from clustem.cluster.kmeans._sketch import Centering, RowReader, Sketch
+from clustem.cluster.kmeans._sketch import EXTENSIONS, Centering, RowReader, Sketch
 from clustem.cluster.kmeans.lloyd import lloyd
 from clustem.passes.block_sums import BlockSums
 from clustem.passes.cluster_sums import RowAdder, RowSums
 
 F64 = NDArray[np.float64]
-_EXTENSIONS = 2
-"""The sketch is extended at most so many times."""
 _MANY = 0.3
 """If more than this share of the rows is in doubt, all rows are read."""
 _FLAT = 1e-3
@@ -83,7 +81,6 @@ class FullSpaceLloyd:
         self._epoch = np.zeros(n, dtype=np.int32)
         self._moved = [np.zeros((n_clusters, n_clusters))]
         self._walked = [np.zeros(n_clusters)]  # how far each center moved outside the sketch
-        self._norms = np.sqrt(sketch.squares) * (1.0 + 1e-5)
         self._slack, self._since = np.full(n, -1.0), np.zeros(n)
         self._since_flat = np.zeros(n)
         self._travel = np.zeros(2)
@@ -114,7 +111,7 @@ class FullSpaceLloyd:
             Called with the largest share of rows so far that were certain, after each iteration.
         """
         scatter = float(self.weights @ self.sketch.squares / self.weights.sum())
-        certified, n_iter, left, sure = False, 0, _EXTENSIONS, 0.0
+        certified, n_iter, left, sure = False, 0, EXTENSIONS, 0.0
         while True:
             n_iter += 1
             known = bool((self.labels >= 0).all())
@@ -146,7 +143,9 @@ class FullSpaceLloyd:
 
         They come from the sketch and from what was read; rows whose distances could be wrong by
         more than 2 % are read again. Errors are far below the bound: 0.001 % in the median.
+        Afterwards there are no more iterations.
         """
+        del self._slack, self._since, self._since_flat
         sketch, n = self.sketch, len(self.labels)
         near = np.empty((n, min(2, len(self.centers))))
         doubtful = np.zeros(n, dtype=bool)
@@ -181,7 +180,10 @@ class FullSpaceLloyd:
         values, turn = np.linalg.eigh(self._rest @ self._rest.T)
         keep = values > _FLAT * values[-1]
         turn = turn[:, keep] / np.sqrt(values[keep])
-        coordinates = self._known @ turn.astype(np.float32)
+        coordinates = self._known[:, : turn.shape[1]]
+        for first in range(0, len(coordinates), _CHUNK):  # in place
+            part = slice(first, first + _CHUNK)
+            coordinates[part] = self._known[part] @ turn.astype(np.float32)
         blur = np.sqrt(self._squares.max() / values[keep][0])
         self.sketch = self.sketch.extended(turn.T @ self._rest, coordinates, blur)
         self._known[:], self._epoch[:] = 0.0, 0
@@ -235,7 +237,7 @@ class FullSpaceLloyd:
             return 0, False
         sketch = self.sketch
         parts = (self.centers, self._squares, sketch.error32, self.weights, old)
-        work = partial(assign_block, sketch.reader, *parts)
+        work = partial(assign_block, sketch.reader, sketch.z.dtype, *parts)
         changed = False
 
         def take(where: Where, found: BlockSums) -> None:
@@ -262,7 +264,7 @@ class FullSpaceLloyd:
                 near,
                 self._squares,
                 sketch.residual,
-                self._norms,
+                sketch.squares,
                 sketch.error,
                 self._known,
                 self._epoch,
@@ -492,6 +494,7 @@ def nearest(
 
 def assign_block(
     reader: RowReader,
+    dtype: np.dtype[Any],
     centers: F64,
     squares: F64,
     error: F64,
@@ -500,7 +503,10 @@ def assign_block(
     block: NDArray[Any],
     where: NDArray[np.intp],
 ) -> BlockSums:
-    """Read some rows: labels, products with the centers, and what changing sides moves."""
+    """Read some rows: labels, products with the centers, and what changing sides moves.
+
+    Products come in the type of the sketch, whose bounds of rounding are far wider.
+    """
     block, scale, shift = reader.read(block, where)
     dots, norms = reader.dots(block, scale, shift, centers.astype(np.float32))
     gaps = gap_to_second(squares - 2.0 * dots)
@@ -511,7 +517,7 @@ def assign_block(
     before = old[where]
     labels = nearest(squares, dots, norms, before)
     part = (block, scale, shift)
-    return _moves(reader, part, weights[where], before, labels, rows=[labels, dots])
+    return _moves(reader, part, weights[where], before, labels, rows=[labels, dots.astype(dtype)])
 
 
 def change_of_sums(

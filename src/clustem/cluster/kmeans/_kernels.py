@@ -266,7 +266,7 @@ def own_distances(block, scale, shift, origin, layout, labels, centers, out):
 
 @nb.njit(nogil=True, cache=True, fastmath=FASTMATH)
 def assign_certain(
-    first, last, z, near, squares, residual, norms, error, known, epoch, radius, state, travel
+    first, last, z, near, squares, residual, lengths, error, known, epoch, radius, state, travel
 ):
     """Give rows first ... last the label that the sketch proves; mark those in doubt.
 
@@ -282,8 +282,8 @@ def assign_certain(
         Coordinates of the centers (k, r), in the type of z.
     squares
         Squared norms of the centers (k,), float64.
-    norms
-        Norms of the rows (n,), upper bounds.
+    lengths
+        Squared norms of the rows (n,).
     known
         Products of rows with the rest of the centers (n, k), as of ``epoch``.
     epoch
@@ -310,7 +310,8 @@ def assign_certain(
     score = np.empty(k)
     largest = np.sqrt(squares.max())
     for i in range(first, last):
-        moved = norms[i] * (travel[0] - since[i]) + travel[1] - since_flat[i]
+        norm = np.sqrt(lengths[i]) * (1.0 + 1e-5)
+        moved = norm * (travel[0] - since[i]) + travel[1] - since_flat[i]
         if slack[i] > moved:
             continue
         best = 0

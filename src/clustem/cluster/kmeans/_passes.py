@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from copy import copy
 from functools import partial
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -113,6 +114,20 @@ class _Each(Joinable):
             elif new is not None:
                 own[0].extend(new[0])
                 own[1].join(new[1])
+
+    def split(self) -> tuple[Self, Self]:
+        """Return the sums of each pass, and what it found of each row."""
+        sums, rows = copy(self), copy(self)
+        sums.parts, rows.parts = [], []
+        for part in self.parts:
+            if part is not None:
+                own, found = part[1].split()
+                sums.parts.append(([part[0][0][:0]], own))
+                rows.parts.append((part[0], found))
+            else:
+                sums.parts.append(None)
+                rows.parts.append(None)
+        return sums, rows
 
 
 def _each(

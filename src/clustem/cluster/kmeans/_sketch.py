@@ -36,10 +36,16 @@ _FARTHEST = 1e18
 """Largest norm of a centered row, relative to the others', whose square float32 can hold."""
 WIDTH = 32
 """Number of coordinates of a sketch, unless the clusters are many."""
+_VARYING = {None: 0, "zscore": 2}
+"""How many of scale and shift vary from row to row: the scale alone unless named here."""
+EXTENSIONS = 2
+"""It is extended at most so many times, by a coordinate for each cluster."""
 _MARGIN = 8
 """Subspace iteration carries so many more vectors than are wanted."""
 _POWER_STEPS = 4
 """Number of subspace iterations."""
+_AT_A_TIME = 2**14
+"""Rows that are moved at a time where columns are appended."""
 _PANEL = 4096
 """Columns of a piece of the basis that a thread makes."""
 _GRAM_TILE = 192
@@ -163,7 +169,10 @@ class Sketch:
     z: NDArray[np.floating[Any]]
     squares: NDArray[np.float64]
     residual: NDArray[np.float64]
+    error: NDArray[np.float64]
     error32: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
 
     def __init__(
         self,
@@ -191,7 +200,8 @@ class Sketch:
         if not exact and kept > max(SMALL_WIDTH, 2 * width):
             self.basis = leading_directions(centered, width, self.threads)
         self._basis64 = None if self.basis is None else self.basis.astype(np.float64)
-        self._fill(np.float64 if exact else np.float32, progress)
+        del sample, centered  # the pass needs the room
+        self._fill(np.float64 if exact else np.float32, n_clusters, progress)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -220,7 +230,7 @@ class Sketch:
         coordinates: NDArray[np.float32],
         blur: float,
     ) -> Sketch:
-        """Return a sketch with more coordinates.
+        """Return a sketch with more coordinates; this one has none any more, unless it is shared.
 
         Parameters
         ----------
@@ -232,10 +242,12 @@ class Sketch:
             How many times larger their rounding errors are.
         """
         other = copy(self)
-        width = self.z.shape[1]
-        other.z = np.hstack([self.z, coordinates])
-        if not self._shared:  # then nobody needs the narrow one
-            self.z = other.z[:, :width]
+        width = self.z.shape[1] + coordinates.shape[1]
+        if self._shared or width > self._room.shape[1]:
+            other.z = np.hstack([self.z, coordinates])
+        else:
+            other.z = _append_columns(self._room, self.z, coordinates)
+            del self.z
         other._basis64 = np.hstack([*self._bases(), directions.T])
         held = np.einsum("ij,ij->i", coordinates, coordinates, dtype=np.float64)
         slack = 4.0 * np.sqrt(self.squares) * self.error32 * blur
@@ -278,14 +290,26 @@ class Sketch:
             numbers = np.sort(np.random.default_rng(random_state).choice(n, count, replace=False))
         return plain(self.rows.take(numbers))
 
-    def _fill(self, dtype: type[np.floating[Any]], progress: Progress | None) -> None:
+    def _fill(
+        self, dtype: type[np.floating[Any]], n_clusters: int, progress: Progress | None
+    ) -> None:
         n, kept = len(self), self.transform.n_kept
         width = kept if self.basis is None else self.basis.shape[1]
-        self.z = np.empty((n, width), dtype=dtype)
-        self.squares, self.scale, self.shift = np.empty(n), np.empty(n), np.empty(n)
-        work = partial(_sketch, self.centering, _panels(self.basis), np.dtype(dtype))
+        # Room for more columns takes none of the memory before it is written to.
+        more = 0 if self.basis is None else EXTENSIONS * n_clusters
+        self._room = np.empty((n, width + more), dtype=dtype)
+        self.z = _beginning(self._room, width)
+        self.squares = np.empty(n)
+        varying = _VARYING.get(self.transform.normalize, 1)
+        self.scale, self.shift = (
+            np.empty(n) if i < varying else np.broadcast_to(same, n)
+            for i, same in enumerate((self.centering.gain, 0.0))
+        )
+        into = [self.z, self.squares, self.scale, self.shift][: 2 + varying]
+        work = partial(_sketch, self.centering, _panels(self.basis), np.dtype(dtype), varying)
         for where, parts in self.rows.map(work, threads=self.threads, progress=progress):
-            self.z[where], self.squares[where], self.scale[where], self.shift[where] = parts
+            for array, part in zip(into, parts, strict=True):
+                array[where] = part
         self._visits[0] += n
         self._made_with = self.visited
         self.reader = RowReader(self.centering, self.scale, self.shift)
@@ -294,7 +318,8 @@ class Sketch:
         if not norm.max() < (_FARTHEST if dtype == np.float32 else _FARTHEST**4):
             raise _too_far(f"row {int(np.argmax(norm))}")
         unit = (2.0 + 0.05 * np.sqrt(kept)) * (norm + self._raw_norms(norm))
-        self.error, self.error32 = (float(np.finfo(t).eps) * unit for t in (dtype, np.float32))
+        self.error32 = float(np.finfo(np.float32).eps) * unit
+        self.error = self.error32 if dtype == np.float32 else float(np.finfo(dtype).eps) * unit
         held = np.einsum("ij,ij->i", self.z, self.z, dtype=np.float64)
         rest = self.squares - held if self.basis is not None else np.zeros(n)
         self.residual = np.sqrt(np.maximum(rest, 0.0) + 4.0 * norm * self.error)
@@ -304,6 +329,24 @@ class Sketch:
         if self.rows.dtype.itemsize > 2:
             return 0.0
         return norm + float(np.linalg.norm(self.centering.origin))
+
+
+def _append_columns(room: NDArray[Any], array: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
+    """Append columns (n, m) to an array (n, r) that lies at the beginning of a larger one."""
+    n, width = array.shape
+    out: NDArray[Any] = _beginning(room, width + columns.shape[1])
+    flat = room.reshape(-1)
+    for first in range((n - 1) // _AT_A_TIME * _AT_A_TIME, -1, -_AT_A_TIME):
+        last = min(first + _AT_A_TIME, n)
+        old = flat[first * width : last * width].copy()
+        out[first:last, :width] = old.reshape(-1, width)
+        out[first:last, width:] = columns[first:last]
+    return out
+
+
+def _beginning(room: NDArray[Any], width: int) -> NDArray[Any]:
+    """Return as many rows of so many columns in the memory of an array of more columns."""
+    return room.reshape(-1)[: len(room) * width].reshape(len(room), width)
 
 
 def _center(sample: NDArray[Any], transform: RowTransform) -> tuple[Centering, NDArray[np.float32]]:
@@ -357,10 +400,11 @@ def _sketch(
     centering: Centering,
     panels: NDArray[np.float32] | None,
     dtype: np.dtype[Any],
+    varying: int,
     block: NDArray[Any],
     where: NDArray[np.intp],
 ) -> tuple[NDArray[Any], ...]:
-    """Sketch one block: coordinates, squared norms, scales, shifts."""
+    """Sketch one block: coordinates, squared norms, and scales and shifts where these vary."""
     block = plain(block)
     scale, shift = centering.scales(block, where)
     squares = np.zeros(len(block))
@@ -368,12 +412,12 @@ def _sketch(
     if panels is None:
         z = np.empty((len(block), centering.transform.n_kept), dtype)
         center_block(block, scale, shift, origin, layout, z, squares)
-        return z, squares, scale, shift
+        return z, squares, *(scale, shift)[:varying]
     tall = -(-len(block) // TILE_ROWS) * TILE_ROWS
     z = np.zeros((tall, panels.shape[0] * TILE_COLUMNS), np.float32)
     narrow = block.dtype.kind == "u"
     sketch_block(block, narrow, scale, shift, origin, layout, panels, z, squares)
-    return z[: len(block)], squares, scale, shift
+    return z[: len(block)], squares, *(scale, shift)[:varying]
 
 
 def leading_directions(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.cluster.kmeans._batch import columns_of, lloyd_batch
+from clustem.cluster.kmeans._batch import lloyd_batch
 from clustem.cluster.kmeans._full_space import (
     FullSpaceLloyd,
     Outcome,
@@ -188,9 +188,10 @@ def solve_each(
             one for group in together(sketch.rows, each, threads=sketch.threads) for one in group
         ]
         ends = [
-            _from_sums(fit, weights, *found, max_iter, tol, partial(one, i))
+            _from_sums(replace(fit, candidates=[]), weights, *found, max_iter, tol, partial(one, i))
             for i, (fit, found) in enumerate(zip(fits, sums, strict=True))
         ]
+        del fits, groups, each, sums  # arrays of labels
         return together(sketch.rows, ends, threads=sketch.threads)
 
 
@@ -201,7 +202,7 @@ class _Fit:
     sketch: Sketch
     n_clusters: int
     candidates: list[Start]
-    cells: NDArray[np.int64]
+    cells: NDArray[np.int32]
     inertias: F64
 
 
@@ -242,7 +243,8 @@ def _from_sums(
     outcome = yield from full.run(max_iter=max_iter + 1 - best.n_iter, tol=tol, progress=progress)
     near = None
     if row_sums is not None:
-        near = (yield from full.nearest_two()) / fit.sketch.centering.gain
+        near = yield from full.nearest_two()
+        near /= fit.sketch.centering.gain
     n_iter = min(best.n_iter + outcome.n_iter, max_iter)  # the last labels are for the last centers
     found = _in_rows_space(fit.sketch, outcome, n_iter, fit.inertias)
     return replace(found, row_sums=row_sums, near=near, visited=fit.sketch.visited)
@@ -287,8 +289,7 @@ def _starts(
         if sketch.z.dtype == np.float64:
             return list(pool.map(lambda c: lloyd(sketch.z, weights, c, max_iter=max_iter), centers))
         groups = np.array_split(np.arange(n_init), min(n_init, sketch.threads))
-        columns = columns_of(sketch.z)
-        rough = partial(_rough, sketch, columns, weights, centers, max_iter, random_state)
+        rough = partial(_rough, sketch, weights, centers, max_iter, random_state)
         starts = [start for group in pool.map(rough, groups) for start in group]
         # The last few changes take most of the iterations: only the best go on to the end.
         few = sorted(range(n_init), key=lambda s: starts[s].inertia)[:_CANDIDATES]
@@ -312,7 +313,6 @@ def _improve(
 
 def _rough(
     sketch: Sketch,
-    columns: NDArray[np.float32],
     weights: F64,
     centers: F64,
     max_iter: int,
@@ -328,7 +328,7 @@ def _rough(
         found = lloyd_batch(sketch.z[some], weights[some], centers, max_iter=max_iter, rest=rest)
         centers = np.stack([start.centers for start in found])
     rest = n // _RESTING
-    return lloyd_batch(sketch.z, weights, centers, max_iter=max_iter, rest=rest, columns=columns)
+    return lloyd_batch(sketch.z, weights, centers, max_iter=max_iter, rest=rest)
 
 
 def _go_on(sketch: Sketch, weights: F64, start: Start, max_iter: int) -> Start:
@@ -342,32 +342,36 @@ def _go_on(sketch: Sketch, weights: F64, start: Start, max_iter: int) -> Start:
 
 def _candidates(
     sketch: Sketch, n_clusters: int, starts: list[Start], inertias: F64
-) -> tuple[list[Start], NDArray[np.int64]]:
+) -> tuple[list[Start], NDArray[np.int32]]:
     """Return the best few starts, and the cells (n,) that their labels have in common."""
     order = np.argsort(inertias, kind="stable")
     chosen = [starts[order[0]]]
-    cells = chosen[0].labels.astype(np.int64)
+    cells = chosen[0].labels
     if sketch.basis is not None:
         for number in order[1:]:
             if len(chosen) == _CANDIDATES or inertias[number] > inertias[order[0]] * (1 + _CLOSE):
                 break
             joint, count = _joint(cells, starts[number].labels)
-            if count <= _CELLS_PER_CLUSTER * n_clusters and count > len(np.unique(cells)):
+            if count <= _CELLS_PER_CLUSTER * n_clusters and count > np.count_nonzero(
+                np.bincount(cells)
+            ):
                 chosen.append(starts[number])
                 cells = joint
-    return chosen, cells
+    # Labels of other starts lie in the same arrays, which would stay as long as these.
+    return [replace(start, labels=start.labels.copy()) for start in chosen], cells
 
 
-def _joint(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+def _joint(one: NDArray[np.int32], other: NDArray[Any]) -> tuple[NDArray[np.int32], int]:
     """Return the number (n,) of each row's pair of labels, and how many pairs occur."""
     pairs = one.astype(np.int64) * (int(other.max()) + 1) + other
-    both, joint = np.unique(pairs, return_inverse=True)
-    return joint.astype(np.int64), len(both)
+    there = np.bincount(pairs) > 0
+    number = (np.cumsum(there) - 1).astype(np.int32)
+    return number[pairs], int(there.sum())
 
 
-def _in_groups(fits: list[_Fit]) -> list[tuple[NDArray[np.int64], list[_Fit]]]:
+def _in_groups(fits: list[_Fit]) -> list[tuple[NDArray[np.int32], list[_Fit]]]:
     """Put fits together whose cells have not too many cells in common: sums of these are enough."""
-    groups: list[tuple[NDArray[np.int64], list[_Fit]]] = []
+    groups: list[tuple[NDArray[np.int32], list[_Fit]]] = []
     for fit in fits:
         if groups:
             cells, members = groups[-1]
@@ -380,7 +384,7 @@ def _in_groups(fits: list[_Fit]) -> list[tuple[NDArray[np.int64], list[_Fit]]]:
 
 
 def _sums_of(
-    group: tuple[NDArray[np.int64], list[_Fit]], weights: F64
+    group: tuple[NDArray[np.int32], list[_Fit]], weights: F64
 ) -> Steps[list[tuple[Start, F64, RowSums | None]]]:
     """Return of each fit the start that is best in the full space, and the sums of its rows.
 
@@ -391,7 +395,7 @@ def _sums_of(
     for fit in fits[1:]:
         fit.sketch.count(len(sketch))
     raw = sketch.compact and sketch.basis is not None
-    parts, rows = yield from cell_sums(sketch, cells.astype(np.int32), weights, count, raw=raw)
+    parts, rows = yield from cell_sums(sketch, cells, weights, count, raw=raw)
     found = []
     for fit in fits:
         k, best, most = fit.n_clusters, fit.candidates[0], -np.inf

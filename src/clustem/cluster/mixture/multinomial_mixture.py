@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from numbers import Integral
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -19,10 +20,15 @@ from clustem.cluster.mixture._held_out import Choice, assigned, choose, fitted_p
 from clustem.cluster.mixture._levels import hierarchy
 from clustem.cluster.mixture._search import LARGE, from_regions, search
 from clustem.core import InputError, RandomState, clusterer, record, warn
+from clustem.core.memory import check_memory
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
 F64 = NDArray[np.float64]
+_HELD = {True: (140, 1000), False: (80, 300)}
+"""What a count that is not zero, and a row, take at most with and without neighbours [bytes]."""
+_HELD_PER_CLUSTER = 130
+"""What each row takes for each cluster [bytes]."""
 
 
 @clusterer
@@ -168,7 +174,8 @@ class MultinomialMixture(Estimator):
         Raises
         ------
         InputError
-            If these are no counts, all are zero, or the connectivity has another size.
+            If these are no counts, all are zero, the connectivity has another size, or they need
+            more memory than is free.
         """
         rows = self._counts(X, reset=True)
         params = self._checked(n_rows=rows.shape[0])
@@ -330,8 +337,10 @@ class MultinomialMixture(Estimator):
         return counts_of(rows, None)
 
     def _counts(self, X: Any, *, reset: bool) -> Any:
-        """Return counts as sparse rows (n, D), float64."""
+        """Return counts as sparse rows (n, D), float64, if they and their copies fit in memory."""
+        graph = self.connectivity is not None and self.coupling != 0
         if isinstance(X, Rows):
+            _refuse_too_many(X, self.n_clusters, neighbours=graph)
             rows = sparse(X).astype(np.float64)
             self._check_n_features(rows, reset)
         elif issparse(X) or hasattr(
@@ -341,7 +350,9 @@ class MultinomialMixture(Estimator):
             rows.sum_duplicates()
             self._check_n_features(rows, reset)
         else:
-            rows = sparse(Rows(self._validated(X, reset=reset))).astype(np.float64)
+            dense = Rows(self._validated(X, reset=reset))
+            _refuse_too_many(dense, self.n_clusters, neighbours=graph)
+            rows = sparse(dense).astype(np.float64)
         values = rows.data
         wrong = ~np.isfinite(values) | (values < 0) | (values != np.rint(values))
         if wrong.any():
@@ -366,3 +377,17 @@ class MultinomialMixture(Estimator):
                 got=rows.shape[1],
                 cure="Describe the new scan as the fitted one.",
             )
+
+
+def _refuse_too_many(rows: Rows, n_clusters: int, *, neighbours: bool) -> None:
+    """Refuse counts that do not fit in memory: some rows tell how many are not zero."""
+    n, width = rows.shape
+    some = rows.take(np.unique(np.linspace(0, n - 1, 64).astype(np.intp)))
+    count, row = _HELD[neighbours]
+    k = n_clusters if isinstance(n_clusters, Integral) else 1  # what is no number is refused later
+    share = np.count_nonzero(some) / some.size
+    check_memory(
+        count * share * n * width + (row + _HELD_PER_CLUSTER * int(k)) * n,
+        "MultinomialMixture",
+        cure="Use KMeans, which reads rows from disk; or bin the scan (prepare.rebin).",
+    )
