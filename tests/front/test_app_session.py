@@ -12,7 +12,7 @@ from _session import EDS, SMALL, at_once, finished, opened
 
 from clustem import Segmentation, segment
 from clustem.app.forms.clusters import Clusters, recolored
-from clustem.app.forms.header import Header
+from clustem.app.forms.header import Footer, Header
 from clustem.app.plots import paint
 from clustem.app.session import exports
 from clustem.app.session.clouds import Selection
@@ -191,6 +191,33 @@ class TestSession:
         for k in (5, 2):
             header.handle("k", k)
             assert finished(session).outcome.result.n_clusters == k
+
+    def test_a_recipe_for_lattices_is_refused_where_there_is_none_and_runs_anyway(self, session):
+        fringes = 100 + 20 * np.sin(np.indices((96, 110))[1] * 2 * np.pi / 8)
+        fringes += np.random.default_rng(0).normal(0, 5, fringes.shape)
+        hs.signals.Signal2D(fringes.astype(np.float32)).save(session.root / "fringes.hspy")
+        session.open_path("fringes.hspy")
+        finished(session).choose("domains")
+        session.change({"describe.patches.size": 12})
+        footer = Footer(session)
+        for ask in (session.run, lambda: session.sweep([2, 3])):
+            ask()
+            assert session.jobs.wait(60)
+            assert session.outcome is None
+            assert not session.swept
+            assert "shows atom columns; got fringes at 8 px" in session.message.text
+            assert session.message.text.endswith("Use particles; Run anyway runs it.")
+            assert "anyway" in [field.get("key") for field in footer.fields()]
+        session.choose("texture")
+        assert "anyway" not in [field.get("key") for field in footer.fields()]
+        session.choose("domains")
+        session.change({"describe.patches.size": 12, "cluster.n_clusters": 2})
+        session.run()
+        assert session.jobs.wait(60)
+        footer.handle("anyway", True)
+        assert finished(session).outcome.result.n_clusters == 2
+        session.sweep([3])  # it is not asked again
+        assert set(finished(session).swept) == {3}
 
     def test_messages_are_about_what_is_there(self, session, signals):
         opened(session, signals, "eds", settings=EDS)

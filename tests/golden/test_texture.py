@@ -3,6 +3,7 @@
 import csv
 
 import hyperspy.api as hs
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -94,6 +95,27 @@ def test_the_command_line_names_the_recipe_and_runs_others_anyway(tmp_path):
     assert isinstance(refused.exception, ParameterError)
     assert "--anyway" in str(refused.exception)
     assert runner.invoke(app, [*command, "--anyway"]).exit_code in (0, 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+def test_color_images_of_common_formats_are_segmented(tmp_path, suffix):
+    row, column = np.indices((90, 120))
+    there = np.hypot(row - 40, column - 70) < 22
+    colors = np.stack([90 + 60 * there, 150 - 50 * there, np.full(there.shape, 100)], axis=-1)
+    noise = np.random.default_rng(0).normal(0, 10, colors.shape)
+    colors = (colors + noise).clip(0, 255).astype(np.uint8)
+    path = tmp_path / f"colors{suffix}"
+    if suffix == ".npy":
+        np.save(path, colors)
+    else:
+        iio.imwrite(path, colors)
+    found = clustem.segment(path, "texture", n_clusters=2)
+    assert overlap(found.labels.data == 1, there) > 0.98
+    command = ["run", str(path), "-r", "texture", "-k", "2", "-o", str(tmp_path / "result")]
+    if suffix == ".tif":  # reading is the same
+        assert CliRunner().invoke(app, command).exit_code == 0
+        again = clustem.load(tmp_path / "result")
+        np.testing.assert_array_equal(again.labels.data, found.labels.data)
 
 
 def test_sweeps_and_movies_ask_first_too():

@@ -7,6 +7,7 @@ from math import lgamma
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
 from sklearn.metrics import adjusted_rand_score
 
@@ -141,6 +142,24 @@ def test_maps_and_their_memberships_hold(counts, least, seed):
     assert adjusted_rand_score(truth.ravel(), found.labels_) > least
     assert calibration_error(found.memberships_, truth.ravel()) < 0.03
     assert found.held_out_gain_ > 5 * found.held_out_error_
+
+
+def phases_of_many_channels(counts, seed):
+    """Four phases of 200 channels in large patches, and their truth."""
+    rng, shape = np.random.default_rng(seed), (60, 72)
+    truth = np.argmax([gaussian_filter(rng.normal(size=shape), 5) for _ in range(4)], axis=0)
+    shapes = (rng.gamma(0.5, size=200) + 0.02) * np.exp(1.2 * rng.normal(size=(4, 200)))
+    shapes /= shapes.sum(axis=1, keepdims=True)
+    return truth.ravel(), rng.poisson(counts * shapes[truth]).reshape(-1, 200)
+
+
+def test_shapes_of_few_counts_do_not_weaken_the_coupling():
+    errors = []
+    for seed in range(4):
+        truth, rows = phases_of_many_channels(1, seed)
+        found = MultinomialMixture(4, connectivity=grid((60, 72))).fit(rows)
+        errors.append(calibration_error(found.memberships_, truth))
+    assert np.mean(errors) < 0.035
 
 
 def test_overdispersion_is_found_where_phases_vary():

@@ -21,6 +21,7 @@ from clustem.labelmaps.label_maps import (
     unpacked,
 )
 from clustem.report.figures.lineage_plot import lineage_plot
+from clustem.report.figures.phase_map import phase_map
 from clustem.report.page.save_result import save_sweep
 
 RECIPE = "[describe.spectra]\n[cluster.KMeans]\nn_clusters = 2\n[mapping.clusters]\n"
@@ -70,6 +71,19 @@ def test_colors_persist_over_a_sweep_and_into_the_folders(swept, tmp_path):
     assert (folder / "lineage.png").stat().st_size > 10_000
     for k, result in some.items():
         assert Segmentation.load(folder / f"k{k:02d}").color_index == result.color_index
+
+
+def test_a_cluster_has_one_color_in_lineage_and_map(swept):
+    bars = [bar.get_facecolor()[:3] for bar in lineage_plot(lineage(swept)).axes[0].patches]
+    for k, result in swept.items():
+        drawn, bars = bars[:k], bars[k:]
+        image = np.asarray(phase_map(result).axes[0].get_images()[0].get_array())
+        labels = result.labels.data
+        factor = len(image) // len(labels)
+        for i, color in enumerate(drawn):
+            row, column = np.argwhere(labels == i)[0] * factor
+            np.testing.assert_allclose(image[row, column] / 255, color, atol=0.003)
+    assert not bars
 
 
 def test_the_recipe_of_a_sweep_gives_its_colors_again(swept):

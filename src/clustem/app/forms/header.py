@@ -155,12 +155,18 @@ class Footer:
             hint = _HINT if self._explorer.opened is not None else _FIRST
             return [fields.text(hint, style="faint", key="status", role="status")]
         role = "alert" if message.kind in {"error", "warning"} else "status"
-        return [fields.text(message.text, style=message.kind, key="status", role=role)]
+        found = [fields.text(message.text, style=message.kind, key="status", role=role)]
+        if self._explorer.misfit:
+            tip = "Run the recipe although the image shows no lattice"
+            found.append(fields.button("anyway", "Run anyway", style="small", tip=tip))
+        return found
 
     def handle(self, key: str, value: Any) -> None:  # noqa: ARG002  # every form has it
-        """Stop what runs."""
+        """Stop what runs, or run what was refused."""
         if key == "cancel":
             self._explorer.jobs.cancel()
+        elif key == "anyway" and self._explorer.misfit:
+            self._explorer.run(anyway=True)
 
 
 _FIRST = "Choose a file on the left, drop one there, or try a sample."

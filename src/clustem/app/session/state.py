@@ -20,9 +20,17 @@ from clustem.app.session.outcome import Outcome, outcome_of, outcomes_of
 from clustem.app.session.pictures import Picture
 from clustem.app.session.probe import Places, Reading, read_open, read_result
 from clustem.app.web.security import below, closed, located, public
-from clustem.core import Cancelled, InputError, Progress, Segmentation, collecting
+from clustem.core import (
+    Cancelled,
+    InputError,
+    ParameterError,
+    Progress,
+    Segmentation,
+    collecting,
+)
 from clustem.judge.lineage import Lineage, lineage
 from clustem.judge.verdict import verdict
+from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner
 
@@ -74,6 +82,7 @@ class Explorer(param.Parameterized):
     message: param.ClassSelector[Message] = param.ClassSelector(
         class_=Message, default=Message("info", "")
     )
+    misfit = param.Boolean(default=False, doc="Whether the image lacks the lattice of the recipe")
     can_undo = param.Boolean(default=False)
 
     def __init__(self, root: Path | None, post: Post) -> None:
@@ -84,6 +93,7 @@ class Explorer(param.Parameterized):
         self._post = post
         self.jobs, self.background = Jobs(post), Jobs(post)
         self.runner: Runner | None = None
+        self._fitting: set[str] = set()
         self.places: Places | None = None
         self.context: dict[str, Picture] = {}
         self.detector: pictures.Detector | None = None
@@ -131,7 +141,7 @@ class Explorer(param.Parameterized):
     def _show_opened(self, found: tuple[Opened, Picture]) -> None:
         opened, picture = found
         offers = opened.recipes
-        self.runner = Runner(opened.scan, keep=_KEPT)
+        self.runner, self._fitting = Runner(opened.scan, keep=_KEPT), set()
         self.places, self.detector = None, None
         self.context = pictures.context(opened)
         recipe = next(iter(offers.values()), None)
@@ -139,7 +149,7 @@ class Explorer(param.Parameterized):
         with param.parameterized.batch_call_watchers(self):
             self.param.update(
                 opened=opened, picture=picture, recipe=recipe, outcome=None, reading=None,
-                cursor=None, swept={}, lineage=None, choice=None, mean=None,
+                cursor=None, swept={}, lineage=None, choice=None, mean=None, misfit=False,
                 stale=recipe is not None, can_undo=False, message=message,
             )  # fmt: skip
         self._find_mean(opened)
@@ -182,12 +192,18 @@ class Explorer(param.Parameterized):
         stale = self.outcome is None or self.outcome.recipe != recipe
         if self.message.kind == "error":  # it was about the recipe before
             self.message = Message("info", "")
-        self.param.update(recipe=recipe, stale=stale)
+        self.param.update(recipe=recipe, stale=stale, misfit=False)
 
     # running
 
-    def run(self) -> None:
-        """Run the recipe from the first step that changed."""
+    def run(self, *, anyway: bool = False) -> None:
+        """Run the recipe from the first step that changed.
+
+        Parameters
+        ----------
+        anyway
+            Whether a recipe for lattices runs on this image even if it shows none, now and later.
+        """
         recipe, runner = self.recipe, self.runner
         if recipe is None or runner is None:
             self.fail(
@@ -199,10 +215,31 @@ class Explorer(param.Parameterized):
             )
             return
 
+        if anyway:
+            self._fitting.add(recipe.name)
+        self.misfit = False
+
         def work(report: Progress) -> tuple[Outcome, list[str]]:
+            self._check_fit(recipe, runner)
             return _with_warnings(lambda: outcome_of(runner, recipe, self.root, progress=report))
 
         self.start("Running", work, self._show_run, latest=True)
+
+    def _check_fit(self, recipe: Recipe, runner: Runner) -> None:
+        """Refuse a recipe for lattices where there is none; what fits is not asked again."""
+        described = str([step for step in recipe.steps.items() if step[0][0] == "describe"])
+        if not {recipe.name, described}.isdisjoint(self._fitting):
+            return
+
+        def mark() -> None:
+            self.misfit = self.recipe == recipe
+
+        try:
+            refuse_misfit(recipe, runner.scan, otherwise="Run anyway")
+        except ParameterError:
+            self._post(mark)
+            raise
+        self._fitting.add(described)
 
     def _show_run(self, found: tuple[Outcome, list[str]]) -> None:
         outcome, warnings = found
@@ -237,6 +274,7 @@ class Explorer(param.Parameterized):
             return
 
         def work(report: Progress) -> tuple[dict[int, Outcome], list[str]]:
+            self._check_fit(recipe, runner)
             return _with_warnings(
                 lambda: outcomes_of(runner, recipe, wanted, self.root, progress=report)
             )

@@ -167,7 +167,7 @@ class Page(param.Parameterized):
                 self.detector, "side", (explorer, ["opened", "mean"])
             ),
             "footer": self._bound(
-                Footer(explorer), "footer", jobs, (explorer, ["message", "opened"])
+                Footer(explorer), "footer", jobs, (explorer, ["message", "misfit", "opened"])
             ),
         }  # fmt: skip
         self.header.param.watch(lambda *_: self._recolor(), "dark")
