@@ -17,6 +17,7 @@ from .recipes.movie import Movie as Movie
 from .recipes.recipe import Recipe as Recipe
 from .recipes.segment import segment as segment
 from .recipes.segment_movie import segment_movie as segment_movie
+from .recipes.segment_study import segment_study as segment_study
 from .recipes.study import Study as Study
 from .recipes.sweep import sweep as sweep
 from .recipes.views import views as views

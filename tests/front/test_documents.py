@@ -114,6 +114,7 @@ def test_the_other_stages_of_contributing(tmp_path):
 
 NAMES = {
     "map.bcf": lambda: samples.eds(shape=(20, 24)).signal,
+    "map2.bcf": lambda: samples.eds(shape=(18, 20), random_state=1).signal,
     "core.dm3": lambda: samples.eels(kind="core", shape=(12, 15)).signal,
     "lowloss.dm4": lambda: samples.eels(shape=(8, 30), jitter=0.0).signal,
     "image.dm3": lambda: samples.particles(kind="crystal", shape=(80, 88), diameter=4.0).signal,

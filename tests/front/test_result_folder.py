@@ -24,8 +24,8 @@ from clustem.recipes.recipe import Recipe
 from clustem.report.layout.units import pretty
 from clustem.report.page.save_result import save_sweep
 
-LOST = {"source", "context", "features", "before"}
-"""What a folder does not hold."""
+LOST = {"source", "context", "features", "before", "fitted"}
+"""What a folder does not hold; what was fitted is compared by applying it, in test_study."""
 
 
 def assert_equal(found, given):

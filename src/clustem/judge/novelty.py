@@ -23,6 +23,7 @@ from clustem.core import (
 from clustem.judge._expected import expected_of
 from clustem.judge._rare_phases import best_mixture, rare_phases
 from clustem.judge._scan_counts import ScanCounts
+from clustem.passes.picked_rows import PickedRows
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
@@ -32,6 +33,14 @@ _QUANTILES = 257
 """Quantiles of the distances that are kept of a fit."""
 _SHARE = 0.05
 """Least share of a region's counts that no mixture of clusters explains."""
+_WINDOW = 2
+"""Positions on each side that are added up."""
+_DIRECTIONS = 64
+"""Directions in which rows of many columns are looked at."""
+_MUCH = 2**28
+"""Size of rows beyond which only some lines of a fit are looked at [bytes]."""
+_ONE_OF = 64
+"""Of so many lines, one is."""
 _AROUND = 5
 """Of the nine positions around, and including, one: so many must be far from their clusters."""
 
@@ -96,10 +105,13 @@ def novelty(
     clusters as they were fitted: regions that no mixture of clusters explains, of which at least
     5 % of the counts are left over, beyond what the noise of these shapes leaves. Less can be
     absorption or a calibration that drifts.
-    Others are explained by no cluster where they are farther from the center of their own than all
-    but the given share of the fit's positions, and so are most of those around them. Distances are
-    divided by their median over the scan, compared with that of the fit, if that is larger: fewer
-    counts make all of them larger. So a new phase that most of a scan consists of is not seen.
+    Of others, what rows differ by from the center of their cluster is added up over the positions
+    of the same cluster in a window of 5 x 5, in 64 random directions if there are more columns:
+    noise cancels, and what is new does not. A position is explained by no cluster where the length
+    of the sum, over the root of their number, is larger than at all but the given share of the
+    fit's positions, and so at most of those around. Lengths are divided by their median over the
+    scan, compared with that of the fit, if that is larger: fewer counts make all of them larger. So
+    a new phase that most of a scan consists of is not seen.
 
     Examples
     --------
@@ -145,19 +157,43 @@ def with_novelty(segmentation: Segmentation, *, rate: float) -> Segmentation:
 
 
 def typical(clustering: Clustering) -> F64 | None:
-    """Return quantiles (k, 257) of the distances of rows from their clusters; None for counts."""
+    """Return quantiles (k, 257) of how far rows are from their clusters; None for counts.
+
+    Of rows that are too many to be read again for it, some lines of the scan are looked at.
+    """
     if hasattr(clustering.estimator, "shapes_"):
         return None
-    near = getattr(clustering.estimator, "nearest_distances_", None)  # known: no pass over a file
-    far = _distances(clustering.estimator, clustering.features.rows) if near is None else near[:, 0]
+    number = np.empty(clustering.n_clusters, dtype=np.intp)
+    number[clustering.order] = np.arange(clustering.n_clusters)
+    features, chosen = _some_lines(clustering.features)
+    labels = clustering.labels[chosen]
+    far = _away(features, labels, clustering.estimator, number)
     if far is None:
         return None
     levels = np.linspace(0, 1, _QUANTILES)
     out = np.full((clustering.n_clusters, _QUANTILES), np.inf)
     for i in range(clustering.n_clusters):
-        if (own := clustering.labels == i).any():
+        if (own := labels == i).any():
             out[i] = np.quantile(far[own], levels)
     return out
+
+
+def _some_lines(features: Features) -> tuple[Features, NDArray[np.intp]]:
+    """Return features of bands of lines, evenly spaced, and which rows these are; all if few."""
+    rows = Rows.of(features.rows)
+    every = np.arange(len(rows))
+    if rows.nbytes <= _MUCH or not features.scans or features.mask.ndim != 2:
+        return features, every
+    lines, high = features.shape[0], 2 * _WINDOW + 1
+    bands = max(1, lines // (_ONE_OF * high))
+    first = np.linspace(0, max(lines - high, 0), bands).astype(np.intp)
+    used = np.zeros(lines, dtype=bool)
+    used[np.minimum(first[:, None] + np.arange(high), lines - 1)] = True
+    chosen = every[used[features.positions // features.shape[1]]]
+    if not len(chosen):
+        return features, every
+    scan = replace(features.scan, mask=features.mask | ~used[:, None])
+    return replace(features, rows=PickedRows(rows, chosen), scans=(scan,)), chosen
 
 
 def _by_counts(  # noqa: PLR0917  # one call
@@ -219,10 +255,10 @@ def _by_distance(
     segmentation: Segmentation, features: Features, fitted: Fitted, min_size: int, rate: float
 ) -> Flags:
     nothing = np.zeros(features.shape, dtype=bool)
-    far = None if fitted.typical is None else _distances(fitted.estimator, features.rows)
+    labels = segmentation.labels.data[~features.mask].astype(np.int16)
+    far = _away(features, labels, fitted.estimator, fitted.number)
     if far is None or fitted.typical is None:
         return nothing
-    labels = segmentation.labels.data[~features.mask]
     known = labels >= 0
     levels = np.linspace(0, 1, _QUANTILES)
     middle = fitted.typical[:, _QUANTILES // 2][labels]
@@ -262,22 +298,52 @@ def _count(mask: Flags) -> int:
     return int(label(mask, structure=np.ones((3,) * mask.ndim))[1])
 
 
-def _distances(estimator: Any, rows: Any) -> F64 | None:
-    """Distance (n,) of each row from the nearest center."""
-    if hasattr(estimator, "transform"):
-        near: F64 = np.asarray(estimator.transform(rows)).min(axis=1)
-        return near
+def _away(
+    features: Features, labels: NDArray[np.int16], estimator: Any, number: NDArray[np.intp]
+) -> F64 | None:
+    """Say how far rows (n,) and those around them are from their cluster in the same direction."""
     centers = getattr(estimator, "cluster_centers_", None)
     if centers is None:
         return None
-    known = Rows.of(rows)
-    out = np.empty(len(known))
-    for where, far in known.map(lambda block, _: _nearest(block, centers)):
-        out[where] = far
-    return out
+    rows = Rows.of(features.rows)
+    directions = _directions(rows.shape[1])
+    middle = np.zeros((int(number.max()) + 1, directions.shape[1]))
+    shares = np.bincount(number)[:, None]
+    np.add.at(middle, number, np.asarray(centers) @ directions)
+    middle /= shares
+    rest = np.empty((len(rows), directions.shape[1]), dtype=np.float32)
+    for where, found in rows.map(lambda block, _: block @ directions):
+        rest[where] = found
+    rest -= middle[labels]
+    rest[labels < 0] = 0
+    if features.find(PatchGrid) is not None and features.mask.ndim == 1:
+        lengths: F64 = np.linalg.norm(rest, axis=1).astype(np.float64)
+        return lengths
+    return _summed(features, labels, rest)
 
 
-def _nearest(block: NDArray[Any], centers: F64) -> F64:
-    from scipy.spatial.distance import cdist
+def _summed(features: Features, labels: NDArray[np.int16], rest: NDArray[np.float32]) -> F64:
+    """Length (n,) of the sum of rows of the same cluster in a window, over √ of their number."""
+    left_in = np.atleast_2d(~features.mask)
+    border = ((_WINDOW, _WINDOW), (_WINDOW, _WINDOW))
+    grid = np.full(left_in.shape, -1, dtype=np.int64)
+    grid[left_in] = np.arange(len(labels))
+    grid = np.pad(grid, border, constant_values=-1)
+    rows, columns = np.nonzero(left_in)
+    total, count = np.zeros_like(rest), np.zeros(len(labels))
+    for i in range(2 * _WINDOW + 1):
+        for j in range(2 * _WINDOW + 1):
+            other = grid[rows + i, columns + j]
+            same = (other >= 0) & (labels[other] == labels)
+            total[same] += rest[other[same]]
+            count[same] += 1
+    return np.asarray(np.linalg.norm(total, axis=1) / np.sqrt(np.maximum(count, 1)))
 
-    return np.asarray(cdist(block, centers).min(axis=1))
+
+def _directions(width: int) -> NDArray[np.float32]:
+    """Directions (D, d) that rows are looked at in: all of a few columns, else 64 at random."""
+    if width <= _DIRECTIONS:
+        return np.eye(width, dtype=np.float32)
+    signs = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (width, _DIRECTIONS))
+    found: NDArray[np.float32] = (signs / np.sqrt(_DIRECTIONS)).astype(np.float32)
+    return found

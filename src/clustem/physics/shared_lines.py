@@ -17,8 +17,16 @@ _STRETCH = 0.03
 """Largest relative difference of the scales that is looked for."""
 _ALIKE = 0.5
 """Correlation from which on two spectra show the same lines."""
-_SIGMAS = 4.0
-"""A difference of the axes below so many standard errors is none."""
+_WINDOW = 0.5
+"""Width of the windows whose shifts must agree [keV]."""
+_NEAR = 0.25
+"""Largest shift of such a window [keV]."""
+_WEAK = 0.02
+"""Share of the strongest window's weight below which one tells nothing."""
+_FEWEST = 4
+"""Windows that are needed."""
+_CHANCE = 1e-3
+"""Chance of windows that agree by accident."""
 _LEAST = 0.15
 """Energy below which detectors see noise [keV]."""
 
@@ -56,14 +64,15 @@ def shared_lines(
     Returns
     -------
     :
-        The change; none where the spectra have too few lines in common to tell, or where it is
-        below four standard errors or a tenth of a channel.
+        The change; none where the spectra have too few lines in common to tell, where their lines
+        do not agree on one, or where it is below a tenth of a channel.
 
     Notes
     -----
     The square roots of the counts, less their mean over 0.25 keV, are correlated over shifts up to
-    0.15 keV and stretches up to 3 %. Standard errors are those of counting, for the reference's
-    lines at the counts of the spectrum.
+    0.15 keV and stretches up to 3 %. Another composition shifts lines that overlap, too, each by
+    another energy: windows of 0.5 keV are laid over each other one by one, and a straight line
+    through their shifts must be significant at 0.1 %.
 
     Examples
     --------
@@ -98,9 +107,8 @@ def shared_lines(
     best = minimize(apart, [a, b], method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-7})
     stretch, shift = 1 + best.x[0] * _STRETCH, best.x[1] * _SHIFT
     correlation = 1 - float(best.fun)
-    seen = (other > _LEAST) & (other < own[-1])
-    rates = y * min(x.sum() / max(y.sum(), 1), 1)
-    if correlation < _ALIKE or not _certain(stretch, shift, rates, other, seen):
+    apart_by_line = _line_shifts(lines, own, template, other, best.x)
+    if correlation < _ALIKE or not _agree(*apart_by_line, abs(other[1] - other[0])):
         return none._replace(correlation=correlation)
     return AxisChange(float(stretch), float(shift), correlation)
 
@@ -116,19 +124,46 @@ def _lines(counts: F64, energy: F64) -> F64:
     return found
 
 
-def _certain(
-    stretch: float, shift: float, counts: F64, energy: F64, used: NDArray[np.bool_]
-) -> bool:
-    """Whether a change is more than counting noise and a tenth of a channel."""
-    from scipy.ndimage import gaussian_filter1d
+def _line_shifts(
+    lines: F64, own: F64, template: F64, other: F64, change: F64
+) -> tuple[F64, F64, F64]:
+    """Energy, shift and weight of each window of the spectrum that holds lines."""
+    scale = abs(other[1] - other[0])
+    stretch, shift = 1 + change[0] * _STRETCH, change[1] * _SHIFT
+    steps = np.arange(-_NEAR, _NEAR + scale / 4, scale / 2)
+    moved = np.array([np.interp(other - step, own, lines) for step in steps])  # by each step
+    first = np.arange(max(_LEAST, other[0]), min(own[-1], other[-1]) - _WINDOW / 2, _WINDOW)
+    found = []
+    for low in first:
+        inside = (other >= low) & (other < low + _WINDOW)
+        part = template[inside]
+        power = float((part**2).sum())
+        middle = float((part**2 @ other[inside]) / max(power, 1e-30))
+        expects = (stretch - 1) * middle + shift
+        cuts = moved[:, inside]
+        norms = np.linalg.norm(cuts, axis=1) * np.sqrt(power)
+        near = np.abs(steps - expects) <= _NEAR / 2
+        score = np.where(near & (norms > 0), cuts @ part / np.maximum(norms, 1e-30), -1)
+        found.append(
+            (middle, float(steps[score.argmax()]), power * max(float(score.max()), 0.0) ** 6)
+        )
+    energy, apart, weight = np.array(found).T if found else np.zeros((3, 0))
+    return energy, apart, weight
 
-    scale = abs(energy[1] - energy[0])
-    rate = gaussian_filter1d(counts, _NARROW / scale)[used] + 1e-9
-    slope = np.gradient(rate, scale)
-    design = np.stack([slope * energy[used], slope])
-    information = (design / rate) @ design.T
-    change = np.array([stretch - 1, shift])
-    moved = (stretch - 1) * energy[used] + shift
-    weight = slope**2 / rate
-    off = float(np.sqrt((weight * moved**2).sum() / max(weight.sum(), 1e-30)))
-    return bool(change @ information @ change > _SIGMAS**2 and off > 0.1 * scale)
+
+def _agree(energy: F64, apart: F64, weight: F64, scale: float) -> bool:
+    """Whether the lines agree on a change: an F-test of a straight line against none."""
+    from scipy.stats import f
+
+    used = weight > _WEAK * weight.max(initial=0)
+    n = int(used.sum())
+    if n < _FEWEST:
+        return False
+    energy, apart, weight = energy[used], apart[used], weight[used]
+    root = np.sqrt(weight / weight.mean())
+    design = np.stack([np.ones(n), energy], axis=1) * root[:, None]
+    fitted = design @ np.linalg.lstsq(design, apart * root, rcond=None)[0]
+    rest = float(((apart * root - fitted) ** 2).sum()) + n * (scale / 4) ** 2 / 3  # of the steps
+    off = float(np.sqrt((fitted**2).mean()))
+    statistic = float((fitted**2).sum()) / 2 / (rest / (n - 2))
+    return bool(f.sf(statistic, 2, n - 2) < _CHANCE and off > 0.1 * scale)
