@@ -302,9 +302,16 @@ def compare_command(
     force: Annotated[bool, typer.Option("--force", help="Replace earlier figures.")] = False,
 ) -> None:
     """Compare two label maps of the same scan after the best matching of their numbers."""
+    from clustem.core import ParameterError
     from clustem.recipes.compare import compare, opened
+    from clustem.recipes.study import Study
 
-    found = compare(first, second)
+    one, other = opened(first), opened(second)
+    found = compare(one, other)
+    if output is not None and isinstance(one, Study):
+        raise ParameterError(
+            "Differences are drawn of single maps", got="studies", cure="Name a map's folder in it."
+        )
     typer.echo(str(found))
     typer.echo("confusion [% of each column]: rows are A, columns are B")
     typer.echo("      " + "".join(f"{label:>8d}" for label in found.columns))
@@ -321,8 +328,7 @@ def compare_command(
         from clustem.labelmaps.label_maps import as_labels
         from clustem.report.page.write_comparison import write_comparison
 
-        both = (opened(path) for path in (first, second))
-        a, b = (as_labels(one) if isinstance(one, Path) else one for one in both)
+        a, b = (as_labels(each) if isinstance(each, Path) else each for each in (one, other))
         for file in write_comparison(a, b, output, force=force):
             typer.echo(f"figure: {file}")
 
@@ -419,16 +425,16 @@ app.command()(serve)
 
 def main() -> None:
     """Run the command line: exit 0 if fine, 2 for wrong use or bad input, 130 for Ctrl-C."""
-    status = 130
+    status, interruption = 130, _Interruption()
     warnings.showwarning = _warned
-    sys.unraisablehook = _not_lost
+    sys.unraisablehook = _not_shown
     for stream in (sys.stdout, sys.stderr):  # what the locale has no letters for
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     if threading.current_thread() is threading.main_thread():
         for number in Signals:
-            if number.name in {"SIGTERM", "SIGHUP"} and getsignal(number) is not SIG_IGN:
-                set_signal(number, _interrupted)
+            if number.name in {"SIGINT", "SIGTERM", "SIGHUP"} and getsignal(number) is not SIG_IGN:
+                set_signal(number, interruption)
     try:
         status = app(standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
@@ -439,6 +445,8 @@ def main() -> None:
             if message is None:
                 raise
             _stop(message, 2)
+    finally:
+        interruption.over.set()
     if status == 130:
         _stop("stopped; nothing was written.", 130)
     sys.exit(status)
@@ -457,19 +465,32 @@ def _explained(error: Exception) -> str | None:
     return str(error) if isinstance(error, ClustemError) else None
 
 
-def _interrupted(*_: Any) -> None:
-    """Let SIGTERM stop a run as Ctrl-C does."""
-    raise KeyboardInterrupt
+class _Interruption:
+    """Stops a run, by Ctrl-C, SIGTERM or SIGHUP, and again if that was lost on the way."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self._main, self._watch = threading.get_ident(), threading.Thread(target=self._insist)
+        self._watch.daemon = True
+
+    def __call__(self, *_: Any) -> None:
+        """Raise what ends the run."""
+        if not self._watch.ident:
+            self._watch.start()
+        raise KeyboardInterrupt
+
+    def _insist(self) -> None:
+        """Interrupt a run that goes on: imports and callbacks can lose what was raised in them."""
+        while not self.over.wait(1):
+            known: Any = sys._current_exceptions().get(self._main)
+            error = known[1] if isinstance(known, tuple) else known  # as Python 3.11 gives it
+            if not _interrupt_behind(error):
+                _thread.interrupt_main()
 
 
-def _not_lost(ignored: Any) -> None:
-    """Send Ctrl-C again where Python raised it in code that lets no exception out.
-
-    A destructor or the callback of a weak reference, as imports have them, prints and drops it.
-    """
-    if isinstance(ignored.exc_value, KeyboardInterrupt):
-        threading.Timer(0.05, _thread.interrupt_main).start()
-    else:
+def _not_shown(ignored: Any) -> None:
+    """Keep quiet about Ctrl-C in code that lets no exception out: it is raised again."""
+    if not isinstance(ignored.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(ignored)
 
 

@@ -18,6 +18,8 @@ SETTINGS = {
     "pool": {"radius": 3},
     "normalize": {"level": "mean"},
     "remove_background": {"window": (405.0, 450.0)},
+    "set_energy_axis": {"scale": 0.02, "offset": -0.1},
+    "resample_energy": {"scale": 0.017, "offset": 0.3, "size": 400},
 }
 PATTERNS = {"beam_mask", "beam_shift", "bad_pixels"}
 KINDS_OF_SCAN = dict.fromkeys(PATTERNS, "patterns") | {

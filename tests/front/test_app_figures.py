@@ -16,7 +16,8 @@ from clustem.app.plots.signal_plot import PatternPlot, SpectrumPlot
 from clustem.app.session import pictures
 from clustem.app.session.clouds import Selection
 from clustem.app.session.frames import Frame
-from clustem.app.session.live import Live, colors_of_both, lasting_colors
+from clustem.app.session.lasting_colors import colors_of_both, lasting_colors
+from clustem.app.session.live import Live
 from clustem.app.session.outcome import outcome_of
 
 

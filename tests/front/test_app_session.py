@@ -3,6 +3,7 @@
 import json
 import threading
 import zipfile
+from dataclasses import replace
 
 import h5py
 import hyperspy.api as hs
@@ -104,6 +105,23 @@ class TestSession:
         assert session.outcome.result.n_clusters == 5
         assert session.recipe.steps[_cluster(session)]["n_clusters"] == 5
         assert not session.stale
+
+    def test_a_cluster_keeps_its_color_over_runs_and_numbers(self, session, signals):
+        opened(session, signals, "eds", settings=EDS)
+        session.edit(lambda result: recolored(result, [0], 2))
+        first = session.outcome.result
+        session.take(replace(session.recipe, edits=()))
+        session.run()
+        finished(session)
+        again = session.outcome.result
+        np.testing.assert_array_equal(again.labels.data, first.labels.data)
+        assert again.color_index == first.color_index
+        session.sweep([2, first.n_clusters, 5])
+        finished(session)
+        assert session.lineage.colors[5] == session.swept[5].result.color_index
+        session.show_k(5)
+        session.show_k(first.n_clusters)
+        assert session.outcome.result.color_index == first.color_index
 
     def test_broken_and_unknown_files(self, session, tmp_path):
         (session.root / "broken.hspy").write_bytes(b"\x89HDF\r\n\x1a\n no more")
@@ -315,6 +333,7 @@ class _Warns:
 
     def __init__(self, text, result, both_run, waits):
         self._text, self._result, self._both_run, self._waits = text, result, both_run, waits
+        self.scan = None
 
     def run(self, recipe, **_):
         self._both_run.wait()

@@ -449,14 +449,14 @@ def test_a_terminal_without_letters(encoding, tmp_path):
 
 
 def test_what_the_report_refuses_is_refused_before(tmp_path, monkeypatch, capsys):
-    signal = hs.signals.Signal1D(np.random.default_rng(0).poisson(5, (2, 3, 4, 50)))
+    signal = hs.signals.Signal1D(np.random.default_rng(0).poisson(5, (2, 2, 3, 4, 50)))
     signal.set_signal_type("EDS_SEM")
     signal.save(tmp_path / "series.hspy")
     monkeypatch.setattr(clustem.core.Segmentation, "save", None)
     args = ["run", tmp_path / "series.hspy", "-r", "eds-fuzzy", "-o", tmp_path / "out"]
     status, line = told(args, monkeypatch, capsys)
     assert status == 2
-    assert "one or two axes; got 3" in line
+    assert "one or two axes; got 4 axes" in line
 
 
 def cut(path):

@@ -66,6 +66,22 @@ def test_a_broken_file_stops_a_study_or_is_left_out(folder, monkeypatch, capsys)
     assert len(clustem.load(folder / "some")) == 2
 
 
+def test_studies_are_compared_with_one_matching(folder, study, monkeypatch, capsys):
+    known = clustem.load(study)
+    found = clustem.compare(study, known.relabel({0: "matrix"}))
+    assert (found.ari, found.compared) == (1.0, 1.0)
+    first = known[0].labels.data
+    assert len(found.labels) == first.size + known[1].labels.data.size
+    with pytest.raises(InputError, match="another study"):
+        clustem.compare(known, known[0])
+    with pytest.raises(InputError, match="same shapes"):
+        clustem.compare(known, known[::-1])
+    assert run("compare", "study", "study", folder=folder, monkeypatch=monkeypatch) == 0
+    assert "ARI 1.0000" in capsys.readouterr().out
+    given = ["compare", "study", "study", "-o", "figures"]
+    assert run(*given, folder=folder, monkeypatch=monkeypatch) == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -96,8 +96,10 @@ class TestGaussianMixture:
             assert_allclose(r[i], softmax(logs), atol=2e-3)
         for k in range(2):
             mean = sum(r[i, k] * X[i] for i in range(len(X))) / r[:, k].sum()
-            assert_allclose(found.means_[k], mean, rtol=1e-6)
+            assert_allclose(found.means_[k], mean, rtol=1e-4)  # memberships are found anew
         assert_allclose(found.weights_, r.mean(axis=0), rtol=1e-3)
+        np.testing.assert_array_equal(found.assign(X, connectivity=graph), r)
+        np.testing.assert_array_equal(found.assign(X), found.predict_proba(X))
 
     def test_bound_is_the_likelihood_given_the_neighbours(self, small):
         X, graph = small
@@ -107,7 +109,7 @@ class TestGaussianMixture:
             prior[:, k] * multivariate_normal.pdf(X, found.means_[k], found.covariances_[k])
             for k in range(2)
         )
-        assert_allclose(found.lower_bound_, np.log(density).mean(), rtol=1e-6)
+        assert_allclose(found.lower_bound_, np.log(density).mean(), rtol=1e-5)
 
     def test_new_rows_have_no_neighbours(self, small):
         X, graph = small

@@ -96,7 +96,9 @@ class Lineage:
 
 
 @checked
-def lineage(results: Mapping[int, LabelMap]) -> Lineage:
+def lineage(
+    results: Mapping[int, LabelMap], *, colors: Mapping[int, tuple[int, ...]] | None = None
+) -> Lineage:
     """Follow clusters over their number: which splits into which, and what color it keeps.
 
     Parameters
@@ -105,6 +107,8 @@ def lineage(results: Mapping[int, LabelMap]) -> Lineage:
         By number of clusters: label maps of one shape (integers, negative = unassigned),
         clusterings or segmentations. The first (smallest) one's colors are
         kept if it has any.
+    colors
+        One color for each cluster by k, where they are known; None lets clusters keep theirs.
 
     Returns
     -------
@@ -145,12 +149,12 @@ def lineage(results: Mapping[int, LabelMap]) -> Lineage:
         k: np.bincount(labels[labels >= 0], minlength=count[k]).astype(np.int64)
         for k, labels in maps.items()
     }
-    colors = {ks[0]: _colors_of(results[ks[0]], count[ks[0]])}
+    kept = {ks[0]: _colors_of(results[ks[0]], count[ks[0]])}
     flows = {}
     for before, k in pairwise(ks):
         flows[k] = overlaps(maps[before], maps[k], (count[before], count[k]))
-        colors[k] = inherited(matched(flows[k][:-1, :-1]), colors[before], count[k])
-    return Lineage(ks, sizes, flows, colors)
+        kept[k] = inherited(matched(flows[k][:-1, :-1]), kept[before], count[k])
+    return Lineage(ks, sizes, flows, kept if colors is None else dict(colors))
 
 
 def _number_of(result: LabelMap, labels: NDArray[np.int64]) -> int:

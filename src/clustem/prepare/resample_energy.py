@@ -14,9 +14,6 @@ from clustem.core.random_state import RandomState, seed_of
 from clustem.passes.chunks import lazily
 from clustem.prepare._signal import require_numbers
 
-_ROWS = 4096
-"""Spectra that are resampled at a time."""
-
 
 @preparation(kind="geometry")
 def resample_energy(
@@ -128,24 +125,26 @@ def _resampled(data: Any, shares: csr_array, seed: int, *, wider: bool) -> Any:
     dtype = _dtype(data.dtype, wider=wider)
 
     def one(block: NDArray[Any], where: Any = None) -> NDArray[Any]:
-        start = 0 if where is None else int(where[0]["array-location"][0][0])
-        flat = block.reshape(-1, block.shape[-1])
-        out = np.empty((len(flat), shares.shape[1]), dtype=dtype)
-        for first in range(0, len(flat), _ROWS):
-            part = slice(first, first + _ROWS)
-            random = np.random.default_rng([seed, start, first])
-            out[part] = _thrown(flat[part], shares, random) if whole else flat[part] @ shares
-        return out.reshape(*block.shape[:-1], shares.shape[1])
+        first = 0 if where is None else int(where[0]["array-location"][0][0])
+        out = np.empty((*block.shape[:-1], shares.shape[1]), dtype=dtype)
+        for i, line in enumerate(block):  # however the scan is cut, a line has its own numbers
+            flat = line.reshape(-1, block.shape[-1])
+            random = np.random.default_rng([seed, first + i])
+            found = _thrown(flat, shares, random) if whole else flat @ shares
+            out[i] = found.reshape(out[i].shape)
+        return out
 
     if isinstance(data, np.memmap):
         data = lazily(data, inner=1)
     if isinstance(data, np.ndarray):
-        return one(data)
-    data = data.rechunk({data.ndim - 1: -1})
+        return one(data) if data.ndim > 1 else one(data[None])[0]
+    data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))
     chunks = (*data.chunks[:-1], (shares.shape[1],))
-    return data.map_blocks(
-        lambda b, block_info=None: one(b, block_info), dtype=dtype, chunks=chunks
-    )
+
+    def piece(block: NDArray[Any], block_info: Any = None) -> NDArray[Any]:
+        return one(block, block_info)
+
+    return data.map_blocks(piece, dtype=dtype, chunks=chunks)
 
 
 def _thrown(block: NDArray[Any], shares: csr_array, random: np.random.Generator) -> NDArray[Any]:

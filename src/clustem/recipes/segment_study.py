@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -106,17 +107,24 @@ def _segment(
     anyway: bool,
     skip_broken: bool,
 ) -> Study:
+    if ("mapping", "facets") in chosen.steps:
+        raise InputError(
+            "Maps of a study keep the clusters of one fit",
+            got=f"{chosen.name}, which joins facets image by image",
+            cure="Run each image, or a stack of them as a movie: clustem.segment_movie(...).",
+        )
     skipped: dict[str, str] = {}
     opened: list[tuple[str, float, Scan]] = []
-    lazily = given.size > _IN_MEMORY if lazy is None else lazy
+    lazily = True if lazy is None and given.size > _IN_MEMORY else lazy
     for title, at, source in zip(given.titles, given.at, given.sources, strict=True):
         try:
-            scan = open_scan(chosen, source, lazy=lazily or None, reader=reader)
-            if not anyway:
-                refuse_misfit(chosen, scan)
+            with _about(title):
+                scan = open_scan(chosen, source, lazy=lazily, reader=reader)
+                if not anyway:
+                    refuse_misfit(chosen, scan)
         except ClustemError as error:
             if not skip_broken:
-                raise _named(error, title) from None
+                raise
             skipped[title] = str(error)
             continue
         opened.append((title, at, scan))
@@ -163,24 +171,18 @@ def _prepared(
     for i, run in enumerate(runs):
         if progress is not None:
             progress(f"prepare {titles[i]}", i / len(runs))
-        try:
+        with _about(titles[i]):
             _joint.prepare(run, recipe, geometry=True)
-        except ClustemError as error:
-            raise _named(error, titles[i]) from None
     spectrum = None
     if recipe.data != "image" and len(runs) > 1:
         wanted = _joint.common_channels(runs)
         spectrum = wanted.spectrum
         for i, run in enumerate(runs):
-            try:
+            with _about(titles[i]):
                 _joint.to_channels(run, wanted, i)
-            except ClustemError as error:
-                raise _named(error, titles[i]) from None
     for title, run in zip(titles, runs, strict=True):
-        try:
+        with _about(title):
             _joint.prepare(run, recipe, geometry=False)
-        except ClustemError as error:
-            raise _named(error, title) from None
     hidden = _joint.signal_mask_of(runs)
     _joint.describe(runs, recipe, hidden, {})
     chosen = [run.described() for run in runs]
@@ -222,11 +224,18 @@ class _Sources:
         if not is_series(scan, recipe):
             return cls((scan,), (_title(scan, 0),), (1.0,), ("map", ""))
         signal = scan.signal
+        n = signal.axes_manager.navigation_dimension
+        if n > 3:
+            raise InputError(
+                "A series is made of scans with one or two axes",
+                got=f"{n} axes",
+                cure="Take one series of the data: signal.inav[..., 0].",
+            )
         axis = signal.axes_manager.navigation_axes[-1]
         unit = "" if "undefined" in str(axis.units) else str(axis.units)
         name = "map" if not unit or "undefined" in str(axis.name) else str(axis.name)
         at = [float(value) for value in axis.axis] if unit else [i + 1.0 for i in range(axis.size)]
-        rest = (slice(None),) * (signal.axes_manager.navigation_dimension - 1)
+        rest = (slice(None),) * (n - 1)
         scans = tuple(
             Scan.of(signal.inav[(*rest, i)], path=scan.path) for i in range(int(axis.size))
         )
@@ -247,11 +256,15 @@ def _title(source: Any, number: int) -> str:
     return title_of(signal) or f"map {number + 1}"
 
 
-def _named(error: ClustemError, title: str) -> ClustemError:
+@contextmanager
+def _about(title: str) -> Iterator[None]:
     """Say which of the scans an error is about."""
-    if isinstance(error, InputError):
-        return InputError(f"{title}: {error.what}", got=error.got, cure=error.cure)
-    return ClustemError(f"{title}: {error}")
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{title}: {error.what}", got=error.got, cure=error.cure) from None
+    except ClustemError as error:
+        raise ClustemError(f"{title}: {error}") from None
 
 
 def _refuse_twins(opened: Sequence[tuple[str, float, Scan]]) -> None:

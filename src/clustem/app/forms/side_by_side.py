@@ -20,7 +20,8 @@ from clustem.app.plots.plots import (
     lay_scale_bar,
     show_all,
 )
-from clustem.app.session.live import FULL, REDUCED, Live, colors_of_both
+from clustem.app.session.lasting_colors import colors_of_both
+from clustem.app.session.live import FULL, REDUCED, Live
 from clustem.app.session.outcome import Outcome
 from clustem.app.session.probe import Places
 from clustem.app.session.state import Explorer

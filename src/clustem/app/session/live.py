@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import param
 
 from clustem.app.session.outcome import Outcome, outcome_of
-from clustem.app.session.probe import Places
 from clustem.app.session.state import Explorer, Message
 from clustem.core import InputError, Progress
-from clustem.labelmaps.inheritance import inherited
-from clustem.labelmaps.label_maps import matched, overlaps
 from clustem.recipes.recipe import UP_TO_MAP, Recipe
 from clustem.recipes.runner import part_of
 
 FULL, REDUCED = "all dimensions", "reduced"
-Colors = tuple[int, ...]
-"""Place in the palette of each cluster's color."""
 
 
 class Live(param.Parameterized):
@@ -98,48 +92,3 @@ def with_space(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     elif space == REDUCED and not any(stage == "reduce" for stage, _ in recipe.steps):
         settings["reduce.pca"] = True
     return recipe.with_settings(settings)
-
-
-def colors_of_both(main: Outcome | None, left: Outcome, right: Outcome) -> tuple[Colors, Colors]:
-    """Places in the palette of the clusters of two results, taken over from a third.
-
-    Parameters
-    ----------
-    main
-        The result whose colors are taken over, None where there is none.
-    left, right
-        The two results.
-
-    Notes
-    -----
-    The right one takes them over from the left one where that has at least as many clusters as the
-    main one, and so carries all of its colors: what both have and the main one has not then has
-    one color, too.
-    """
-    if main is None:
-        own = tuple(left.result.color_index)
-        return own, lasting_colors(right, left, own)
-    color_index = tuple(main.result.color_index)
-    first = lasting_colors(left, main, color_index)
-    if left.result.n_clusters >= main.result.n_clusters:
-        return first, lasting_colors(right, left, first)
-    return first, lasting_colors(right, main, color_index)
-
-
-def lasting_colors(new: Outcome, old: Outcome, color_index: Colors) -> Colors:
-    """Places in the palette of a result's clusters, taken over from those that they overlap most.
-
-    Parameters
-    ----------
-    new, old
-        Results of one scan, which may be cropped, binned or cut into patches differently: they
-        are compared where they lie.
-    color_index
-        Places in the palette of the old clusters.
-    """
-    entries = Places(old).entries(Places(new).points)
-    before = np.asarray(old.result.labels.data).ravel()[entries]
-    before = np.where(entries < 0, -1, before)
-    shape = old.result.n_clusters, new.result.n_clusters
-    counts = overlaps(before, np.asarray(new.result.labels.data).ravel(), shape)
-    return inherited(matched(counts[:-1, :-1]), color_index, new.result.n_clusters)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clustem.app.session import pictures
 from clustem.app.session.jobs import Jobs, Post, Work
+from clustem.app.session.lasting_colors import in_colors_of
 from clustem.app.session.opened import Opened, Watch
 from clustem.app.session.outcome import Outcome, outcome_of, outcomes_of
 from clustem.app.session.pictures import Picture
@@ -219,9 +220,16 @@ class Explorer(param.Parameterized):
             self._fitting.add(recipe.name)
         self.misfit = False
 
+        present = None if recipe.edits else self.outcome  # edits may say what color a cluster has
+
         def work(report: Progress) -> tuple[Outcome, list[str]]:
             self._check_fit(recipe, runner)
-            return _with_warnings(lambda: outcome_of(runner, recipe, self.root, progress=report))
+            found, said = _with_warnings(
+                lambda: outcome_of(runner, recipe, self.root, progress=report)
+            )
+            return in_colors_of({found.result.n_clusters: found}, present)[
+                found.result.n_clusters
+            ], said
 
         self.start("Running", work, self._show_run, latest=True)
 
@@ -273,17 +281,21 @@ class Explorer(param.Parameterized):
         if recipe is None or runner is None:
             return
 
+        present = self.outcome
+
         def work(report: Progress) -> tuple[dict[int, Outcome], list[str]]:
             self._check_fit(recipe, runner)
-            return _with_warnings(
+            found, said = _with_warnings(
                 lambda: outcomes_of(runner, recipe, wanted, self.root, progress=report)
             )
+            return in_colors_of(found, present), said
 
         def show(found: tuple[dict[int, Outcome], list[str]]) -> None:
             outcomes = found[0]
             self.param.update(lineage=None, choice=None, swept=outcomes)
             if len(outcomes) > 1:
-                self.lineage = lineage({k: o.result for k, o in outcomes.items()})
+                colors = {k: o.result.color_index for k, o in outcomes.items()}
+                self.lineage = lineage({k: o.result for k, o in outcomes.items()}, colors=colors)
             self.message = Message("done", "Click a k to see it.")
 
         self.start("Trying k", work, show)
