@@ -630,7 +630,7 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
     if workers is not None:
         where = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
     try:
-        client = Client(**where)
+        client = Client(**where, set_as_default=False)  # one that fails would stay it
     except (OSError, ValueError, TimeoutError) as error:
         raise ClustemError(
             f"The scheduler must answer; got {str(error).partition(chr(10))[0]}. "

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 
+import distributed
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -408,3 +409,5 @@ def test_workers_that_cannot_be_had_are_said_so(given, words, tmp_path, capsys, 
     assert stopped.value.code == 2
     assert words in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["map.hspy"]
+    with pytest.raises(ValueError, match="No client"):  # what comes later would wait for it
+        distributed.default_client()
