@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import errno
+import re
 import sys
 import tempfile
 import threading
@@ -21,6 +22,7 @@ from clustem.app.command import serve
 
 if TYPE_CHECKING:
     from clustem.core import Scan, Segmentation, Step
+    from clustem.recipes.joint import Joint
     from clustem.recipes.recipe import Recipe
     from clustem.recipes.segment import Source as AnySource
     from clustem.recipes.study import Study
@@ -45,7 +47,7 @@ Sources = Annotated[
     list[Path],
     typer.Argument(
         help="A file that HyperSpy reads; several, or a pattern such as 'tilt_*.bcf', get one set "
-        "of clusters.",
+        "of clusters; eds=map.bcf haadf=image.tif are signals of one scan (-r joint).",
         metavar="INPUT...",
     ),
 ]
@@ -135,18 +137,29 @@ def run(
     from clustem.recipes.segment_study import is_series
 
     chosen, files = Recipe.named(recipe).with_settings(_parsed(settings, k)), _files(source)
+    signals = _signals(source)
     first = files[0].stem if len(files) == 1 else "study"
+    first = "scan" if signals else first
     folder = output or Path(f"{first}_{chosen.name}")
-    check_output(folder, force=force, inputs=files)
+    check_output(folder, force=force, inputs=[*signals.values()] if signals else files)
     with _client(workers, scheduler) as client:
         lazy = True if client is not None and lazy is None else lazy
         more = {"lazy": lazy, "reader": reader, "anyway": anyway, "client": client}
+        if signals or chosen.data == "several":
+            if resume or skip_broken or (len(files) > 1 and not signals):
+                raise ParameterError(
+                    "Several signals of one scan need names, and take no --resume or --skip-broken",
+                    got=" ".join(map(str, source)),
+                    cure="clustem run eds=map.bcf haadf=image.tif -r joint",
+                )
+            _save_joint(signals or files[0], chosen, folder, force=force, **more)
+            return
         if len(files) > 1:
             if resume:
                 raise ParameterError("A study cannot be resumed", got="--resume", cure="Omit it.")
             _save_study(files, chosen, folder, force=force, skip_broken=skip_broken, **more)
             return
-        scan = open_scan(chosen, files[0], lazy=lazy, stack=True, reader=reader)
+        scan = open_scan(chosen, files[0], lazy=lazy, stack=True, reader=reader, plain=True)
         n = n_frames(scan.signal)
         if n > 1 and ("describe", "gabor") in chosen.steps:
             typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
@@ -224,6 +237,10 @@ def demo(
     name, given = _SAMPLES.get(chosen.name, (chosen.name, {}))
     sample = registry("samples")[name].step(**given)
     beside: dict[str, Any] = {}
+    if chosen.data == "several":
+        joint = _save_joint(sample.signals, chosen, folder, force=force)
+        typer.echo(f"{chosen.name}, against the truth: {compare(joint, sample.labels)}")
+        return
     with tempfile.TemporaryDirectory() as temporary:
         source = sample.signal
         if chosen.data == "patterns":  # start from a real file format
@@ -268,7 +285,7 @@ def sweep(
     check_output(folder, force=force, inputs=[source])
     with _client(workers, scheduler) as client, _progress() as progress:
         lazy = True if client is not None and lazy is None else lazy
-        scan = open_scan(chosen, source, lazy=lazy, reader=reader)
+        scan = open_scan(chosen, source, lazy=lazy, reader=reader, plain=True)
         _check_axes(scan)
         results = run_sweep(
             scan, chosen, _range(k), client=client, progress=progress, anyway=anyway
@@ -287,7 +304,7 @@ def sweep(
 @app.command(name="compare")
 def compare_command(
     first: Annotated[Path, typer.Argument(help="Result folder, .tif or .npy label map.")],
-    second: Annotated[Path, typer.Argument(help="The same; counts as the truth.")],
+    second: Annotated[Path, typer.Argument(help="The same; scores are of its clusters.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -340,7 +357,7 @@ def info(source: Source, *, reader: Reader = None) -> None:
     from clustem.io.reading import read
     from clustem.recipes.recipe import Recipe
 
-    scan = read(source, reader=reader)
+    scan = read(source, reader=reader, plain=True)
     for signal in (scan.signal, *scan.context):
         kind, title = type_of(signal) or "untyped", title_of(signal)
         shape = " × ".join(str(size) for size in signal.data.shape)
@@ -541,6 +558,24 @@ def _files(given: Iterable[Path]) -> list[Path]:
     return found or list(given)
 
 
+def _signals(given: Iterable[Path]) -> dict[str, Path]:
+    """Read NAME=FILE; nothing if these are plain files."""
+    from clustem.core import ParameterError
+
+    pairs = [str(path).partition("=") for path in given]
+    named = [bool(sign) and re.fullmatch(r"[A-Za-z0-9_-]+", name) for name, sign, _ in pairs]
+    if not all(named) or any(path.exists() for path in given):
+        return {}
+    found = {name: Path(path) for name, _, path in pairs}
+    if len(found) < len(pairs):
+        raise ParameterError(
+            "Each signal needs a name of its own",
+            got=" ".join(name for name, _, _ in pairs),
+            cure="clustem run eds=map.bcf eds_2=other.bcf -r joint",
+        )
+    return found
+
+
 def _range(text: str) -> list[int]:
     """Read ``2:10`` (both ends count) or ``4,6,8``."""
     from clustem.core import ParameterError
@@ -655,6 +690,30 @@ def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> No
         typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
     typer.echo(f"unassigned: {100 * result.unassigned_fraction:.2f} %")
     typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _save_joint(source: Any, recipe: Recipe, folder: Path, *, force: bool, **more: Any) -> Joint:
+    from clustem.judge.joint_verdict import joint_verdict
+    from clustem.recipes.segment_joint import segment_joint
+
+    with _progress() as progress:
+        joint = segment_joint(source, recipe, progress=progress, **more)
+    joint.save(folder, force=force)
+    found = joint_verdict([*joint.values()])
+    for doubt in found.doubts:
+        typer.secho(doubt, fg="red", bold=True)
+    if found.warranted and found.warranted not in found.doubts:
+        typer.echo(found.warranted)
+    for name, one in joint.items():
+        for step in one.history:
+            if step.note and step.stage in {"prepare", "describe", "reduce"}:
+                typer.echo(f"{name}: {step.stage}.{step.name}: {step.note}")
+    typer.echo(joint.sentence)
+    for i, count in enumerate(joint.counts):
+        share = 100 * count / max((~joint.mask).sum(), 1)
+        typer.echo(f"{joint.first.name_of(i)}: {count} positions, {share:.2f} %")
+    typer.echo(f"report: {folder / 'report.html'}")
+    return joint
 
 
 def _save_study(source: Any, recipe: Recipe, folder: Path, *, force: bool, **more: Any) -> None:

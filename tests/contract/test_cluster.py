@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 from clustem.cluster.kmeans1d.k_means_1d import KMeans1D
+from clustem.cluster.mixture.joint_mixture import JointMixture
 from clustem.cluster.mixture.multinomial_mixture import MultinomialMixture
 from clustem.core import InputError, ParameterError, UnknownNameError, registry
 
@@ -32,16 +33,14 @@ NOT_RUN = {
 
 
 NOT_FOR = {
-    ("MultinomialMixture", "check_clustering"): "its data are negative, and counts are not",
-    (
-        "MultinomialMixture",
-        "check_estimator_sparse_array",
-    ): "takes predict_proba for a classifier's",
-    (
-        "MultinomialMixture",
-        "check_estimator_sparse_matrix",
-    ): "takes predict_proba for a classifier's",
-    ("MultinomialMixture", "check_positive_only_tag_during_fit"): "wants scikit-learn's own words",
+    (name, check): why
+    for name in ("MultinomialMixture", "JointMixture")
+    for check, why in {
+        "check_clustering": "its data are negative, and counts are not",
+        "check_estimator_sparse_array": "takes predict_proba for a classifier's",
+        "check_estimator_sparse_matrix": "takes predict_proba for a classifier's",
+        "check_positive_only_tag_during_fit": "wants scikit-learn's own words",
+    }.items()
 }
 
 
@@ -65,7 +64,7 @@ class OfFirstColumn(KMeans1D):
         pass
 
 
-class OfRounded(MultinomialMixture):
+class Rounded:
     """Takes any numbers of at least 0, so that all checks reach what takes counts only."""
 
     def _counts(self, X, *, reset):
@@ -77,12 +76,23 @@ class OfRounded(MultinomialMixture):
         return super()._counts(np.rint(20 * checked), reset=reset)
 
 
+class OfRounded(Rounded, MultinomialMixture):
+    pass
+
+
+class OfRoundedToo(Rounded, JointMixture):
+    pass
+
+
+OF_COUNTS = {MultinomialMixture: OfRounded, JointMixture: OfRoundedToo}
+
+
 def scikit_learn_checks():
     for entry in ENTRIES:
         # three clusters: some checks have no more different values
         one_column = entry.step is KMeans1D
         made = OfFirstColumn(3) if one_column else entry.step()
-        made = OfRounded() if entry.step is MultinomialMixture else made
+        made = OF_COUNTS[entry.step]() if entry.step in OF_COUNTS else made
         for estimator, check in estimator_checks_generator(made):
             name = getattr(check, "func", check).__name__
             if name not in NOT_RUN and (entry.name, name) not in NOT_FOR:
@@ -90,7 +100,7 @@ def scikit_learn_checks():
 
 
 def columns_for(make, X):
-    if make is MultinomialMixture:
+    if make in OF_COUNTS:
         return np.minimum(np.rint(np.abs(X)), 1e5)
     return X[:, :1] if make is KMeans1D else X
 
@@ -274,7 +284,7 @@ def test_scikit_learn_knows_that_one_column_is_wanted():
 @every_estimator
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
 def test_values_whose_powers_are_no_numbers_are_refused(make, rows, size):
-    if make is MultinomialMixture:
+    if make in OF_COUNTS:
         pytest.skip("counts are not that small or large")
     if one_column(make):
         make = partial(make, p=2)
@@ -284,7 +294,7 @@ def test_values_whose_powers_are_no_numbers_are_refused(make, rows, size):
 
 @every_estimator
 def test_small_and_large_units_change_nothing(make, rows):
-    if make is MultinomialMixture:
+    if make in OF_COUNTS:
         pytest.skip("counts have no unit")
     found = make(3).fit(rows)
     for size in (2.0**-400, 2.0**400):  # about 1e-120 and 1e120
@@ -309,7 +319,7 @@ def test_masked_values_are_refused_and_empty_masks_are_not(make, rows):
 @every_estimator
 @pytest.mark.parametrize("form", [csr_array, csr_matrix, coo_array])
 def test_sparse_counts_are_taken_or_refused(make, rows, form):
-    if make is MultinomialMixture:
+    if make in OF_COUNTS:
         assert_array_equal(make(3).fit(form(rows)).labels_, make(3).fit(rows).labels_)
         return
     for method in (make(3).fit, make(3).fit(rows).predict):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from clustem.core import InputError
 from clustem.io._events import Events
 from clustem.passes import scratch as module
 from clustem.passes.scratch import computed_once, scratch
@@ -56,6 +57,8 @@ def test_large_arrays_lie_in_a_file_or_stay_lazy_without_room(chain, monkeypatch
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     assert computed_once(lazy) is lazy
     assert len(calls) == 4
+    with pytest.raises(InputError, match=r"2.4e-07 GB must fit .*; got 1e-06 GB of room.*TMPDIR"):
+        scratch((30,), np.int64)
 
 
 def test_a_lazy_run_is_that_of_memory():

@@ -73,7 +73,7 @@ def visiting(chromium, url):
     page.on("request", lambda request: wrong.append(request.url) if _is_outside(request.url) else 0)
     page.set_default_timeout(15_000)
     page.goto(url)
-    page.get_by_role("button", name="Open", exact=False).first.wait_for()
+    page.locator("header [data-key=open]").wait_for()
     yield page
     page.close()
     assert wrong == []
@@ -112,8 +112,9 @@ def run(page):
 
 
 def fill(page, key, value):
-    """Type a value into a field and leave it."""
+    """Type a value into a field, which may be folded away, and leave it."""
     field = page.locator(f"[data-key='{key}'] input")
+    field.evaluate("node => { const more = node.closest('details'); if (more) more.open = true; }")
     field.fill(str(value))
     field.press("Enter")
 

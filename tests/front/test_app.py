@@ -58,7 +58,7 @@ class TestFrame:
     def test_a_line_is_a_strip(self):
         frame = Frame.of(self.axes((48, 2.0, 0.0, "nm")))
         assert frame.shape == (1, 48)
-        assert frame.size == pytest.approx((8.0, 96.0))
+        assert frame.size == pytest.approx((16.0, 96.0))
         assert frame.pixel(*frame.middle(0, 40)) == (0, 40)
 
     def test_spans(self):

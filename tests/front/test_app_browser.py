@@ -182,6 +182,33 @@ def first_file(root, request):
     return "eds.hspy"
 
 
+def test_a_reload_and_a_second_tab_find_the_session_again(page, chromium, address):
+    open_file(page, "eds.hspy")
+    run(page)
+    field = page.get_by_label("Name of cluster 0")
+    field.fill("matrix")
+    field.press("Enter")
+    page.get_by_role("checkbox", name="matrix").wait_for()
+    page.reload()
+    page.get_by_role("checkbox", name="matrix").wait_for()
+    expect(page.locator("header [data-key=open]")).to_contain_text("eds.hspy")
+    with visiting(chromium, address) as other:
+        other.get_by_role("checkbox", name="matrix").wait_for()
+        button(other, "Undo").click()
+        expect(page.get_by_role("checkbox", name="matrix")).to_have_count(0)  # in the first, too
+
+
+def test_the_page_says_that_the_server_is_gone_and_comes_back(page, served):
+    gone = page.locator("#gone")
+    expect(gone).to_be_hidden()
+    served[1].send_signal(signal.SIGSTOP)
+    try:
+        expect(gone).to_be_visible(timeout=3_000)
+    finally:
+        served[1].send_signal(signal.SIGCONT)
+    expect(gone).to_be_hidden()
+
+
 def test_newcomers_path(lasting, chromium, address, scratch, first_file):
     """The clicks that docs/explorer.md writes down.
 
@@ -190,9 +217,11 @@ def test_newcomers_path(lasting, chromium, address, scratch, first_file):
     open_file(lasting, "domains.hspy")
     before = sessions(scratch)
     begun = time.monotonic()
-    with visiting(chromium, address) as page:
+    own = chromium.browser.new_context(accept_downloads=True)
+    own.add_init_script(CLICKS)
+    with contextlib.closing(own), visiting(own, address) as page:
         assert button(page, "Run").count() == 0  # sees nothing of the other one's
-        own = sessions(scratch) - before
+        its = sessions(scratch) - before
         open_file(page, first_file)
         run(page)
         box = page.locator(".plot.map").bounding_box()
@@ -212,9 +241,9 @@ def test_newcomers_path(lasting, chromium, address, scratch, first_file):
     assert time.monotonic() - begun < 120
     expect(lasting.locator("header [data-key=open]")).to_contain_text("domains.hspy")
     assert lasting.locator("[data-key^='tick/']").count() == 0
-    assert len(own) == 1
+    assert len(its) == 1
     limit = time.monotonic() + 30
-    while own <= sessions(scratch) and time.monotonic() < limit:
+    while its <= sessions(scratch) and time.monotonic() < limit:
         time.sleep(0.05)
     assert sessions(scratch) == before
 
@@ -332,39 +361,10 @@ def test_broken_and_forbidden_files(page, root, tmp_path):
     said(page, "good.npy is open")
 
 
-def test_access_to_the_server(address):
-    home = f"http://{urlsplit(address).netloc}"
-    token = urlsplit(address).query.partition("=")[2]
-    assert len(token) > 30
-    for path in ("/", "/ws", "/autoload.js?bokeh-autoload-element=1"):
-        answer, text = request(home, path)
-        assert answer.status in {302, 403, 400}, path
-        assert "Clustem" not in text
-    assert request(home, "/login?token=wrong")[0].status == 403
-    answer, _ = request(home, f"/login?token={token}")
-    assert answer.status == 302
-    assert "HttpOnly" in answer.getheader("Set-Cookie")
-    own = {"Cookie": answer.getheader("Set-Cookie").partition(";")[0]}
-    upload = f"/upload/{'x' * 32}?name=x.npy"
-    for path in (f"/download/{'x' * 32}/x.zip", "/download/../etc/passwd", upload):
-        answer, text = request(home, path, "GET", Origin=home, **own)
-        assert answer.status in {404, 405}
-        assert "Traceback" not in text
-    assert request(home, upload, "POST", b"1", Origin=home)[0].status == 403  # no cookie
-    assert request(home, upload, "POST", b"1", **own)[0].status == 403  # no origin
-    evil = {"Origin": "http://evil.test", **own}
-    assert request(home, upload, "POST", b"1", **evil)[0].status == 403
-    assert request(home, upload, "POST", b"1", Origin=home, **own)[0].status == 404  # no session
-    upgrade = {
-        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "bokeh, x",
-    }  # fmt: skip
-    assert request(home, "/ws", **upgrade, **evil)[0].status == 403
-
-
 def test_an_input_is_open_from_the_start(chromium, root):
-    """By default only this machine may come, and needs no token."""
-    with serving(str(root / "domains.hspy")) as (url, server), visiting(chromium, url) as page:
+    """Where no other machine can reach the page, it may do without a token."""
+    given = [str(root / "domains.hspy"), "--no-token"]
+    with serving(*given) as (url, server), visiting(chromium, url) as page:
         assert "token" not in url
         what = page.locator("header [data-key=open]")
         expect(what).to_contain_text("domains.hspy", timeout=120_000)  # HyperSpy is imported once
@@ -372,8 +372,10 @@ def test_an_input_is_open_from_the_start(chromium, root):
         assert server.wait(20) == 0
 
 
-def test_a_server_that_is_stopped_leaves_nothing(served, scratch):
+def test_a_server_that_is_stopped_leaves_nothing(served, scratch, chromium):
     address, server = served
+    for page in chromium.pages:  # they would say that it is gone
+        page.close()
     answer, _ = request(address, "/login?" + urlsplit(address).query)
     cookie = answer.getheader("Set-Cookie").partition(";")[0]
     assert request(address, "/", Cookie=cookie)[0].status == 200  # a session begins

@@ -16,6 +16,7 @@ from clustem.app.forms.steps import Steps
 from clustem.app.session.state import Explorer
 from clustem.app.web.contents import check_content, check_name
 from clustem.app.web.security import (
+    Attempts,
     below,
     closed,
     is_loopback,
@@ -193,9 +194,13 @@ class TestAccess:
         assert below(tmp_path, "y.npy") == (tmp_path / "x.npy").resolve()
 
     def test_tokens(self):
-        assert token_for("127.0.0.1", None) == token_for("localhost", None) == ""
-        assert token_for("::1", None) == ""
+        for host in ("127.0.0.1", "localhost", "::1"):
+            assert len(token_for(host, None)) > 30
+            assert token_for(host, None, without=True) == ""
         assert len(token_for("0.0.0.0", None)) > 30
+        for host, given in (("0.0.0.0", None), ("127.0.0.1", "x" * 16)):
+            with pytest.raises(InputError, match="no other machine can reach"):
+                token_for(host, given, without=True)
         assert token_for("example.org", None) != token_for("example.org", None)
         assert token_for("0.0.0.0", "x" * 16) == "x" * 16
         with pytest.raises(InputError, match="16 characters"):
@@ -203,6 +208,18 @@ class TestAccess:
         assert same("ä" * 16, "ä" * 16)
         assert not same(None, "x")
         assert not is_loopback("127.evil.example")
+
+    def test_many_wrong_tokens_have_to_wait(self):
+        now = [0.0]
+        attempts = Attempts(lambda: now[0])
+        for _ in range(10):
+            assert not attempts.blocked("1.2.3.4")
+            attempts.wrong("1.2.3.4")
+            now[0] += 1
+        assert attempts.blocked("1.2.3.4")
+        assert not attempts.blocked("4.3.2.1")
+        now[0] += 61
+        assert not attempts.blocked("1.2.3.4")
 
     @pytest.mark.parametrize(
         ("name", "plain"),

@@ -13,7 +13,7 @@ from clustem.core import OutputError, quiet
 from clustem.io import _formats, convert
 from clustem.io.blockfile import write_blo
 from clustem.io.reading import read
-from clustem.passes.storage import is_dask
+from clustem.passes.storage import is_dask, stored
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_values_axes_and_metadata_stay(ending, blockfile, tmp_path, capsys, monk
 
 
 def test_chunks_cut_no_pattern(blockfile, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert, "scan_chunks", lambda *_: (1, 4, 32, 32))
+    monkeypatch.setattr(convert, "scan_chunks", lambda *_, **__: (1, 4, 32, 32))
     shares = []
     path, scan = convert.convert(
         blockfile, tmp_path / "out.zspy", progress=lambda _, share: shares.append(share)
@@ -52,6 +52,13 @@ def test_chunks_cut_no_pattern(blockfile, tmp_path, monkeypatch):
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert read(path, lazy=True).signal.data.chunks[2:] == ((32,), (32,))
+
+
+@pytest.mark.parametrize("ending", [".zspy", ".hspy"])
+def test_few_patterns_are_read_with_few_others(ending, blockfile, tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "_CHUNK", 3 * 32 * 32)  # one byte each
+    path, _ = convert.convert(blockfile, tmp_path / f"out{ending}")
+    assert stored(read(path, lazy=True).signal.data).unit == (1, 3, 32, 32)
 
 
 @pytest.mark.parametrize("ending", [".zspy", ".hspy", ".npy"])

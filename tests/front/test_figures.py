@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from clustem.core import InputError, PCAInfo
 from clustem.judge import compare
 from clustem.report import (
+    agreement,
     center_plot,
     colors,
     confusion,
@@ -122,6 +123,8 @@ def movie_labels(frames, shape=(4, 6)):
 OTHERS = {
     "confusion": lambda _: confusion(comparison(6), names=["film", "a rather long name of it"]),
     "large confusion": lambda _: confusion(comparison(24)),
+    "agreement": lambda _: agreement(comparison(6), titles=("A", "B")),
+    "large agreement": lambda _: agreement(comparison(24)),
     "disagreement": lambda cases: disagreement(cases["eds"](), cases["eds"]().labels.data[::-1]),
     "movie strip": lambda _: movie_strip(
         movie_labels(9), example_tracks(), images={i: np.eye(4, 6) for i in range(9)}

@@ -7,6 +7,7 @@ import pytest
 from clustem.core import InputError
 from clustem.judge import compare
 from clustem.report import (
+    agreement,
     center_plot,
     colors,
     confusion,
@@ -71,6 +72,24 @@ def test_confusion_is_in_percent_of_the_truth_under_accuracy_and_f1():
     np.testing.assert_allclose(keys, colors(6)[[3, 5]])  # matched: found 1, then found 0
     with pytest.raises(InputError, match="room for 24"):
         confusion(compare(np.arange(30), np.zeros(30, dtype=int)))
+
+
+def test_two_results_without_a_truth_are_a_and_b_as_on_the_command_line():
+    a = np.repeat([0, 1, 1, 2], [30, 20, 10, 40])
+    b = np.repeat([7, 7, 5, 3], [30, 20, 10, 40])
+    comparison = compare(a, b)
+    figure = agreement(comparison, color_index=(4, 2, 9))
+    cells = np.reshape([float(text.get_text()) for text in figure.axes[0].texts], (3, 3))
+    order = [comparison.columns.tolist().index(label) for label in (7, 5, 3)]
+    np.testing.assert_allclose(cells, comparison.confusion[:, order], atol=0.05)
+    np.testing.assert_allclose(cells.sum(axis=0), 100, atol=0.11)
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[2:] == ["A 0", "A 1", "A 2", "B 7", "B 5", "B 3"]
+    assert not any("truth" in text or "found" in text for text in texts)
+    keys = [patch.get_facecolor() for patch in figure.artists]
+    np.testing.assert_allclose(keys, [*colors(10)[[4, 2, 9]]] * 2)
+    with pytest.raises(InputError, match="room for 24"):
+        agreement(compare(np.arange(30), np.zeros(30, dtype=int)))
 
 
 def test_disagreement_shows_the_labels_that_differ():

@@ -15,7 +15,8 @@ import clustem
 from clustem.cluster import MultinomialMixture
 from clustem.cluster._neighbours import coloring, draw, marginals
 from clustem.cluster.mixture._borders import borders_of, evidence, scattered
-from clustem.cluster.mixture._counts import Fit, Model, counts_of
+from clustem.cluster.mixture._counts import Fit, counts_of
+from clustem.cluster.mixture._signals import Counted
 from clustem.describe import patterns, spectra
 from clustem.judge import choose_k, verdict
 from clustem.labelmaps.grid_graph import grid_graph
@@ -28,6 +29,10 @@ SHAPES = RNG.dirichlet(np.full(40, 0.4), 3)
 
 def grid(shape):
     return grid_graph(np.zeros(shape, dtype=bool))
+
+
+def one_signal(mean):
+    return (Counted(slice(0, len(mean)), mean, 1.0, shared_intensity=False),)
 
 
 def discs(counts, seed=0, shape=(50, 60), thickness=True):
@@ -109,10 +114,8 @@ def test_scatter_is_the_dirichlet_multinomial():
     x[0, 0] = 30
     shapes, mean = np.random.default_rng(4).dirichlet(np.ones(6), 2), np.full(6, 1 / 6)
     wide = np.array([3.0, 40.0])
-    fit = Fit(shapes, np.ones(2), np.ones(2) / 2, np.full((7, 2), 0.5), wide)
-    found = scattered(
-        Model(mean, 1.0, shared_intensity=False), fit, counts_of(csr_array(x * 1.0), None)
-    )
+    fit = Fit(shapes, np.ones((2, 1)), np.ones(2) / 2, np.full((7, 2), 0.5), wide[:, None])
+    found = scattered(fit, counts_of(csr_array(x * 1.0), None, one_signal(mean)))
     for i, row in enumerate(x):
         for k in range(2):
             alpha = wide[k] * shapes[k]
@@ -123,12 +126,12 @@ def test_scatter_is_the_dirichlet_multinomial():
 
 def test_a_mixed_position_belongs_to_its_larger_part():
     truth, x = discs(400, thickness=False)
-    model = Model(x.reshape(-1, 40).sum(axis=0) / x.sum(), 1.0, shared_intensity=False)
+    signals = one_signal(x.reshape(-1, 40).sum(axis=0) / x.sum())
     graph, hot = grid(truth.shape), np.eye(3)[truth.ravel()]
-    fit = Fit(SHAPES, np.ones(3), np.ones(3) / 3, hot)
-    counts = counts_of(csr_array(x.reshape(-1, 40) * 1.0), graph)
-    alone = scattered(model, fit, counts).argmax(axis=1)
-    mixed = evidence(model, fit, counts, borders_of(hot, graph)).argmax(axis=1)
+    fit = Fit(SHAPES, np.ones((3, 1)), np.ones(3) / 3, hot)
+    counts = counts_of(csr_array(x.reshape(-1, 40) * 1.0), graph, signals)
+    alone = scattered(fit, counts).argmax(axis=1)
+    mixed = evidence(fit, counts, borders_of(hot, graph)).argmax(axis=1)
     wrong = [np.mean(found != truth.ravel()) for found in (alone, mixed)]
     assert wrong[1] < 0.8 * wrong[0]
     assert not borders_of(np.eye(3)[np.zeros(truth.size, dtype=int)], graph)
@@ -323,10 +326,10 @@ def test_few_electrons_take_the_mixture_and_many_k_means():
 
 
 def test_a_replaced_concentration_stays_finite():
-    fit = Fit(SHAPES, np.ones(3), np.ones(3) / 3, np.full((2, 3), 1 / 3), np.full(3, 1e6))
-    counts = counts_of(csr_array(np.zeros((2, 40))), None)
-    model = Model(np.full(40, 1 / 40), 1.0, shared_intensity=False)
-    assert (scattered(model, replace(fit), counts) == 0).all()
+    wide, nothing = np.full((3, 1), 1e6), csr_array(np.zeros((2, 40)))
+    fit = Fit(SHAPES, np.ones((3, 1)), np.ones(3) / 3, np.full((2, 3), 1 / 3), wide)
+    counts = counts_of(nothing, None, one_signal(np.full(40, 1 / 40)))
+    assert (scattered(replace(fit), counts) == 0).all()
 
 
 @pytest.mark.parametrize("counts", [8, 60])

@@ -212,7 +212,7 @@ class TestGaussianMixture:
         found = _potts.Potts(graph, 0.9).free_energy(evidence, r)
         assert_allclose(found, expected / 30, rtol=1e-12)
         edges = graph.indptr, graph.indices, graph.data
-        plain = _potts._free_energy.py_func(evidence, *edges, 0.9, r, 0, 30)
+        plain = _potts.free_energy.py_func(evidence, *edges, 0.9, r, 0, 30)
         assert_allclose(plain, expected, rtol=1e-12)
 
 

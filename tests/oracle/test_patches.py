@@ -6,9 +6,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from clustem.core import Clustering, InputError, Masks, PatchGrid, recording
-from clustem.describe import patches
+from clustem.describe import _bands, _columns, patches
+from clustem.describe._columns import find_columns
 from clustem.mapping import clusters
 from clustem.report.figures.split_views import shares
+from clustem.samples import domains
 
 
 def image_signal(data):
@@ -225,3 +227,17 @@ def test_columns_of_a_real_crystal(data_dir):
         features = patches(signal, size=32, at="columns")
     assert 600 < len(features.rows) < 700
     assert "color" in said.note
+
+
+def test_columns_of_a_large_image_are_those_of_its_bands(monkeypatch):
+    image = domains(shape=(300, 130)).signal.data
+    whole, spacing = find_columns(image, heavy=True)
+    monkeypatch.setattr(_columns, "_AT_ONCE", 7)
+    monkeypatch.setattr(_bands, "PIXELS", 130 * 20)
+    found, same = find_columns(image, spacing=spacing, heavy=True)
+    assert same == spacing
+    in_order = [one[np.lexsort(one.round(3).T)] for one in (found, whole)]
+    assert_allclose(*in_order, atol=1e-9)
+    monkeypatch.setattr(_columns, "PIXELS", 120 * 120)
+    assert _columns._middle(image).shape == (120, 120)
+    assert find_columns(image)[1] == pytest.approx(spacing, rel=0.02)

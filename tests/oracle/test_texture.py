@@ -6,7 +6,7 @@ import pytest
 
 from clustem.cluster import KMeans
 from clustem.core import Clustering, InputError, Masks, ParameterError, ParticleMap
-from clustem.describe import spectra, texture
+from clustem.describe import _bands, spectra, texture
 from clustem.describe._levels import separation
 from clustem.describe._surface import uneven_support
 from clustem.judge import regions
@@ -91,7 +91,9 @@ def test_the_support_is_found_under_particles_and_levels_are_left_alone():
     rng = np.random.default_rng(1)
     ramp = 3 * COLUMN / SHAPE[1] + np.cos(ROW / 40)
     dots = sum(disk(*rng.uniform(0, 1, 2) * SHAPE, 8) for _ in range(12)) > 0
-    found = uneven_support(ramp + 1.5 * dots + rng.normal(0, 0.3, SHAPE))
+    rows, columns = uneven_support(ramp + 1.5 * dots + rng.normal(0, 0.3, SHAPE))
+    found = rows @ columns
+    assert abs(found.mean()) < 1e-12
     assert np.abs(found - (ramp - ramp.mean())).mean() < 0.1
     assert uneven_support(dots + rng.normal(0, 0.3, SHAPE)) is None
     halves = np.where(COLUMN - 9 * np.sin(ROW / 20) > 70, 1.0, 0.0)
@@ -187,3 +189,34 @@ def test_images_of_a_few_pixels_are_refused_or_work(shape):
             texture(image)
     else:
         assert np.isfinite(texture(image).rows).all()
+
+
+@pytest.mark.parametrize("uneven", [0.0, 2.0])
+def test_an_image_in_bands_has_the_features_of_the_whole(uneven, monkeypatch):
+    given = {"shape": (260, 150), "n_particles": 9, "diameter": 12.0, "uneven": uneven}
+    signal = support(**given, snr=4.0).signal
+    whole = {name: texture(signal, features=name, sigma_max=4.0) for name in ("intensity", "all")}
+    monkeypatch.setattr(_bands, "PIXELS", 150 * 40)  # noise and levels are those of all lines
+    monkeypatch.setattr(_bands, "_SAMPLES", 10**6)
+    for name, features in whole.items():
+        found = texture(signal, features=name, sigma_max=4.0)
+        rows, wanted = np.asarray(found.rows), np.asarray(features.rows)
+        # total variation ends by a change of all values together: bands end a step or two apart
+        off = np.abs(rows[:, 0] - wanted[:, 0]) / wanted[:, 0].std()
+        assert off.mean() < 0.01
+        assert off.max() < 0.1
+        np.testing.assert_allclose(rows[:, 1:], wanted[:, 1:], rtol=1e-4, atol=1e-5)
+
+
+def test_noise_and_scatter_of_a_large_image_come_from_some_of_its_lines(monkeypatch):
+    image = np.random.default_rng(4).normal(7.0, 3.0, (900, 64))
+    bands = _bands.Bands(image)
+    assert _bands.deviation(band.values for band in bands) == pytest.approx(image.std(), rel=1e-12)
+    monkeypatch.setattr(_bands, "PIXELS", 64 * 160)
+    assert _bands.deviation(band.values for band in bands) == pytest.approx(image.std(), rel=1e-12)
+    some = bands.some()
+    assert [len(part) for part in some] == [10] * 16
+    np.testing.assert_array_equal(some[-1], image[-10:])
+    np.testing.assert_array_equal(
+        np.concatenate([b.values[b.inside] for b in bands.around(3)]), image
+    )

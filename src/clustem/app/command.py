@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+_PATIENCE = 1.0
+"""Time for work to end by itself when the explorer is stopped [s]."""
 
 
 def serve(
@@ -22,13 +29,17 @@ def serve(
         ),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but this machine's demands a token.")
+        str, typer.Option(help="Address to listen on; by default only this machine's own.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 5006,
     token: Annotated[
         str | None,
-        typer.Option(help="Token that a browser must show; made and printed where one is needed."),
+        typer.Option(help="Token that a browser must show; made and printed if not given."),
     ] = None,
+    no_token: Annotated[
+        bool,
+        typer.Option("--no-token", help="Let every program of this machine in without a token."),
+    ] = False,
     max_upload: Annotated[float, typer.Option(help="Largest upload [GB].", min=0)] = 2.0,
     origin: Annotated[
         list[str] | None,
@@ -45,8 +56,23 @@ def serve(
         host=host,
         port=port,
         token=token,
+        no_token=no_token,
         max_upload=max_upload,
         origins=tuple(origin or ()),
         show=show,
         say=typer.echo,
     )
+    _end()
+
+
+def _end() -> None:
+    """End although threads may still work for sessions: Python would wait until they are done."""
+    others = [one for one in threading.enumerate() if one is not threading.main_thread()]
+    until = time.monotonic() + _PATIENCE
+    for thread in others:
+        if not thread.daemon:
+            thread.join(max(until - time.monotonic(), 0.0))
+    if any(thread.is_alive() and not thread.daemon for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

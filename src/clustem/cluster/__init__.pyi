@@ -6,4 +6,5 @@ from .kmeans.k_means import KMeans as KMeans
 from .kmeans.lloyd import lloyd as lloyd
 from .kmeans1d.k_means_1d import KMeans1D as KMeans1D
 from .mixture.gaussian_mixture import GaussianMixture as GaussianMixture
+from .mixture.joint_mixture import JointMixture as JointMixture
 from .mixture.multinomial_mixture import MultinomialMixture as MultinomialMixture

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from clustem.core import InputError, tick
+from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.threads import cores
 
 S = TypeVar("S")
@@ -29,6 +30,12 @@ _AT_REST = 1e-3
 """Largest change of a membership at which a mean field has come to rest."""
 
 
+def is_mask(connectivity: Any, n: int) -> bool:
+    """Whether neighbours are those of n positions that a boolean mask leaves in."""
+    found = getattr(connectivity, "dtype", None) == np.bool_ and hasattr(connectivity, "ndim")
+    return bool(found and connectivity.size - np.count_nonzero(connectivity) == n)
+
+
 def checked_graph(connectivity: Any, n: int) -> csr_array | None:
     """Return weights between n rows as a sparse graph; None for none.
 
@@ -39,6 +46,8 @@ def checked_graph(connectivity: Any, n: int) -> csr_array | None:
     """
     if connectivity is None:
         return None
+    if is_mask(connectivity, n):
+        return grid_graph(connectivity)
     graph = csr_array(connectivity, dtype=np.float64)
     got = ""
     if graph.shape != (n, n):

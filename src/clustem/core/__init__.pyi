@@ -46,6 +46,7 @@ from .parameters import checked as checked
 from .parameters import is_data as is_data
 from .parameters import parameter_hints as parameter_hints
 from .parameters import parameters_of as parameters_of
+from .plain_signal import PlainSignal as PlainSignal
 from .progress import Cancelled as Cancelled
 from .progress import Progress as Progress
 from .progress import observe as observe

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clustem.core.errors import InputError, UnknownNameError
+from clustem.core.plain_signal import PlainSignal
 
 _ABOUT = {".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"}
 """Parts of a zarr store that say what the others are."""
@@ -156,9 +157,14 @@ def read_plain(path: Path, *, reader: str | None = None, **options: Any) -> Cont
 
 
 def load_signals(
-    path: Path, *, reader: str | None = None, content: Content | None = None, **options: Any
+    path: Path,
+    *,
+    reader: str | None = None,
+    content: Content | None = None,
+    plain: bool = False,
+    **options: Any,
 ) -> list[Any]:
-    """Load all signals of a file with HyperSpy, after a look at what is in it.
+    """Load all signals of a file, after a look at what is in it.
 
     Parameters
     ----------
@@ -168,6 +174,8 @@ def load_signals(
         Name of the reader in RosettaSciIO; None takes that of the file's ending.
     content
         What :func:`read_plain` read already.
+    plain
+        Whether signals may be :class:`PlainSignal`, where the file needs no more; else HyperSpy's.
     **options
         For the reader.
 
@@ -177,6 +185,12 @@ def load_signals(
         If the file would run code or fill the memory (see :func:`check_content`,
         :func:`check_axes`). Readers raise errors of any kind on broken files.
     """
+    if plain:
+        if content is None:
+            content = read_plain(path, reader=reader, **options)
+        made = [PlainSignal.of(each) for each in content]
+        if all(signal is not None for signal in made):
+            return made
     import hyperspy.api as hs
 
     if content is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, runtime_checkabl
 
 import numpy as np
 
+from clustem.core.plain_signal import PlainSignal
 from clustem.core.quiet import quiet
 
 if TYPE_CHECKING:
@@ -217,6 +218,8 @@ def like(signal: S, data: Any, *, copy_variance: bool = False) -> S:
     content["axes"][0]["size"] = data.shape[0]
     if not copy_variance:
         content["metadata"].get("Signal", {}).pop("Noise_properties", None)
+    if isinstance(signal, PlainSignal):
+        return signal.changed(**content)
     on_disk = hasattr(data, "dask")
     if is_lazy(signal) and not on_disk:
         found: S = from_dictionary(content)
@@ -245,7 +248,11 @@ def stack_of_rows(rows: NDArray[Any], signal: Any) -> Signal:
     axes = [{"name": "cluster", "size": len(rows), "navigate": True, "units": "", "scale": 1.0}]
     known = axes_of(signal)
     axes += known[len(known) - rows.ndim + 1 :]
-    out: Signal = _kind(rows.ndim - 1)(rows, axes=axes, metadata=signal.metadata.as_dictionary())
+    metadata = signal.metadata.as_dictionary()
+    if isinstance(signal, PlainSignal):
+        plain: Any = signal.changed(data=rows, axes=axes, metadata=metadata, original_metadata={})
+        return plain  # type: ignore[no-any-return]  # a signal by what it does
+    out: Signal = _kind(rows.ndim - 1)(rows, axes=axes, metadata=metadata)
     if signal._signal_type:  # of the class: one whose package is not installed stays in metadata
         out.set_signal_type(signal._signal_type)
     return out
@@ -264,9 +271,7 @@ def map_of(values: NDArray[Any], signal: Any, *, title: str = "") -> Signal:
         Title of the map; that of the signal if empty.
     """
     axes = [{**axis, "navigate": False} for axis in axes_of(signal)[: values.ndim]]
-    metadata = {"General": {"title": title or title_of(signal)}}
-    made: Signal = _kind(values.ndim)(values, axes=axes, metadata=metadata)
-    return made
+    return _plain_or_not(values, signal, axes, title)
 
 
 def stack_of_maps(
@@ -287,8 +292,17 @@ def stack_of_maps(
     """
     first = {"name": "cluster", **(axis or {}), "size": len(values), "navigate": True}
     scan = [{**axis, "navigate": False} for axis in axes_of(signal)[: values.ndim - 1]]
+    return _plain_or_not(values, signal, [first, *scan], title)
+
+
+def _plain_or_not(
+    values: NDArray[Any], signal: Any, axes: list[AxisDictionary], title: str
+) -> Signal:
+    """Make a signal of maps, one of plain values where the scan's own is."""
     metadata = {"General": {"title": title or title_of(signal)}}
-    made: Signal = _kind(values.ndim - 1)(values, axes=[first, *scan], metadata=metadata)
+    inner = sum(not axis["navigate"] for axis in axes)
+    kind: Any = PlainSignal if isinstance(signal, PlainSignal) else _kind(inner)
+    made: Signal = kind(values, axes=axes, metadata=metadata)
     return made
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import InputError
+from clustem.describe._bands import PIXELS, Bands, deviation
+from clustem.passes.scratch import scratch
 
 F64 = NDArray[np.float64]
 _REFINEMENTS = 3
+_SEEN = 4 * (0.13 + 1.5)
+"""Lines around that smoothing sees [spacings]."""
+_AT_ONCE = 2**14
+"""Columns that are refined at a time."""
 _AROUND = 4
 """Neighbours that a column is compared with."""
 _HEAVY = 0.6
@@ -58,22 +66,24 @@ def find_columns(
     the height of each of their four neighbours. Each then moves to the center of mass of what lies
     above the lowest value within 0.4 spacings.
     """
-    from scipy.ndimage import gaussian_filter
     from scipy.spatial import KDTree
-    from skimage.feature import peak_local_max
 
-    flat = image.astype(np.float64) * (1 if contrast == "bright" else -1)
-    found = spacing or lattice_spacing(flat)
-    smooth = gaussian_filter(flat, 0.13 * found)
-    smooth -= gaussian_filter(smooth, 1.5 * found)
-    peaks = peak_local_max(smooth, min_distance=max(1, int(0.3 * found)), exclude_border=False)
+    sign = 1 if contrast == "bright" else -1
+    found = spacing or lattice_spacing(_middle(image).astype(np.float64) * sign)
+    smooth = scratch(image.shape, np.float64)
+    for band in Bands(image).around(ceil(_SEEN * found)):
+        smooth[band.lines] = _flat(band.values * sign, found)[band.inside]
+    peaks = np.concatenate([*_peaks(smooth, max(1, int(0.3 * found)))])
     heights = smooth[tuple(peaks.T)]
-    bar = 0.5 * float(smooth.std())
+    order = np.argsort(-heights, kind="stable")  # whatever the bands
+    peaks, heights = peaks[order], heights[order]
+    bar = 0.5 * deviation(band.values for band in Bands(smooth))
     peaks, heights = peaks[heights > bar], heights[heights > bar]
     if heavy and len(peaks) > _AROUND:
         _, near = KDTree(peaks).query(peaks, _AROUND + 1)
         peaks = peaks[heights > _HEAVY * heights[near[:, 1:]].max(axis=1)]
-    positions = _refined(smooth, peaks.astype(np.float64), 0.4 * found)
+    parts = np.array_split(peaks.astype(np.float64), len(peaks) // _AT_ONCE + 1)
+    positions = np.concatenate([_refined(smooth, part, 0.4 * found) for part in parts])
     if len(positions) == 0:
         raise InputError(
             "At least one atom column must stand out",
@@ -81,6 +91,35 @@ def find_columns(
             cure="Give the spacing [px], try contrast='dark', or take at='grid'.",
         )
     return positions, found
+
+
+def _middle(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the image, or of a large one the middle, in which enough repeats."""
+    if image.size <= PIXELS:
+        return image
+    side = int(np.sqrt(PIXELS))
+    cuts = [max((size - side) // 2, 0) for size in image.shape]
+    return image[cuts[0] : cuts[0] + side, cuts[1] : cuts[1] + side]
+
+
+def _flat(image: F64, spacing: float) -> F64:
+    """Smooth columns and subtract what varies over more than a spacing."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth: F64 = gaussian_filter(image, 0.13 * spacing)
+    smooth -= gaussian_filter(smooth, 1.5 * spacing)
+    return smooth
+
+
+def _peaks(smooth: F64, apart: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the maxima (n, 2) of some lines at a time."""
+    from skimage.feature import peak_local_max
+
+    for band in Bands(smooth).around(4 * apart):
+        found = peak_local_max(band.values, min_distance=apart, exclude_border=False)
+        first, last = band.inside.start, band.inside.stop
+        found = found[(found[:, 0] >= first) & (found[:, 0] < last)]
+        yield found + np.array([band.lines.start - first, 0])
 
 
 def lattice_spacing(image: F64) -> float:

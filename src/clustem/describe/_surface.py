@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ _CLEAR = 4.2  # distance of three or four levels that need no surface [scatter w
 _GAIN = 0.5  # share of the scatter within two levels that a surface must take away
 
 
-def uneven_support(image: F64) -> F64 | None:
+def uneven_support(image: NDArray[Any]) -> tuple[F64, F64] | None:
     """Find the slowly varying brightness under two levels.
 
     Parameters
@@ -26,7 +28,8 @@ def uneven_support(image: F64) -> F64 | None:
     Returns
     -------
     :
-        Surface of mean 0, shape of the image; None where the levels are even.
+        Factors (rows, m) and (m, columns) whose product is a surface of mean 0; None where the
+        levels are even.
 
     Notes
     -----
@@ -39,7 +42,7 @@ def uneven_support(image: F64) -> F64 | None:
     step = max(1, min(image.shape) // _SIDE)
     rows, columns = (size // step for size in image.shape)
     parts = image[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    coarse = gaussian_filter(parts.mean(axis=(1, 3)), 1.0)
+    coarse = gaussian_filter(parts.mean(axis=(1, 3), dtype=np.float64), 1.0)
     if np.ptp(coarse) == 0:
         return None
     side = min(coarse.shape)
@@ -50,8 +53,12 @@ def uneven_support(image: F64) -> F64 | None:
     levels = any(separation(coarse, n) > _CLEAR for n in (3, 4))
     if levels or even[0] - best[0] < _GAIN * even[0]:
         return None
-    surface = np.asarray(_basis(image.shape, _ORDER) @ best[1])
-    return np.asarray(surface - surface.mean())
+    products = np.zeros((_ORDER + 1, _ORDER + 1))
+    for (i, j), weight in zip(_terms(_ORDER), best[1], strict=True):
+        products[i, j] = weight
+    row, column = _polynomials(image.shape, _ORDER)
+    products[0, 0] -= float(row.mean(axis=0) @ products @ column.mean(axis=0))
+    return row @ products, np.ascontiguousarray(column.T)
 
 
 def _fitted(image: F64, chosen: NDArray[np.bool_], *, order: int) -> tuple[float, F64]:
@@ -75,8 +82,19 @@ def _fitted(image: F64, chosen: NDArray[np.bool_], *, order: int) -> tuple[float
 
 def _basis(shape: tuple[int, ...], order: int) -> F64:
     """Products of Legendre polynomials up to a total order, (rows, columns, number)."""
+    row, column = _polynomials(shape, order)
+    return np.stack([np.outer(row[:, i], column[:, j]) for i, j in _terms(order)], axis=-1)
+
+
+def _polynomials(shape: tuple[int, ...], order: int) -> tuple[F64, F64]:
+    """Legendre polynomials along rows and columns, (length, order + 1) each."""
     row, column = (
-        np.polynomial.legendre.legvander(np.linspace(-1, 1, size), order) for size in shape
+        np.asarray(np.polynomial.legendre.legvander(np.linspace(-1, 1, size), order), np.float64)
+        for size in shape
     )
-    terms = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
-    return np.stack([np.outer(row[:, i], column[:, j]) for i, j in terms], axis=-1)
+    return row, column
+
+
+def _terms(order: int) -> list[tuple[int, int]]:
+    """Orders of the products up to a total order."""
+    return [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]

@@ -25,9 +25,12 @@ from clustem.core.masks import fitting_mask
 from clustem.describe._columns import find_columns
 from clustem.passes.rows import Rows
 from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.scratch import scratch
 from clustem.passes.transform import RowTransform
 
 F64 = NDArray[np.float64]
+_AT_ONCE = 256
+"""Patches that are interpolated at a time."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +170,14 @@ def _around(image: PlainImage, centers: F64, size: int) -> _Cut:
     centers = centers[inside]
     offsets = np.mgrid[:size, :size] - half
     smooth = spline_filter(image.data.astype(np.float64), mode="mirror")
-    data = np.empty((len(centers), size, size), dtype=np.float32)
-    for i, (row, column) in enumerate(centers):
-        place = offsets[0] + row, offsets[1] + column
-        data[i] = map_coordinates(smooth, place, prefilter=False, mode="mirror")
+    data = scratch((len(centers), size, size), np.float32)
+    for first in range(0, len(centers), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        place = [
+            offset + center[:, None, None]
+            for offset, center in zip(offsets, centers[some].T, strict=True)
+        ]
+        data[some] = map_coordinates(smooth, place, prefilter=False, mode="mirror")
     axes = [{"name": "position", "scale": 1.0, "offset": 0.0, "units": "", "size": len(data)}]
     return _Cut(data, centers, axes)
 

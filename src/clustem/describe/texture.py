@@ -22,9 +22,11 @@ from clustem.core import (
 )
 from clustem.core.image import PlainImage
 from clustem.core.masks import fitting_mask
+from clustem.describe._bands import PIXELS, Bands, deviation
 from clustem.describe._levels import separation
 from clustem.describe._surface import uneven_support
 from clustem.passes.scratch import scratch
+from clustem.passes.storage import release
 
 F64 = NDArray[np.float64]
 _CLEAR = (3.6, 4.2, 4.2)
@@ -36,6 +38,9 @@ _LEAST = 4
 
 _SMOOTH = 2.0
 """Width over which texture is averaged [scales]."""
+
+_REACH = 64
+"""Lines around those that are freed of total variation at a time [px]."""
 
 _MOST = 2.0
 """Weight of the total variation at low contrast [standard deviations of the noise]."""
@@ -120,19 +125,23 @@ def texture(
         )
     excluded = fitting_mask(masks.scan, plain.data.shape, "scan")
     colors = _colors(signal, plain)
-    support = uneven_support(plain.data.astype(np.float64)) if flatten == "auto" else None
+    support = uneven_support(plain.data) if flatten == "auto" else None
     if support is not None:
-        colors = colors - support[..., None]
         record("the support's uneven brightness was subtracted")
-    levels = np.stack([_denoised(c, denoise) for c in np.moveaxis(colors, -1, 0)], axis=-1)
+    levels = scratch(colors.shape, np.float32)
+    for channel, out in zip(np.moveaxis(colors, -1, 0), np.moveaxis(levels, -1, 0), strict=True):
+        _denoise(Bands(channel, support), denoise, out)
     clear = features == "intensity" or (features == "auto" and _in_levels(levels))
     names = ("intensity",) if levels.shape[-1] == 1 else ("red", "green", "blue")
     scales = [] if clear else _doublings(sigma_min, sigma_max)
-    columns = scratch((*plain.data.shape, len(names) + 3 * len(scales)), np.float32)
-    columns[..., : len(names)] = levels if clear else levels / max(levels.std(), 1e-30)
-    del levels
+    columns = levels
     if scales:
-        names = (*names, *_fill_scales(colors.mean(axis=-1), scales, columns[..., len(names) :]))
+        columns = scratch((*plain.data.shape, len(names) + 3 * len(scales)), np.float32)
+        even = max(deviation(band.values for band in Bands(levels.reshape(len(levels), -1))), 1e-30)
+        np.divide(levels, even, out=columns[..., : len(names)])
+        grey = colors[..., 0] if len(names) == 1 else colors.mean(axis=-1)
+        names = (*names, *_fill_scales(Bands(grey, support), scales, columns[..., len(names) :]))
+    del levels
     record("brightness alone" if clear else f"brightness and {len(names) - 1} more of texture")
     source = _as_scan(signal, plain)
     rows = columns[~excluded] if excluded.any() else columns.reshape(-1, len(names))
@@ -140,47 +149,63 @@ def texture(
     return Features.of_scan(rows, source, excluded, names=names, about=about)
 
 
-def _colors(signal: Any, plain: PlainImage) -> F64:
+def _colors(signal: Any, plain: PlainImage) -> NDArray[Any]:
     """Channels of the image (rows, columns, 1 or 3)."""
     data = signal.data.compute() if hasattr(signal.data, "compute") else signal.data
     if data.dtype.names:
         data = np.stack([data[name] for name in data.dtype.names[:3]], axis=-1)
     if data.ndim == 3 and data.shape[-1] in (3, 4) and data.shape[:2] == plain.data.shape:
-        data = data[..., :3].astype(np.float64)
+        data = data[..., :3]
         if not (data == data[..., :1]).all():
             return np.asarray(data)
-    return plain.data.astype(np.float64)[..., None]
+    return plain.data[..., None]
 
 
-def _denoised(image: F64, weight: float | str) -> F64:
+def _denoise(image: Bands, weight: float | str, out: NDArray[np.float32]) -> None:
     """Free an image of small variations; its values are in units of the noise."""
     from skimage.filters import threshold_otsu
+
+    scatter = deviation(band.values for band in image)
+    unit = max(_noise(image.some()), 1e-3 * scatter, 1e-30)
+    if not isinstance(weight, str):
+        _free_of_variation(image, unit, weight, out)
+        return
+    _free_of_variation(image, unit, _MOST, out)
+    if np.ptp(out) == 0:
+        return
+    bar, sums, counts = threshold_otsu(out), np.zeros(2), np.zeros(2)
+    for band in image:
+        upper = out[band.lines] > bar
+        for side, there in enumerate((~upper, upper)):
+            sums[side] += band.values[there].sum() / unit
+            counts[side] += np.count_nonzero(there)
+    contrast = float(np.diff(sums / counts)[0])
+    lower = float(np.clip(4 * _MOST / contrast, 1, _MOST))
+    if lower != _MOST:
+        _free_of_variation(image, unit, lower, out)
+
+
+def _free_of_variation(image: Bands, unit: float, weight: float, out: NDArray[np.float32]) -> None:
+    """Write an image in given units, freed of total variation, to ``out``."""
     from skimage.restoration import denoise_tv_chambolle
 
-    scaled: F64 = np.asarray(image / max(_noise(image), 1e-3 * float(image.std()), 1e-30))
-    if weight == 0:
-        return scaled
-    if not isinstance(weight, str):
-        return np.asarray(denoise_tv_chambolle(scaled, weight=weight))
-    found = np.asarray(denoise_tv_chambolle(scaled, weight=_MOST))
-    if np.ptp(found) == 0:
-        return found
-    upper = found > threshold_otsu(found)
-    contrast = float(scaled[upper].mean() - scaled[~upper].mean())
-    lower = float(np.clip(4 * _MOST / contrast, 1, _MOST))
-    return found if lower == _MOST else np.asarray(denoise_tv_chambolle(scaled, weight=lower))
+    for band in image.around(_REACH if weight else 0):
+        scaled = band.values / unit
+        free = denoise_tv_chambolle(scaled, weight=weight) if weight else scaled
+        out[band.lines] = free[band.inside]
 
 
-def _noise(image: F64) -> float:
+def _noise(parts: list[F64]) -> float:
     """Return the standard deviation of the noise, from second differences along both axes."""
-    twice = np.diff(np.diff(image, 2, axis=0), 2, axis=1)
-    return float(np.median(np.abs(twice)) / 0.6745 / 6)
+    twice = [np.abs(np.diff(np.diff(part, 2, axis=0), 2, axis=1)).ravel() for part in parts]
+    return float(np.median(np.concatenate(twice)) / 0.6745 / 6)
 
 
-def _in_levels(colors: F64) -> bool:
+def _in_levels(colors: NDArray[np.float32]) -> bool:
     """Whether the brightness, along the main color, falls in two to four levels."""
-    flat = colors.reshape(-1, colors.shape[-1])
-    flat = flat - flat.mean(axis=0)
+    step = -(-colors.shape[0] * colors.shape[1] // PIXELS)  # of some pixels, where there are many
+    flat = colors.reshape(-1, colors.shape[-1])[::step].astype(np.float64)
+    flat -= flat.mean(axis=0)
     values = flat @ np.linalg.eigh(flat.T @ flat)[1][:, -1]
     return any(separation(values, n) > bar for n, bar in enumerate(_CLEAR, start=2))
 
@@ -194,19 +219,38 @@ def _width(scales: list[float]) -> float:
     return float(np.exp(np.log(scales).mean()) * np.hypot(1, _SMOOTH)) if scales else 0.0
 
 
-def _fill_scales(image: F64, scales: list[float], out: NDArray[np.float32]) -> Iterator[str]:
+def _fill_scales(image: Bands, scales: list[float], out: NDArray[np.float32]) -> Iterator[str]:
     """Fill gradient and Hessian over the scales, (rows, columns, number), and yield their names."""
+    for i, scale in enumerate(scales):
+        places = range(3 * i, 3 * i + 3)
+        for band in image.around(int(np.ceil((4 + 4 * _SMOOTH) * scale)) + 2):
+            for j, part in zip(places, _textures(band.values, scale), strict=True):
+                out[band.lines, :, j] = part[band.inside]
+            release(out[band.lines])
+        for j, title in zip(places, ("gradient", "Hessian 1", "Hessian 2"), strict=True):
+            even = max(deviation(_values(out[..., j])), 1e-30)
+            for band in Bands(out[..., j]):
+                out[band.lines, :, j] /= even
+                release(out[band.lines])
+            yield f"{title}, {scale:g} px"
+
+
+def _values(column: NDArray[np.float32]) -> Iterator[F64]:
+    """Yield the values of one feature, some lines at a time."""
+    for band in Bands(column):
+        yield band.values
+        release(column[band.lines])
+
+
+def _textures(image: F64, scale: float) -> Iterator[F64]:
+    """Yield gradient and eigenvalues of the Hessian of a scale, their roots averaged again."""
     from scipy.ndimage import gaussian_filter
     from skimage.feature import multiscale_basic_features
 
-    for i, scale in enumerate(scales):
-        given = {"sigma_min": scale, "sigma_max": scale, "num_sigma": 1, "workers": 1}
-        parts = multiscale_basic_features(image, intensity=False, **given)
-        for j, title in enumerate(("gradient", "Hessian 1", "Hessian 2")):
-            part = parts[..., j].astype(np.float64)
-            even = gaussian_filter(np.sign(part) * np.sqrt(np.abs(part)), _SMOOTH * scale)
-            out[..., 3 * i + j] = even / max(even.std(), 1e-30)
-            yield f"{title}, {scale:g} px"
+    given = {"sigma_min": scale, "sigma_max": scale, "num_sigma": 1, "workers": 1}
+    parts = multiscale_basic_features(image, intensity=False, **given)
+    for part in np.moveaxis(parts, -1, 0).astype(np.float64):
+        yield gaussian_filter(np.sign(part) * np.sqrt(np.abs(part)), _SMOOTH * scale)
 
 
 def _as_scan(signal: Any, plain: PlainImage) -> Any:

@@ -33,8 +33,9 @@ def open_file(
     signal_axes: int | None = None,
     reader: str | None = None,
     content: Content | None = None,
+    plain: bool = False,
 ) -> list[Any]:
-    """Open all signals of a file with HyperSpy.
+    """Open all signals of a file.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def open_file(
         Name of the reader in RosettaSciIO; None takes the only one that can open the file.
     content
         What a child process read from the file already.
+    plain
+        Whether signals need not be HyperSpy's, which take long to import.
 
     Returns
     -------
@@ -76,9 +79,9 @@ def open_file(
     events = holds_events(path, lazy=lazy)
     on_disk = events or left_on_disk(path, lazy=lazy)
     if content is not None:
-        signals = load_signals(path, reader=reader, content=content, lazy=on_disk)
+        signals = load_signals(path, reader=reader, content=content, plain=plain, lazy=on_disk)
     else:
-        signals, reader = _loaded(path, reader, lazy=on_disk)
+        signals, reader = _loaded(path, reader, plain=plain, lazy=on_disk)
     if events:
         return [_sparse(signal) for signal in signals]
     if content is not None:
@@ -87,7 +90,8 @@ def open_file(
         ndim = max(s.data.ndim for s in signals)
         if all(s.data.ndim == ndim for s in signals):
             shape, dtype = signals[0].data.shape, signals[0].data.dtype
-            signals, _ = _loaded(path, reader, lazy=True, chunks=scan_chunks(shape, dtype))
+            chunks = scan_chunks(shape, dtype)
+            signals, _ = _loaded(path, reader, plain=plain, lazy=True, chunks=chunks)
     return [_whole_patterns(_with_scan(signal, signal_axes)) for signal in signals]
 
 

@@ -21,6 +21,8 @@ FORMATS = (".zspy", ".hspy", ".npy")
 """Endings of what can be written."""
 _SPARE = 2**26
 """Room that is left on the disk [bytes]."""
+_CHUNK = 2**21
+"""Size of what is compressed together [bytes]."""
 
 
 def convert(
@@ -62,8 +64,8 @@ def convert(
     Notes
     -----
     Formats that RosettaSciIO reads lazily never lie in memory as a whole. Patterns and spectra are
-    not cut; a chunk is at most 32 MiB. The context images of a scan are left out: such a file holds
-    one signal.
+    not cut; a chunk is at most 2 MiB, as steps that look at some patterns read whole chunks. The
+    context images of a scan are left out: such a file holds one signal.
 
     Examples
     --------
@@ -133,6 +135,6 @@ def _write_npy(signal: Any, file: Path) -> None:
 
 def _write_signal(signal: Any, file: Path) -> None:
     inner = max(1, signal.axes_manager.signal_dimension)
-    chunks = scan_chunks(signal.data.shape, signal.data.dtype, inner)
+    chunks = scan_chunks(signal.data.shape, signal.data.dtype, inner, most=_CHUNK)
     with quiet():  # RosettaSciIO names every part of a vendor's header that it cannot write
         signal.save(file, overwrite=True, chunks=chunks, show_progressbar=False)

@@ -17,7 +17,7 @@ from clustem.passes.transform import RowTransform
 
 _TREE = "state"
 _ELSEWHERE = {"row_sums_"}  # what belongs to the rows that were read, and can be had again
-_OF_ROWS = {"labels_", "memberships_", "nearest_distances_", "_borders"}
+_OF_ROWS = {"labels_", "memberships_", "nearest_distances_"}
 """What belongs to the rows of the fit, and is not needed for others."""
 _TRANSFORM = ("n_features", "normalize", "mask")
 
@@ -125,6 +125,8 @@ def _coded(value: Any, arrays: list[NDArray[Any]]) -> Any:
         return {"array": len(arrays) - 1}
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return {type(value).__name__: [_coded(item, arrays) for item in value]}
+    if isinstance(value, slice):
+        return {"slice": [value.start, value.stop]}
     if isinstance(value, dict):
         return {"dict": [[_coded(k, arrays), _coded(v, arrays)] for k, v in value.items()]}
     names = _names(type(value))
@@ -148,6 +150,8 @@ def _decoded(value: Any, arrays: dict[str, NDArray[Any]], package: str) -> Any:
     [(kind, inside)] = value.items()
     if kind == "array":
         return arrays[f"a{int(inside)}"]
+    if kind == "slice":
+        return slice(*map(int, inside))
     if kind in ("list", "tuple"):
         items = [_decoded(item, arrays, package) for item in inside]
         return items if kind == "list" else tuple(items)

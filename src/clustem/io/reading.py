@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from clustem.core import InputError, Scan, like, quiet, type_of
+from clustem.core import InputError, Scan, like, quiet, title_of, type_of
 from clustem.io._formats import open_file
 from clustem.io.libertem import PREFIX, is_libertem, open_libertem, signal_of
 from clustem.io.trial import try_out
@@ -26,8 +27,9 @@ def read(
     lazy: bool | None = None,
     signal_axes: int | None = None,
     reader: str | None = None,
+    plain: bool = False,
 ) -> Scan:
-    """Open a scan with HyperSpy.
+    """Open a scan.
 
     Parameters
     ----------
@@ -43,6 +45,9 @@ def read(
     reader
         Name of the reader in RosettaSciIO, for types of files that several can open, or of one of
         LiberTEM: see :func:`~clustem.io.libertem.open_libertem`.
+    plain
+        Whether the signals of a file may be of plain values (:class:`~clustem.core.PlainSignal`);
+        else they are HyperSpy's, which take two seconds to import.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def read(
             cure="Wrap an array: hyperspy.api.signals.Signal1D(array).",
         )
     path = Path(source).expanduser()
-    signals = _load(path, lazy=lazy, signal_axes=signal_axes, reader=reader)
+    signals = _load(path, lazy=lazy, signal_axes=signal_axes, reader=reader, plain=plain)
     chosen = _of_kind(signals, kind, path.name)
     scan_shape = chosen.data.shape[: chosen.axes_manager.navigation_dimension]
     context = tuple(s for s in signals if s is not chosen and s.data.shape == scan_shape)
@@ -83,8 +88,56 @@ def read(
     return Scan.of(plain, context=tuple(map(_with_plain_text, context)), path=path)
 
 
+def read_each(
+    source: str | Path, *, lazy: bool | None = None, reader: str | None = None
+) -> dict[str, Scan]:
+    """Open all signals of a file that share their positions.
+
+    Parameters
+    ----------
+    source
+        Path of the file.
+    lazy, reader
+        As for :func:`read`.
+
+    Returns
+    -------
+    :
+        Scans by name: ``eds``, ``eels``, ``patterns``, ``spectra``, or the title of an image.
+        Images that are larger or smaller than the scan are no signals of it.
+
+    Raises
+    ------
+    InputError
+        As :func:`read`, or if there are not two of them.
+    """
+    path = Path(source).expanduser()
+    signals = _load(path, lazy=lazy, signal_axes=None, reader=reader, plain=False)
+    largest = max(signals, key=lambda s: s.data.size)
+    scan = largest.data.shape[: largest.axes_manager.navigation_dimension]
+    found: dict[str, Scan] = {}
+    for signal in signals:
+        if not scan or signal.data.shape[: len(scan)] != scan:
+            continue
+        kind = type_of(signal).split("_")[0].lower()
+        plain = {1: "spectra", 2: "patterns"}.get(signal.data.ndim - len(scan), "image")
+        title = re.sub(r"[^A-Za-z0-9]+", "_", title_of(signal)).strip("_").lower()
+        name = kind or (title or plain if plain == "image" else plain)
+        numbered = name
+        while numbered in found:
+            numbered = f"{name}_{sum(known.startswith(name) for known in found) + 1}"
+        found[numbered] = Scan.of(_with_plain_text(signal), path=path)
+    if len(found) < 2:
+        raise InputError(
+            f"{path.name} must hold several signals of one scan",
+            got=", ".join(found) or "none",
+            cure="Name the files of the others: clustem run eds=map.bcf haadf=image.tif -r joint.",
+        )
+    return found
+
+
 def _load(
-    path: Path, *, lazy: bool | None, signal_axes: int | None, reader: str | None
+    path: Path, *, lazy: bool | None, signal_axes: int | None, reader: str | None, plain: bool
 ) -> list[Any]:
     if _plain(str(path)) != str(path):
         raise InputError(
@@ -103,13 +156,14 @@ def _load(
         )
     if reader is not None and reader.partition(":")[0] == PREFIX:
         return [open_libertem(path, reader)]
-    import hyperspy.api  # noqa: F401  # its handler of logs must be there to be quiet
+    if not plain:
+        import hyperspy.api  # noqa: F401  # its handler of logs must be there to be quiet
 
     options: dict[str, Any] = {"lazy": lazy, "reader": reader}
     try:
         content = try_out(path, **options)
         with quiet():  # what matters of what the readers say is checked below
-            return open_file(path, signal_axes=signal_axes, content=content, **options)
+            return open_file(path, signal_axes=signal_axes, content=content, plain=plain, **options)
     except InputError:
         raise
     except PermissionError:

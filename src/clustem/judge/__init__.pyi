@@ -5,6 +5,7 @@ from .choose_k import choose_k as choose_k
 from .compare import compare as compare
 from .distinguishing import distinguishing as distinguishing
 from .gap import gap as gap
+from .joint_verdict import joint_verdict as joint_verdict
 from .lattice import lattice as lattice
 from .lineage import lineage as lineage
 from .novelty import novelty as novelty

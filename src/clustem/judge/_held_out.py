@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import clone
 
 from clustem.core import Features, PatchGrid
@@ -167,7 +168,8 @@ def held_out(
     ----------
     A. Neufeld et al., J. Mach. Learn. Res. 25 (2024) 57.
     """
-    rows = sparse(Rows.of(features.rows))
+    several = issparse(features.rows)  # of several signals: not all of them need be counts
+    rows = features.rows if several else sparse(Rows.of(features.rows))
     estimator = with_few_starts(make(ks[-1]))
     shared = estimator.get_params().get("intensity") == "shared"
     by_shape = None
@@ -187,7 +189,7 @@ def held_out(
     spread = Intensity(totals, counted=True).spread
     smooth = -np.inf
     on_map = bool(features.scans) and len(features.shape) == 2
-    if not shared and on_map and features.find(PatchGrid) is None:
+    if not shared and not several and on_map and features.find(PatchGrid) is None:
         smooth = smooth_gain(rows, places_of(features, np.arange(rows.shape[0])), random_state)
     return HeldOut(gains, max(float(totals.sum()), 1.0), spread, smooth, by_shape)
 

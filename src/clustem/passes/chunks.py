@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 CHUNK_BYTES = 32 * 2**20
 
 
-def scan_chunks(shape: tuple[int, ...], dtype: np.dtype[Any], inner: int = 2) -> tuple[int, ...]:
+def scan_chunks(
+    shape: tuple[int, ...], dtype: np.dtype[Any], inner: int = 2, *, most: int = CHUNK_BYTES
+) -> tuple[int, ...]:
     """Cut along the leading axes only, into pieces that lie together in a file.
 
     Parameters
@@ -24,11 +26,13 @@ def scan_chunks(shape: tuple[int, ...], dtype: np.dtype[Any], inner: int = 2) ->
         Of its values.
     inner
         Number of trailing axes that are never cut: those of a pattern.
+    most
+        Size of a piece, unless a single pattern is larger [bytes].
 
     Returns
     -------
     :
-        Shape of a piece, at most 32 MiB unless a single pattern is larger.
+        Shape of a piece.
 
     Examples
     --------
@@ -36,7 +40,7 @@ def scan_chunks(shape: tuple[int, ...], dtype: np.dtype[Any], inner: int = 2) ->
     (9, 172, 144, 144)
     """
     lead = len(shape) - inner
-    left = max(1, CHUNK_BYTES // (prod(shape[lead:]) * dtype.itemsize))
+    left = max(1, most // (prod(shape[lead:]) * dtype.itemsize))
     sizes: list[int] = []
     for size in shape[:lead][::-1]:
         sizes.append(min(size, left))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from clustem.core import tick
+from clustem.core import InputError, tick
 from clustem.passes.rows import has_workers
 from clustem.passes.storage import is_dask, loaded
 from clustem.passes.threads import cores, one_blas_thread
@@ -37,6 +37,11 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     shape, dtype
         Of the array. The file goes with it.
 
+    Raises
+    ------
+    InputError
+        If the disk has no room for the file.
+
     Examples
     --------
     >>> scratch((2, 3), np.int16).shape
@@ -44,6 +49,14 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """
     if prod(shape) * np.dtype(dtype).itemsize <= _IN_MEMORY:
         return np.empty(shape, dtype=dtype)
+    size = prod(shape) * np.dtype(dtype).itemsize
+    room = shutil.disk_usage(tempfile.gettempdir()).free
+    if size + _SPARE > room:  # a map of a full disk ends in a bus error
+        raise InputError(
+            f"A temporary file of {size / 1e9:.3g} GB must fit in {tempfile.gettempdir()}",
+            got=f"{room / 1e9:.3g} GB of room",
+            cure="Free some, or set TMPDIR to a larger disk.",
+        )
     with tempfile.TemporaryFile() as file:  # the map keeps it when it is closed
         return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 

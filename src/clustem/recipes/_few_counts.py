@@ -63,10 +63,18 @@ def _clusterer(recipe: Recipe) -> dict[str, Any]:
     return next(dict(given) for (stage, _), given in recipe.steps.items() if stage == "cluster")
 
 
-def counts_of_a_position(scan: Scan) -> float | None:
-    """Estimate the mean number of counts of a position; None if the values are no counts."""
+def counts_of_a_position(scan: Scan, *, kinds: str = "bui") -> float | None:
+    """Estimate the mean number of counts of a position; None if the values are no counts.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    kinds
+        Kinds of numbers that are looked at; integers if not given.
+    """
     signal = scan.signal
-    if signal.data.dtype.kind not in "bui" or not signal.axes_manager.navigation_dimension:
+    if signal.data.dtype.kind not in kinds or not signal.axes_manager.navigation_dimension:
         return None
     rows = Rows(signal.data, row_ndim=signal.axes_manager.signal_dimension)
     numbers = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.intp))

@@ -112,7 +112,7 @@ def _broken(got: str) -> InputError:
 
 
 def kind_of(folder: Path) -> dict[str, Any] | None:
-    """Return the provenance of a study; None if the folder is none of a study."""
+    """Return the provenance of a study or of several signals; None of another folder."""
     path = folder / PROVENANCE
     try:
         if path.stat().st_size > 2**26:
@@ -120,7 +120,8 @@ def kind_of(folder: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None  # who reads it as a result says what is wrong
-    return content if isinstance(content, dict) and content.get("kind") == "study" else None
+    several = isinstance(content, dict) and content.get("kind") in {"study", "joint"}
+    return content if several else None
 
 
 def _folders(titles: tuple[str, ...]) -> list[str]:

@@ -16,6 +16,7 @@ from clustem.core import (
 )
 from clustem.judge.novelty import with_novelty
 from clustem.recipes import _joint
+from clustem.recipes.joint import Joint
 from clustem.recipes.runner import Run, open_scan
 from clustem.recipes.study import Study
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def apply(
-    result: Segmentation | Study,
+    result: Segmentation | Study | Joint,
     source: Source,
     *,
     novelty: Annotated[float, Gt(0), Lt(1)] | None = 0.01,
@@ -77,6 +78,12 @@ def apply(
     >>> found.labels.data.shape, bool((apply(result, one).labels.data == result.labels.data).all())
     ((24, 30), True)
     """
+    if isinstance(result, Joint):
+        raise InputError(
+            "Clusters of several signals cannot be applied to another scan",
+            got=f"a joint result of {', '.join(result)}",
+            cure="Run the recipe on all its signals.",
+        )
     if isinstance(result, Study):
         result = result.whole()
     fitted, recipe = result.fitted, result.recipe

@@ -12,6 +12,7 @@ from clustem.core import InputError
 from clustem.io.trial import try_out
 from clustem.judge.compare import Comparison
 from clustem.judge.compare import compare as compare_maps
+from clustem.recipes.joint import Joint
 from clustem.recipes.load import load
 from clustem.recipes.study import Study
 
@@ -49,7 +50,8 @@ def compare(
     >>> found.ari, found.vi
     (1.0, 0.0)
     """
-    one, other = opened(first), opened(second)
+    found = (opened(first), opened(second))
+    one, other = (each.first if isinstance(each, Joint) else each for each in found)
     if isinstance(one, Study) or isinstance(other, Study):
         one, other = _laid_out(one, other)
     return compare_maps(one, other, binning=binning)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
@@ -54,7 +54,8 @@ class Recipe:
     signal
         Start of the signal type that it takes, for example ``"EDS"``; any if empty.
     data
-        What it takes: ``"spectra"`` or ``"patterns"`` on a scan, or an ``"image"``; any if empty.
+        What it takes: ``"spectra"`` or ``"patterns"`` on a scan, an ``"image"``, or ``"several"``
+        signals; any if empty.
     steps
         Parameters by ``(stage, step)``, in the order of the stages.
     edits
@@ -68,6 +69,9 @@ class Recipe:
     in_doubt
         How many clusters to make for ``n_clusters = "auto"`` where the confidence of
         ``judge.choose_k`` is low; None makes as many as it recommends.
+    signals
+        Settings of each signal by its name, where the recipe takes several
+        (``data = "several"``; ``[signals.NAME]`` in TOML): see ``segment_joint``.
 
     Examples
     --------
@@ -85,6 +89,7 @@ class Recipe:
     reaches: float | None = None
     few_counts: str = ""
     in_doubt: int | None = None
+    signals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -154,6 +159,7 @@ class Recipe:
         content = from_toml(text, where)
         head = content.pop("recipe", {})
         edits = tuple(_checked_edit(edit) for edit in _listed(content.pop("edit", [])))
+        signals = _tables(content.pop("signals", {}), head)
         steps = {}
         for stage, found in content.items():
             if stage not in STAGES:
@@ -167,7 +173,8 @@ class Recipe:
         for key in head:
             if key not in _HEAD:
                 raise UnknownNameError.among("key of [recipe]", key, _HEAD)
-        return replace(cls._of_head(head, where), steps=_ordered(steps), edits=edits)
+        found = cls._of_head(head, where)
+        return replace(found, steps=_ordered(steps), edits=edits, signals=signals)
 
     @classmethod
     def _of_head(cls, head: Mapping[str, Any], where: str) -> Recipe:
@@ -226,6 +233,7 @@ class Recipe:
         optional = ("reaches", "few_counts", "in_doubt")
         head = {k: v for k, v in known.items() if k not in optional or v not in (None, "")}
         tables: list[tuple[str, Mapping[str, Any]]] = [("recipe", head)]
+        tables += [(f"signals.{name}", given) for name, given in self.signals.items()]
         tables += [(f"{stage}.{step}", params) for (stage, step), params in self.steps.items()]
         written = [toml_table(name, values) for name, values in tables]
         written += [toml_table("edit", values, one_of_many=True) for values in self.edits]
@@ -241,7 +249,8 @@ class Recipe:
             ``"stage.param": value`` sets a parameter of the stage's step that has it;
             ``"stage.step.param": value`` adds the step if need be; ``"stage.step": True`` adds it,
             False removes it; ``"stage": "Step"`` replaces the step, keeping what both share;
-            ``"edit": False`` leaves the edits out.
+            ``"edit": False`` leaves the edits out. Where the recipe takes several signals,
+            ``"NAME.param": value`` is for the signal of that name.
 
         Returns
         -------
@@ -263,6 +272,11 @@ class Recipe:
                 f"The recipe's {len(edits)} edits name clusters by numbers that may differ under "
                 "other settings. Check the result, or leave them out: -s edit=false."
             )
+        signals = {name: dict(given) for name, given in self.signals.items()}
+        for setting in [*settings] if self.data == "several" else []:
+            of, _, own = setting.partition(".")
+            if own and of not in STAGES:
+                signals.setdefault(of, {})[own] = settings.pop(setting)
         settings = {_full_name(steps, name): value for name, value in settings.items()}
         for name, value in sorted(settings.items(), key=_steps_first):
             stage, *rest = name.split(".")
@@ -279,7 +293,7 @@ class Recipe:
                 steps.setdefault(key, {}).update(_checked(entry, {param: value}))
         asked = any(name.endswith(".n_clusters") for name in settings)  # then no other will do
         in_doubt = None if asked else self.in_doubt
-        return replace(self, steps=_ordered(steps), edits=edits, in_doubt=in_doubt)
+        return replace(self, steps=_ordered(steps), edits=edits, in_doubt=in_doubt, signals=signals)
 
 
 def _reached(value: float | None, manager: Any) -> bool:
@@ -437,6 +451,32 @@ def _listed(edits: Any) -> list[Any]:
     if not isinstance(edits, list):
         raise ParameterError("Edits must be tables [[edit]]", got=edits, cure="Write [[edit]].")
     return edits
+
+
+def _tables(given: Any, head: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Check that settings of signals are tables, in a recipe that takes several."""
+    if given and head.get("data") != "several":
+        raise ParameterError(
+            "[signals] is for recipes of several signals",
+            got=head.get("data", ""),
+            cure='Write data = "several", or leave it out.',
+        )
+    if not isinstance(given, dict) or not all(isinstance(v, dict) for v in given.values()):
+        raise ParameterError(
+            "[signals] must hold one table for each signal",
+            got=given,
+            cure="Write [signals.NAME].",
+        )
+    return {name: dict(_flat(table)) for name, table in given.items()}
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Go through a table of tables by dotted names."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _checked_edit(given: Any) -> dict[str, Any]:

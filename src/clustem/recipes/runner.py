@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 MOST = 10
 """Largest number of clusters that ``n_clusters = "auto"`` tries."""
+_GRAPH = 2**22
+"""Positions beyond which a graph of neighbours takes half a gigabyte and more."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -67,6 +69,7 @@ def open_scan(
     lazy: bool | None = None,
     stack: bool = False,
     reader: str | None = None,
+    plain: bool = False,
 ) -> Scan:
     """Open what a recipe takes.
 
@@ -82,6 +85,8 @@ def open_scan(
         Whether a stack of images is meant, not one image.
     reader
         Name of the reader in RosettaSciIO, for types of files that several can open.
+    plain
+        Whether signals need not be HyperSpy's: see ``io.reading.read``.
 
     Raises
     ------
@@ -89,7 +94,7 @@ def open_scan(
         If it cannot be read, or is a stack where one image is meant.
     """
     axes = {"spectra": 1, "patterns": 2, "image": 2}.get(recipe.data)
-    scan = read(source, kind=recipe.signal, lazy=lazy, signal_axes=axes, reader=reader)
+    scan = read(source, kind=recipe.signal, lazy=lazy, signal_axes=axes, reader=reader, plain=plain)
     if recipe.data != "image":
         return scan
     n = n_frames(scan.signal)
@@ -413,6 +418,8 @@ class Run:
             return {}
         if parameters.get("coupling", known["coupling"].default) == 0:
             return {}
+        if features.mask.size > _GRAPH and entry.name == "GaussianMixture":
+            return {"connectivity": features.mask}  # it makes the graph line by line
         return {"connectivity": grid_graph(features.mask)}
 
     def described(self) -> dict[str, Any]:

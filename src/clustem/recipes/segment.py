@@ -8,9 +8,11 @@ from typing import Any, Literal, overload
 
 from clustem.core import ParameterError, Progress, Scan, Segmentation, Signal
 from clustem.recipes._checkpoints import Checkpoints
+from clustem.recipes.joint import Joint
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner, on_workers, open_scan
+from clustem.recipes.segment_joint import segment_joint
 from clustem.recipes.segment_study import segment_study
 from clustem.recipes.study import Study
 
@@ -44,8 +46,9 @@ def segment(
     anyway: bool = False,
     resume: str | Path | None = None,
 ) -> Study: ...
+@overload
 def segment(
-    source: Source | list[Source] | tuple[Source, ...],
+    source: Mapping[str, Source],
     recipe: str | Path | Recipe,
     *,
     n_clusters: int | Literal["auto"] | None = None,
@@ -55,14 +58,27 @@ def segment(
     progress: Progress | None = None,
     anyway: bool = False,
     resume: str | Path | None = None,
-) -> Segmentation | Study:
+) -> Joint: ...
+def segment(
+    source: Source | list[Source] | tuple[Source, ...] | Mapping[str, Source],
+    recipe: str | Path | Recipe,
+    *,
+    n_clusters: int | Literal["auto"] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    lazy: bool | None = None,
+    client: Any = None,
+    progress: Progress | None = None,
+    anyway: bool = False,
+    resume: str | Path | None = None,
+) -> Segmentation | Study | Joint:
     """Run a recipe on a scan, or on several in one fit.
 
     Parameters
     ----------
     source
         Path of a file that HyperSpy reads, a HyperSpy signal, or a ``core.Scan``; a list of them
-        gives a study, whose maps have the same clusters.
+        gives a study, whose maps have the same clusters; a mapping of names to them is several
+        signals of one scan, ``{"eds": ..., "haadf": ...}``, for the recipe ``"joint"``.
     recipe
         Name of a built-in recipe (``"eds"``), path of a ``.toml`` file, or a Recipe.
     n_clusters
@@ -88,7 +104,8 @@ def segment(
     :
         Label map, memberships and phase spectra, with the history of how they came about; the
         recipe's edits are made, too. Of several scans a :class:`Study`, a sequence of them, without
-        edits: see :func:`segment_study`.
+        edits: see :func:`segment_study`. Of several signals a :class:`Joint`, one result for each:
+        see :func:`segment_joint`.
 
     Raises
     ------
@@ -105,6 +122,10 @@ def segment(
     ((20, 24), (4, 1024))
     """
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
+    if isinstance(source, Mapping) or (chosen.data == "several" and isinstance(source, str | Path)):
+        return segment_joint(
+            source, chosen, lazy=lazy, client=client, progress=progress, anyway=anyway
+        )
     with on_workers(client):
         if isinstance(source, list | tuple):
             if resume is not None:

@@ -9,40 +9,61 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from clustem.core import Features, InputError, NMFInfo, learned_reduction, quiet, record, warn
-from clustem.core.memory import check_memory
+from clustem.core.memory import check_memory, free_memory
 from clustem.core.random_state import RandomState, seed_of
 from clustem.passes.rows import Rows
+from clustem.reduce._nmf_over_rows import factorized
+
+_LARGE = 2**30
+"""Size of the values and loadings as float32 from which on rows are read again [bytes]."""
 
 
 def _loaded(features: Features, about: NMFInfo) -> Features:
     """Return loadings on factors that are known."""
     from sklearn.decomposition import non_negative_factorization
 
-    rank = len(about.factors)
-    with quiet():  # about the number of iterations: a fit of its own says so
-        loadings, _, _ = non_negative_factorization(
-            _values(features, rank),
-            H=np.ascontiguousarray(about.factors),
-            n_components=rank,
-            init="custom",
-            update_H=False,
-        )
+    rows, rank = Rows.of(features.rows), len(about.factors)
+    factors = np.ascontiguousarray(about.factors)
+
+    def one(block: NDArray[Any], _: NDArray[np.intp]) -> NDArray[np.float32]:
+        with quiet():  # about the number of iterations: a fit of its own says so
+            found, _, _ = non_negative_factorization(
+                block.astype(np.float32),
+                H=factors,
+                n_components=rank,
+                init="custom",
+                update_H=False,
+            )
+        return np.asarray(found, dtype=np.float32)
+
+    _check_values(rows)
+    if _is_large(rows, rank):
+        loadings = np.empty((len(rows), rank), dtype=np.float32)
+        for where, part in rows.map(one):
+            loadings[where] = part
+    else:
+        loadings = one(np.asarray(rows), np.arange(len(rows)))
     names = tuple(f"NMF {i + 1}" for i in range(rank))
-    return features.with_rows(loadings.astype(np.float32), names=names, about=about)
+    return features.with_rows(loadings, names=names, about=about)
 
 
-def _values(features: Features, rank: int) -> NDArray[np.float32]:
-    """Load rows; refuse what has no factors, or does not fit into memory."""
-    n, width = features.rows.shape
-    check_memory(8.0 * n * (width + rank), "NMF", cure="Use reduce.pca, which loads none.")
-    x: NDArray[np.float32] = np.asarray(Rows.of(features.rows).__array__(np.float32))
-    if not np.isfinite(x).all() or x.min() < 0:
+def _is_large(rows: Rows, rank: int) -> bool:
+    """Whether rows are read again for each iteration: they are many, or do not fit in memory."""
+    n, width = rows.shape
+    needed = 8.0 * n * (width + rank)
+    return n >= width and (needed > 2 * _LARGE or needed > free_memory())
+
+
+def _check_values(rows: Rows) -> None:
+    """Refuse what has no factors."""
+    extremes = [found for _, found in rows.map(lambda block, _: (block.min(), block.max()))]
+    lowest = np.min(extremes)
+    if not np.isfinite(extremes).all() or lowest < 0:
         raise InputError(
             "NMF needs finite values of 0 or more",
-            got=f"a lowest value of {x.min():g}",
+            got=f"a lowest value of {lowest:g}",
             cure="Do not subtract a background first, or mask the positions that are not finite.",
         )
-    return x
 
 
 @learned_reduction(_loaded)
@@ -58,7 +79,7 @@ def nmf(
     Parameters
     ----------
     features
-        Features or an array (n, D) of values not below 0; they are loaded as float32.
+        Features or an array (n, D) of values not below 0; they are taken as float32.
     n_components
         Number of factors r.
     max_iter
@@ -84,7 +105,8 @@ def nmf(
 
     Notes
     -----
-    scikit-learn's ``NMF``. It loads all rows: for scans beyond memory use ``pca``.
+    scikit-learn's ``NMF``, by coordinate descent. Rows of more than 2 GiB, or that do not fit in
+    memory, are read once for each iteration instead, with the same updates; loadings must fit.
 
     References
     ----------
@@ -100,19 +122,27 @@ def nmf(
     from sklearn.exceptions import ConvergenceWarning
 
     features = Features.of(features)
-    x = _values(features, n_components)
-    model = NMF(n_components, init="nndsvda", max_iter=max_iter, random_state=seed_of(random_state))
-    with quiet():
-        loadings = model.fit_transform(x)
-    if model.n_iter_ >= max_iter:
+    rows, seed = Rows.of(features.rows), seed_of(random_state)
+    _check_values(rows)
+    n, width = rows.shape
+    if _is_large(rows, n_components):
+        check_memory(16.0 * n * (n_components + 10), "NMF", cure="Use reduce.pca, or bin the scan.")
+        loadings, factors, n_iter = factorized(rows, n_components, max_iter=max_iter, seed=seed)
+    else:
+        check_memory(8.0 * n * (width + n_components), "NMF", cure="Use reduce.pca.")
+        model = NMF(n_components, init="nndsvda", max_iter=max_iter, random_state=seed)
+        with quiet():
+            loadings = model.fit_transform(rows.__array__(np.float32))
+        factors, n_iter = model.components_, int(model.n_iter_)
+    if n_iter >= max_iter:
         warn(f"NMF did not converge in {max_iter} iterations. Raise max_iter.", ConvergenceWarning)
-    record(n_iter=int(model.n_iter_))
-    totals = model.components_.sum(axis=1)
+    record(n_iter=n_iter)
+    totals = factors.sum(axis=1)
     loadings = loadings * totals
     order = np.argsort(-loadings.sum(axis=0), kind="stable")
-    factors = model.components_ / np.where(totals > 0, totals, 1)[:, None]
+    shapes = factors / np.where(totals > 0, totals, 1)[:, None]
     return features.with_rows(
         loadings[:, order].astype(np.float32),
         names=tuple(f"NMF {i + 1}" for i in range(n_components)),
-        about=NMFInfo(factors=factors[order].astype(np.float32)),
+        about=NMFInfo(factors=shapes[order].astype(np.float32)),
     )

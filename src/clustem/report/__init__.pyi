@@ -1,3 +1,4 @@
+from .figures.agreement import agreement as agreement
 from .figures.center_plot import center_plot as center_plot
 from .figures.confusion import confusion as confusion
 from .figures.disagreement import disagreement as disagreement
@@ -22,6 +23,8 @@ from .figures.unassigned_map import unassigned_map as unassigned_map
 from .figures.zero_loss_plot import zero_loss_plot as zero_loss_plot
 from .layout.colors import colors as colors
 from .page.write_comparison import write_comparison as write_comparison
+from .page.write_figures import Print as Print
+from .page.write_figures import write_figures as write_figures
 from .page.write_movie import write_movie as write_movie
 from .page.write_report import write_report as write_report
 from .tables.write_centers import write_centers as write_centers

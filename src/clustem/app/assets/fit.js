@@ -1,9 +1,19 @@
-// Shows what figure.tags names (left, right, top, bottom) as large as it fits, in equal units.
-const [left, right, top, bottom] = figure.tags;
+// Shows what figure.tags names (left, right, top, bottom) as large as it fits, in equal units. Where
+// it also names the width of an image's pixel, each takes as many whole dots of the screen as fit,
+// and the image begins at a whole dot, so that no dot mixes two colors and all pixels are alike.
+const [left, right, top, bottom, pixel] = figure.tags;
 const width = figure.inner_width, height = figure.inner_height;
 if (!(width > 0 && height > 0) || bottom == null) return;
-const unit = Math.max(Math.abs(right - left) / width, Math.abs(bottom - top) / height);
-const x = (left + right) / 2, y = (top + bottom) / 2;
-const w = (unit * width) / 2 * Math.sign(right - left), h = (unit * height) / 2 * Math.sign(bottom - top);
-figure.x_range.setv({ start: x - w, end: x + w, reset_start: x - w, reset_end: x + w });
-figure.y_range.setv({ start: y + h, end: y - h, reset_start: y + h, reset_end: y - h });
+const dots = window.devicePixelRatio || 1;
+let unit = Math.max(Math.abs(right - left) / width, Math.abs(bottom - top) / height);
+const fitting = (pixel / unit) * dots;
+if (fitting >= 2) unit = (pixel * dots) / Math.floor(fitting + 1e-6);
+const begin = (from, to, size) => {
+  const margin = (size - Math.abs(to - from) / unit) / 2;
+  return from - Math.sign(to - from) * (Math.floor(margin * dots) / dots) * unit;
+};
+const x = begin(left, right, width), y = begin(top, bottom, height);
+const x_end = x + Math.sign(right - left) * unit * width;
+const y_end = y + Math.sign(bottom - top) * unit * height;
+figure.x_range.setv({ start: x, end: x_end, reset_start: x, reset_end: x_end });
+figure.y_range.setv({ start: y_end, end: y, reset_start: y_end, reset_end: y });

@@ -4,6 +4,17 @@
 // Texts only ever become text, never markup.
 
 const PAUSE = 60; // between two messages of a slider that moves [ms]
+const PERIODIC = [
+  "H . . . . . . . . . . . . . . . . He",
+  "Li Be . . . . . . . . . . B C N O F Ne",
+  "Na Mg . . . . . . . . . . Al Si P S Cl Ar",
+  "K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr",
+  "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe",
+  "Cs Ba La Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn",
+  "Fr Ra Ac",
+  ". . . Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu",
+  ". . . Th Pa U",
+];
 
 function element(tag, given = {}, ...children) {
   const node = document.createElement(tag);
@@ -107,12 +118,20 @@ const kinds = {
     make(field, tell) {
       const node = element("button", { type: "button" });
       node.addEventListener("click", () => tell(node.field.key, node.field.value ?? true));
+      if (field.shortcut) document.addEventListener("keydown", (event) => {
+        if (!node.isConnected || !(event.ctrlKey || event.metaKey) || event.shiftKey) return;
+        const target = event.composedPath()[0];
+        const writes = target.matches?.("input:not([type=checkbox], [type=radio], [type=range]), textarea");
+        if (event.key !== field.shortcut || (writes && target.dirty)) return; // a text has its own undo
+        event.preventDefault();
+        node.click();
+      });
       return node;
     },
     update(node, field) {
       setText(node, field.label);
       node.disabled = Boolean(field.disabled);
-      node.setAttribute("aria-label", field.title || field.label);
+      node.setAttribute("aria-label", field.label.length > 1 ? field.label : field.tip || field.label);
       if (field.pressed != null) node.setAttribute("aria-pressed", String(field.pressed));
     },
   },
@@ -286,6 +305,31 @@ const kinds = {
     },
   },
 
+  // A periodic table in the top layer of the page; pressed elements are chosen.
+  elements: {
+    make(field, tell) {
+      const button = element("button", { type: "button", class: "small" });
+      const table = element("div", { popover: "auto", class: "periodic", role: "group", "aria-label": "Elements" });
+      PERIODIC.forEach((row, i) => row.split(" ").forEach((symbol, j) => {
+        if (symbol === ".") return;
+        const cell = element("button", { type: "button", onclick: () => tell(node.field.key, symbol) });
+        cell.textContent = cell.symbol = symbol;
+        cell.style.gridArea = `${i + 1} / ${j + 1}`;
+        table.append(cell);
+      }));
+      const node = element("span", {}, button, table);
+      node.button = button;
+      node.table = table;
+      button.addEventListener("click", () => table.togglePopover());
+      return node;
+    },
+    update(node, field) {
+      const chosen = new Set(field.chosen);
+      setText(node.button, chosen.size ? `Elements: ${field.chosen.join(" ")}` : "Elements …");
+      for (const cell of node.table.children) cell.setAttribute("aria-pressed", chosen.has(cell.symbol));
+    },
+  },
+
   // Arrow keys move the cursor of the map.
   cursor: {
     make(field, tell) {
@@ -345,7 +389,11 @@ const kinds = {
 
   // A file that is ready: fetched once, as soon as it is named.
   download: {
-    make: () => element("a", { download: "" }),
+    make(field) {
+      const node = element("a", { download: "" });
+      node.fetched = field.url; // what was there before this page was
+      return node;
+    },
     update(node, field) {
       setText(node, field.label || "");
       if (!field.url || node.fetched === field.url) return;

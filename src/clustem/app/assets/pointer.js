@@ -1,6 +1,6 @@
 // Tells the server where the mouse is, one message at a time: the next one goes when the last one
 // was answered, so a slow line never queues up.
-const state = (window.clustemPointer ??= { sent: 0, trips: [] });
+const state = (window.clustemPointer ??= { sent: source.tags[0] || 0, trips: [] });
 if (what === "answer") {
   const answered = source.tags[0];
   if (answered !== state.sent) return;

@@ -19,6 +19,7 @@ from clustem.core import InputError, Segmentation
 from clustem.report.layout.colors import colors
 from clustem.report.layout.extent import percent, sizes
 
+_RENUMBERED = "The clusters that are left are numbered anew; colors and names stay."
 PALETTE = 24
 """Number of colors to choose from."""
 
@@ -67,6 +68,7 @@ class Clusters(param.Parameterized):
         shades = hex_colors(segmentation)
         reading = self._explorer.reading
         degrees = None if reading is None else reading.memberships
+        same = {i: f"{factor:.2g}× cluster {j}" for i, j, factor in outcome.verdict.alike[::-1]}
         rows = [
             fields.row(
                 [
@@ -77,6 +79,8 @@ class Clusters(param.Parameterized):
                                  quiet=True, maxlength=60),
                     fields.text(_degree(degrees, s.number), style="degree", tag="span",
                                 key=f"degree/{s.number}", tip="Membership under the cursor"),
+                    fields.text(same.get(s.number, ""), style="same faint", tag="span",
+                                key=f"same/{s.number}"),
                     fields.text(percent(s.fraction), style="share", tag="span",
                                 key=f"share/{s.number}", tip="Share of the positions"),
                 ],
@@ -84,9 +88,13 @@ class Clusters(param.Parameterized):
                 key=f"cluster/{s.number}",
             )
             for s in sizes(segmentation)
+            if s.count or self._explorer.study is not None  # one that was dropped is gone
         ]  # fmt: skip
         if segmentation.unassigned.any():
-            rows.append(_unassigned(segmentation.unassigned_fraction))
+            rows.append(_other("unassigned", UNASSIGNED, percent(segmentation.unassigned_fraction)))
+        if segmentation.mask.any():
+            share = percent(float(segmentation.mask.mean()))
+            rows.append(_other("excluded", "transparent", f"({share})"))
         return [self._actions(), fields.row(rows, style="clusters", key="rows"), *self._palette()]
 
     def handle(self, key: str, value: Any) -> None:
@@ -97,12 +105,16 @@ class Clusters(param.Parameterized):
             rest = [i for i in self.ticked if i != number]
             self.ticked = sorted([*rest, number]) if value else rest
         elif what == "name":
-            self._explorer.edit(lambda result: result.relabel({number: str(value).strip()}))
+            self._explorer.edit(
+                lambda result: result.relabel({number: str(value).strip()}), shared=True
+            )
         elif what == "merge" and len(self.ticked) > 1:
             ticked = list(self.ticked)
-            self._explorer.edit(lambda result: result.merge(ticked))
+            self._explorer.edit(lambda result: result.merge(ticked), shared=True, note=_RENUMBERED)
         elif what == "color":
-            self._explorer.edit(lambda result: recolored(result, self.ticked, int(value)))
+            self._explorer.edit(
+                lambda result: recolored(result, self.ticked, int(value)), shared=True
+            )
         elif what == "undo":
             self._explorer.undo()
         elif what == "show" and self.ticked and self._explorer.outcome is not None:
@@ -110,7 +122,13 @@ class Clusters(param.Parameterized):
             self._selection.choose(np.isin(labels, self.ticked))
         elif what in _ONE and len(self.ticked) == 1:
             ticked = self.ticked[0]
-            self._explorer.edit(lambda result: _ONE[what].change(result, ticked))
+            if what == "split" and self._explorer.study is not None:
+                raise InputError(
+                    "Clusters of a study are the same in all maps",
+                    got="a split of one",
+                    cure="Run all files with a larger k.",
+                )
+            self._explorer.edit(lambda result: _ONE[what].change(result, ticked), shared=True)
 
     def _actions(self) -> Field:
         ticked = len(self.ticked)
@@ -169,17 +187,19 @@ def recolored(result: Segmentation, clusters: Sequence[int], color: int) -> Segm
     return result.edit("recolor", color_index=places)
 
 
-def _unassigned(share: float) -> Field:
+def _other(name: str, color: str, share: str) -> Field:
+    """Return a row of what is no cluster; in brackets a share of the whole scan."""
     return fields.row(
         [
             fields.text("", tag="span", key="no tick"),
-            {"is": "swatch", "key": "grey", "color": UNASSIGNED, "label": "grey"},
-            fields.text("unassigned", tag="span", key="none", style="faint"),
+            {"is": "swatch", "key": "swatch", "color": color, "label": name, "style": name},
+            fields.text(name, tag="span", key="none", style="faint"),
             fields.text("", tag="span", key="no degree"),
-            fields.text(percent(share), style="share", tag="span", key="unassigned"),
+            fields.text("", tag="span", key="no same"),
+            fields.text(share, style="share", tag="span", key=name),
         ],
         style="cluster",
-        key="cluster/unassigned",
+        key=f"cluster/{name}",
     )
 
 

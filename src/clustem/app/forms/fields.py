@@ -92,6 +92,11 @@ def slider(
     return _field("slider", key, label=label, **given, **more)
 
 
+def elements(key: str, chosen: Sequence[str], **more: Any) -> Field:
+    """Return a periodic table that opens over the page; a click sends the symbol."""
+    return _field("elements", key, chosen=list(chosen), **more)
+
+
 def progress(value: float, label: str, key: str = "progress") -> Field:
     """Return a bar, 0 ... 1."""
     return _field("progress", key, value=value, label=label)

@@ -8,6 +8,7 @@ import param
 
 from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
+from clustem.app.session import files
 from clustem.app.session.opened import size_text
 from clustem.app.session.state import Explorer
 
@@ -42,10 +43,14 @@ class Header(param.Parameterized):
                 style="what",
             ),
         ]  # fmt: skip
+        if len(explorer.files) > 1:
+            found += self._files()
         if explorer.opened is not None:
             found += self._recipe()
         found += [
             fields.text("", style="gap", key="gap"),
+            fields.button("undo", "↶", style="round", shortcut="z",
+                          tip="Undo the last change (Ctrl+Z)"),
             fields.button(
                 "export", "Export", pressed=self.exporting, disabled=explorer.outcome is None,
                 tip="Result folder, figures, recipe",
@@ -66,8 +71,14 @@ class Header(param.Parameterized):
             explorer.choose(value)
         elif key == "run":
             explorer.run()
+        elif key == "file" and isinstance(value, int):
+            files.show(explorer, value)
+        elif key == "together":
+            explorer.together = bool(value)
         elif key == "cancel":
             explorer.jobs.cancel()
+        elif key == "undo":
+            explorer.take_back()
         elif key == "k":
             text = str(value).strip()
             explorer.change({"cluster.n_clusters": int(text) if text.isdigit() else text})
@@ -83,6 +94,19 @@ class Header(param.Parameterized):
             return "Open …"
         shape = "×".join(str(size) for size in opened.signal.data.shape)
         return f"{opened.label} · {shape} · {size_text(opened.signal.data.nbytes)}"
+
+    def _files(self) -> list[Field]:
+        """Offer the open files, and to run all of them in one fit."""
+        explorer = self._explorer
+        options = [(i, file.opened.label) for i, file in enumerate(explorer.files)]
+        now = explorer.files.index(explorer.file) if explorer.file in explorer.files else 0
+        return [
+            fields.choice("file", "File", options, now, quiet=True, tip="Which file is shown"),
+            fields.check(
+                "together", f"all {len(options)} as one study", explorer.together,
+                tip="Run the recipe on all open files in one fit: the same clusters in each",
+            ),
+        ]  # fmt: skip
 
     def _recipe(self) -> list[Field]:
         explorer = self._explorer
@@ -155,7 +179,8 @@ class Footer:
             hint = _HINT if self._explorer.opened is not None else _FIRST
             return [fields.text(hint, style="faint", key="status", role="status")]
         role = "alert" if message.kind in {"error", "warning"} else "status"
-        found = [fields.text(message.text, style=message.kind, key="status", role=role)]
+        said = message.text
+        found = [fields.text(said, style=message.kind, key="status", role=role, tip=said)]
         if self._explorer.misfit:
             tip = "Run the recipe although the image shows no lattice"
             found.append(fields.button("anyway", "Run anyway", style="small", tip=tip))

@@ -10,11 +10,13 @@ import param
 
 from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
+from clustem.app.session import files
 from clustem.app.session.opened import size_text
 from clustem.app.session.state import Explorer
 from clustem.app.web.contents import READABLE
 from clustem.app.web.security import below
 from clustem.core import InputError, registry
+from clustem.io.output_folder import PROVENANCE
 
 _MOST = 500  # entries of a folder that are listed
 _UP = ".."
@@ -46,7 +48,7 @@ class Opening(param.Parameterized):
         found = []
         if self._explorer.opened is not None:
             facts = fields.facts(self._explorer.opened.facts)
-            found.append(fields.group("about", "Now open", [facts], open=True))
+            found.append(fields.group("about", "Now open", [*self._open(), facts], open=True))
         return [*found, *self._files(), *self._uploads(), *self._samples()]
 
     def handle(self, key: str, value: Any) -> None:
@@ -55,10 +57,27 @@ class Opening(param.Parameterized):
             self.chosen = str(value)
         elif key in {"enter", "open-file"}:
             self._enter(self.chosen if key == "open-file" else str(value))
+        elif key == "add-file":
+            self._enter(self.chosen, beside=True)
+        elif key.startswith("close/"):
+            files.close(self._explorer, int(key.partition("/")[2]))
         elif key.startswith("sample/"):
             self._explorer.open_sample(key.partition("/")[2])
         elif key == "upload" and isinstance(value, dict):
             self._refused(value)
+
+    def _open(self) -> Iterator[Field]:
+        """List the files that are open, where there are several."""
+        every = self._explorer.files
+        for i, file in enumerate(every if len(every) > 1 else ()):
+            label = file.opened.label
+            yield fields.row(
+                [
+                    fields.text(label, tag="span", key="label", style="grow"),
+                    fields.button(f"close/{i}", "Close", style="small", tip=f"Close {label}"),
+                ],
+                key=f"file/{i}",
+            )
 
     def _files(self) -> Iterator[Field]:
         root = self._explorer.root
@@ -68,11 +87,16 @@ class Opening(param.Parameterized):
         where = f"{root.name}/{self.folder}".rstrip("/")
         values = [value for value, _ in options]
         chosen = self.chosen if self.chosen in values else None
+        there = self._explorer.opened
         body = [
             fields.text(where, style="path", key="where"),
             fields.listing("file", "Files", options, chosen, opens="enter", rows=9),
-            fields.button("open-file", "Open", style="main", disabled=chosen is None),
-        ]
+            fields.row([
+                fields.button("open-file", "Open", style="main", disabled=chosen is None),
+                fields.button("add-file", "Add", disabled=chosen is None or there is None,
+                              tip="Open it beside what is open"),
+            ]),
+        ]  # fmt: skip
         yield fields.group("files", "Files", body, open=True)
 
     def _uploads(self) -> Iterator[Field]:
@@ -92,7 +116,7 @@ class Opening(param.Parameterized):
         ]
         yield fields.group("samples", "Samples", [fields.row(buttons, style="wrap")], open=True)
 
-    def _enter(self, path: str) -> None:
+    def _enter(self, path: str, *, beside: bool = False) -> None:
         if not path:
             return
         if path == _UP or _is_folder(self._explorer.root, path):
@@ -100,7 +124,7 @@ class Opening(param.Parameterized):
             self.folder = ("" if parent == "." else parent) if path == _UP else path
             self.chosen = ""
             return
-        self._explorer.open_path(path)
+        self._explorer.open_path(path, beside=beside)
 
     def _refused(self, value: dict[str, Any]) -> None:
         reason = str(value.get("error", ""))[:300]
@@ -136,19 +160,21 @@ def listed(root: Path, folder: str) -> list[tuple[str, str]]:
         entries = sorted(place.iterdir(), key=lambda path: path.name.lower())
     except (InputError, OSError):
         return []
-    folders, files = [], []
+    folders, listed_files = [], []
     for path in entries:
         relative = str(PurePosixPath(folder) / path.name)
         if path.name.startswith(".") or not _inside(root, relative):
             continue
         known = path.suffix.lower() in READABLE
-        if path.is_dir() and path.suffix.lower() != ".zspy":
+        if (path / PROVENANCE).is_file():
+            listed_files.append((relative, f"{path.name}   result"))
+        elif path.is_dir() and path.suffix.lower() != ".zspy":
             folders.append((relative, f"{path.name}/"))
         elif known:
             size = "" if path.is_dir() else f"   {size_text(path.stat().st_size)}"
-            files.append((relative, f"{path.name}{size}"))
+            listed_files.append((relative, f"{path.name}{size}"))
     up = [(_UP, "../")] if folder else []
-    return [*up, *folders, *files][:_MOST]
+    return [*up, *folders, *listed_files][:_MOST]
 
 
 def _inside(root: Path, relative: str) -> bool:
@@ -164,4 +190,4 @@ def _is_folder(root: Path | None, relative: str) -> bool:
         path = below(root, relative) if root is not None else Path()
     except InputError:
         return False
-    return path.is_dir() and path.suffix.lower() != ".zspy"
+    return path.is_dir() and path.suffix.lower() != ".zspy" and not (path / PROVENANCE).is_file()

@@ -56,7 +56,7 @@ class SideBySide(param.Parameterized):
         self._parts = [self._layers(made) for made in self.figures]
         self.figures[1].x_range = self.figures[0].x_range
         self.figures[1].y_range = self.figures[0].y_range
-        live.param.watch(lambda *_: self.draw(), "outcomes")
+        live.param.watch(lambda *_: self._done(), "outcomes")
         explorer.param.watch(lambda *_: self.draw(), "outcome")  # its colors are those of both
         explorer.param.watch(lambda *_: self.param.update(settings={}), ["opened"])
 
@@ -77,7 +77,11 @@ class SideBySide(param.Parameterized):
         recipe = self._explorer.recipe
         if recipe is None:
             return [fields.text("Open something first.", style="faint")]
-        found = [fields.text("Both maps follow; the recipe on the left stays.", style="faint")]
+        about = "Two clusterings of the same data; the recipe on the left stays."
+        found = [fields.text(about, style="faint")]
+        if self._live.outcomes is None:
+            tip = "From then on both follow their settings"
+            found.append(fields.button("begin", "Run both", style="small main", tip=tip))
         steps = dict(recipe.steps)
         describe = next(((s, p) for (stage, s), p in steps.items() if stage == "describe"), None)
         if describe is not None and "size" in registry("describe")[describe[0]].parameters:
@@ -93,13 +97,10 @@ class SideBySide(param.Parameterized):
         ]
 
     def handle(self, key: str, value: Any) -> None:
-        """Take a setting and run both."""
-        self.settings = {**self.settings, key: value}
-        self.run()
-
-    def begin(self) -> None:
-        """Run both if there is nothing to see yet."""
-        if self._live.outcomes is None:
+        """Run both, or take a setting: once both have run they follow."""
+        if key != "begin":
+            self.settings = {**self.settings, key: value}
+        if key == "begin" or self._live.outcomes is not None:
             self.run()
 
     def run(self) -> None:
@@ -165,6 +166,10 @@ class SideBySide(param.Parameterized):
                 k = value if isinstance(value, int) else 4
                 return k if self._is_image or side == "left" else k + 1
         return None
+
+    def _done(self) -> None:
+        self.param.trigger("settings")  # the form no longer asks to begin
+        self.draw()
 
     def draw(self) -> None:
         """Draw both maps; clusters have the colors of those on the map that they are most like."""

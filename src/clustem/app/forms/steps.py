@@ -22,6 +22,8 @@ _TITLES = {
     "eels": "Energy losses",
 }
 _NONE = ""
+_FIRST = {"n_clusters", "n_components", "size", "threshold", "rows", "columns", "radius"}
+"""Parameters that are shown even where the recipe leaves them as they are."""
 
 
 class Steps:
@@ -104,13 +106,20 @@ def _of_stage(recipe: Recipe, stage: str) -> Iterator[Field]:
 
 
 def _parameters(recipe: Recipe, entry: Entry) -> Iterator[Field]:
+    """Show what the recipe sets and what needs a value first, all others folded away."""
     given = recipe.steps[entry.stage, entry.name]
     about = descriptions(entry.step)
     yield fields.text(entry.summary, style="faint", key=f"about/{entry.label}")
+    first: list[Field] = []
+    rest: list[Field] = []
     for name, parameter in editable(entry).items():
-        value = given.get(name, parameter.default)
         key = f"set/{entry.stage}/{entry.name}/{name}"
-        yield editor(parameter, value, key, about.get(name, ""))
+        made = editor(parameter, given.get(name, parameter.default), key, about.get(name, ""))
+        first_hand = name in given or parameter.required or name in _FIRST
+        (first if first_hand else rest).append(made)
+    yield from first
+    if rest:
+        yield fields.group(f"more/{entry.stage}/{entry.name}", "More", rest, note=f"{len(rest)}")
 
 
 def _usable(entry: Entry) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import param
 
@@ -17,7 +18,12 @@ from clustem.app.plots.signal_plot import PatternPlot, SpectrumPlot
 from clustem.app.session import drawing, exports, pictures
 from clustem.app.session.clouds import Selection
 from clustem.app.session.state import Explorer
-from clustem.core import Progress
+from clustem.core import InputError, Progress
+from clustem.physics.xray_lines import Line
+from clustem.report.layout.line_labels import is_eds
+
+if TYPE_CHECKING:
+    from clustem.report.page.write_figures import Print
 
 _MODES = [
     ("look", "Look", "Move to look, click to hold, drag to pan, wheel to zoom"),
@@ -30,6 +36,7 @@ _SCALES = [
     (scales.ROOT, "√", "Square roots: the noise of counts is the same everywhere"),
     (scales.LOG, "log", "Logarithms"),
 ]
+_FONTS = ("", "Arial", "Helvetica", "Times New Roman")
 SUM, WINDOW, DETECTOR = "sum", "window", "detector"
 
 
@@ -69,7 +76,7 @@ class Tools(param.Parameterized):
                 fields.slider("opacity", "Opacity", round(100 * plot.opacity), low=0, high=100,
                               step=5, unit=" %"),
             ]  # fmt: skip
-        drawn = [*self._chosen(), *self._drawn()]
+        drawn = [*self._by_numbers(), *self._chosen(), *self._drawn()]
         return [
             fields.row(above, key="above"),
             fields.row(layers, key="layers"),
@@ -89,6 +96,8 @@ class Tools(param.Parameterized):
             self._picture(str(value))
         elif key == "cursor":
             plot.step(int(value[0]), int(value[1]))
+        elif key == "region":
+            self._rectangle(str(value))
         elif key == "clear":
             self._selection.choose(None)
         elif key == "drop" and self._selection.chosen is not None:
@@ -110,7 +119,15 @@ class Tools(param.Parameterized):
             "patterns": [(DETECTOR, "Virtual detector")],
         }
         context = [(f"context/{title}", title) for title in self._explorer.context]
-        return [(SUM, first), *own.get(opened.kind, []), *context]
+        lines = [(f"element/{name}", f"Element: {name}") for name in self._lines()]
+        return [(SUM, first), *own.get(opened.kind, []), *lines, *context]
+
+    def _lines(self) -> dict[str, Line]:
+        """Return the X-ray line that each element's picture is made from."""
+        explorer = self._explorer
+        if explorer.opened is None or not explorer.elements:
+            return {}
+        return pictures.element_lines(explorer.opened.signal, explorer.elements)
 
     def place(self) -> str:
         """Where the cursor is, in the units of the picture."""
@@ -136,8 +153,38 @@ class Tools(param.Parameterized):
         self.source = name
         if name == SUM:
             explorer.navigate(SUM, lambda: pictures.first_picture(opened))
+        elif name.startswith("element/"):
+            line = self._lines()[name.partition("/")[2]]
+            explorer.navigate(name, lambda: pictures.element_map(opened.signal, line))
         elif name.startswith("context/"):
             explorer.picture = explorer.context[name.partition("/")[2]]
+
+    def _by_numbers(self) -> list[Field]:
+        """Offer to name a rectangle by its rows and columns, for who does not draw."""
+        if self._plot.mode == "look":
+            return []
+        tip = "A rectangle by its rows and columns instead of drawing it: 3:20 is 3 to 19"
+        return [
+            fields.entry("region", "Region", "", placeholder="rows 3:20, columns 5:30", tip=tip)
+        ]
+
+    def _rectangle(self, text: str) -> None:
+        """Use a rectangle that is given by its rows and columns."""
+        ends = [int(number) for number in re.findall(r"\d+", text)]
+        picture = self._explorer.picture
+        if picture is None or not text.strip():
+            return
+        if len(ends) == 2 and picture.frame.is_line:
+            ends = [0, 1, *ends]
+        if len(ends) != 4 or ends[0] >= ends[1] or ends[2] >= ends[3]:
+            raise InputError(
+                "A region needs first and last row, first and last column",
+                got=repr(text[:40]),
+                cure="Write rows 3:20, columns 5:30.",
+            )
+        left, top = picture.frame.middle(ends[0] - 0.5, ends[2] - 0.5)
+        right, bottom = picture.frame.middle(ends[1] - 0.5, ends[3] - 0.5)
+        self._plot.use([left, right, right, left], [top, top, bottom, bottom])
 
     def _chosen(self) -> list[Field]:
         if self._selection.chosen is None:
@@ -194,12 +241,17 @@ class Caption:
                 found.append({"is": "swatch", "key": f"swatch/{i}", "color": color, "label": name})
                 found.append(fields.text(name, tag="span", key=f"name/{i}"))
         found.append(fields.text("", style="gap", tag="span", key="gap"))
+        if is_eds(self._explorer.opened.signal):
+            tip = "Elements whose X-ray lines are marked; each also has a map among the pictures"
+            found.append(fields.elements("elements", self._explorer.elements, tip=tip))
         found.append(scale_field(plot.scale))
         return found
 
     def handle(self, key: str, value: Any) -> None:
         """Do what a field asks for."""
-        if key == "scale" and value in scales.SCALES:
+        if key == "elements":
+            self._explorer.toggle_element(str(value))
+        elif key == "scale" and value in scales.SCALES:
             (self._spectrum if self.is_line else self._pattern).scale = value
 
 
@@ -255,6 +307,10 @@ class ExportForm(param.Parameterized):
 
     target = param.String(default="", doc="Path of the result folder from the root")
     ready = param.String(default="", doc="Address of the file that is ready")
+    width = param.Number(default=None, allow_None=True, doc="Of figures [mm]")
+    dpi = param.Integer(default=300, doc="Pixels per inch of figures")
+    font = param.String(default="", doc="Family of texts in figures")
+    letters = param.Boolean(default=False, doc="Whether figures are lettered as panels")
 
     def __init__(self, explorer: Explorer, url: str) -> None:
         super().__init__()
@@ -272,12 +328,15 @@ class ExportForm(param.Parameterized):
             fields.button("zip", "Download result", style="main"),
             fields.row(
                 [
-                    fields.button("figures/png", "Figures PNG", style="small"),
-                    fields.button("figures/svg", "Figures SVG", style="small"),
+                    *(
+                        fields.button(f"figures/{form}", f"Figures {form.upper()}", style="small")
+                        for form in exports.FORMATS
+                    ),
                     fields.button("recipe", "Recipe", style="small"),
                 ],
                 style="wrap",
             ),
+            fields.group("print", "Figures for print", self._print(), note=self._printed()),
             {"is": "download", "key": "download", "url": self.ready, "label": "download"},
         ]  # fmt: skip
         if self._explorer.root is not None:
@@ -295,8 +354,17 @@ class ExportForm(param.Parameterized):
         elif key == "zip":
             self._make("Writing the result", lambda report: exports.packed(explorer, report))
         elif key.startswith("figures/") and key.partition("/")[2] in exports.FORMATS:
-            form = key.partition("/")[2]
-            self._make("Drawing", lambda report: exports.figures(explorer, form, report))
+            how = self._how(key.partition("/")[2])
+            self._make("Drawing", lambda report: exports.figures(explorer, how, report))
+        elif key == "width":
+            text = str(value).strip()
+            self.width = min(max(float(text), 20.0), 400.0) if text else None
+        elif key == "dpi":
+            self.dpi = int(min(max(float(value), 72), 1200))
+        elif key == "font" and value in _FONTS:
+            self.font = value
+        elif key == "letters":
+            self.letters = bool(value)
         elif key == "recipe":
             self._make("Recipe", lambda _: exports.recipe(explorer))
         elif key == "save":
@@ -306,6 +374,26 @@ class ExportForm(param.Parameterized):
                 lambda report: exports.save(explorer, target, report),
                 lambda path: explorer.say("done", f"Saved as {path}."),
             )
+
+    def _print(self) -> list[Field]:
+        fonts = [(name, name or "DejaVu Sans") for name in _FONTS]
+        width = "" if self.width is None else f"{self.width:g}"
+        return [
+            fields.entry("width", "Width (mm)", width, placeholder="89 or 183",
+                         tip="Texts and lines grow with it; left free, texts have 8 points"),
+            fields.number("dpi", "Pixels per inch", self.dpi, min=72, max=1200, step=1),
+            fields.choice("font", "Font", fonts, self.font),
+            fields.check("letters", "Letters a, b, c", self.letters),
+        ]  # fmt: skip
+
+    def _printed(self) -> str:
+        width = "89 or 183" if self.width is None else f"{self.width:g}"
+        return f"{width} mm, {self.dpi} dpi"
+
+    def _how(self, form: str) -> Print:
+        from clustem.report.page.write_figures import Print
+
+        return Print(form, self.width, self.dpi, self.font or None, self.letters)  # type: ignore[arg-type]  # one of FORMATS
 
     def _make(self, name: str, work: Callable[[Progress], Path]) -> None:
         self._explorer.start(name, work, self._fetch)

@@ -14,13 +14,14 @@ from bokeh.models.annotations import ColorBar, LabelSet
 from bokeh.palettes import Cividis256
 from numpy.typing import NDArray
 
+from clustem.app.plots.line_marks import LineMarks, lines_in
 from clustem.app.plots.paint import hex_colors
 from clustem.app.plots.plots import FONT, Theme, image_figure, lay_scale_bar, show_extent
 from clustem.app.plots.scales import LINEAR, LOG, ROOT, SCALES, formatter, relabel, scaled
 from clustem.app.session.frames import Frame
 from clustem.app.session.outcome import Outcome
 from clustem.app.session.state import Explorer
-from clustem.core import Segmentation, type_of
+from clustem.core import Segmentation
 from clustem.report.layout.units import with_units
 
 _GAP = 0.08
@@ -57,20 +58,11 @@ class SpectraPlot(param.Parameterized):
         made.add_glyph(self._lines, MultiLine(xs="xs", ys="ys", line_color="color", line_width=1.5))
         self._zeros = ColumnDataSource({"x": [], "y": [], "name": [], "color": []})
         self._add_names(theme)
-        self._marks = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": [], "text": []})
-        marks = made.segment("x0", "y0", "x1", "y1", source=self._marks, line_dash=[2, 3])
-        theme.ink(marks.glyph, "line_color", "line")
-        labels = LabelSet(
-            x="x0", y="y1", text="text", source=self._marks, text_font=value(FONT),
-            text_font_size="10px",
-            angle=np.pi / 2, text_align="right", text_baseline="middle", y_offset=-2,
-        )  # fmt: skip
-        theme.ink(labels, "text_color", "muted")
-        made.add_layout(labels)
+        self._marks = LineMarks(made, theme)
         made.yaxis.major_label_text_alpha = 0.0
         made.yaxis.major_tick_line_color = None
         made.xaxis[0].ticker = BasicTicker(desired_num_ticks=9)
-        explorer.param.watch(lambda *_: self.draw(), "outcome")
+        explorer.param.watch(lambda *_: self.draw(), ["outcome", "elements"])
         self.param.watch(lambda *_: self.draw(), "scale")
 
     def _add_names(self, theme: Theme) -> None:
@@ -108,7 +100,7 @@ class SpectraPlot(param.Parameterized):
             "name": [segmentation.name_of(i) for i in range(k)], "color": shades,
         }  # fmt: skip
         self.figure.x_range.update(start=x[0], end=x[-1], reset_start=x[0], reset_end=x[-1])
-        top = k + self._mark_lines(segmentation, x, k)
+        top = k + self._mark_lines(segmentation, k)
         self.figure.y_range.update(start=0, end=top, reset_start=0, reset_end=top)
         name = axis.name if isinstance(axis.name, str) else "Channel"
         self.figure.xaxis.axis_label = with_units(name, axis.units)
@@ -118,7 +110,7 @@ class SpectraPlot(param.Parameterized):
     def _clear(self) -> None:
         self._lines.data = {"xs": [], "ys": [], "color": []}
         self._zeros.data = {"x": [], "y": [], "name": [], "color": []}
-        self._marks.data = {"x0": [], "y0": [], "x1": [], "y1": [], "text": []}
+        self._marks.show([])
 
     def _heights(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale each spectrum to a height of 1."""
@@ -130,26 +122,13 @@ class SpectraPlot(param.Parameterized):
         heights /= np.maximum(heights.max(axis=1, keepdims=True), 1e-12)
         return heights
 
-    def _mark_lines(self, segmentation: Segmentation, x: NDArray[Any], k: int) -> float:
+    def _mark_lines(self, segmentation: Segmentation, k: int) -> float:
         """Mark X-ray lines; return the height that their names take above the spectra."""
-        at: list[float] = []
-        names: list[str] = []
-        if type_of(segmentation.centers).startswith("EDS"):
-            from clustem.report.layout.line_labels import visible_lines
-
-            centers = segmentation.centers
-            means, errors = np.asarray(centers.data), np.asarray(segmentation.standard_error.data)
-            to_kev = 1e-3 if str(centers.axes_manager[-1].units) == "eV" else 1.0
-            for line in visible_lines(centers, x * to_kev, means, errors):
-                if x[0] < line.energy / to_kev < x[-1]:
-                    at.append(line.energy / to_kev)
-                    names.append(line.text)
-        above = 0.16 * k if at else 0.04 * k
-        self._marks.data = {
-            "x0": at, "x1": at, "y0": [0.0] * len(at), "y1": [k + above] * len(at),
-            "text": names,
-        }  # fmt: skip
-        return above
+        centers = segmentation.centers
+        means, errors = np.asarray(centers.data), np.asarray(segmentation.standard_error.data)
+        found = lines_in(centers, means, errors, self._explorer.elements)
+        self._marks.show(found)
+        return 0.16 * k if found else 0.04 * k
 
 
 class GridPlot(param.Parameterized):

@@ -33,12 +33,15 @@ from clustem.app.plots.plots import (
 from clustem.app.session import drawing
 from clustem.app.session.clouds import Selection, sureness
 from clustem.app.session.frames import Frame
+from clustem.app.session.pictures import Picture
 from clustem.app.session.probe import Places
 from clustem.app.session.state import Explorer
 from clustem.core import Segmentation
 
 _POINTER = (ASSETS / "pointer.js").read_text(encoding="utf-8")
 _GREYS = tuple(f"#{i:02x}{i:02x}{i:02x}" for i in range(256))
+_ABOVE = 1.6
+"""Height of a line scan's profile, in heights of its band."""
 MODES = ("look", "choose", "crop", "exclude")
 
 
@@ -67,6 +70,7 @@ class MapPlot(param.Parameterized):
         self._mapper = LinearColorMapper(palette=_GREYS, nan_color="#00000000")
         self._degrees = LinearColorMapper(palette=Cividis256, low=0, high=1)
         self._marks = ColumnDataSource({"x": [], "y": [], "color": [], "alpha": []})
+        self._profile = ColumnDataSource({"x": [], "y": []})
         self._draw_layers(theme)
         self._draw_cursor()
         self._add_tools()
@@ -116,6 +120,8 @@ class MapPlot(param.Parameterized):
             "x", "y", source=self._marks, fill_color="color", line_color="#000000",
             line_alpha=0.4, line_width=0.5, fill_alpha="alpha", size=8,
         ).glyph  # fmt: skip
+        profile = made.line("x", "y", source=self._profile, line_width=1.5)
+        theme.ink(profile.glyph, "line_color", "ink")
         self._bar = ColorBar(
             color_mapper=self._degrees, width=8, height=120, visible=False, title="0 ... 1",
             location=(2, 2), padding=4,
@@ -165,9 +171,11 @@ class MapPlot(param.Parameterized):
 
     def _drawn(self, event: SelectionGeometry) -> None:
         outline = outline_of(event)
-        if outline is None:
-            return
-        xs, ys = outline
+        if outline is not None:
+            self.use(*outline)
+
+    def use(self, xs: list[float], ys: list[float]) -> None:
+        """Choose, crop to or exclude what lies in an outline, as the mode says."""
         if self.mode == "choose":
             self._selection.on_map(xs, ys)
         elif self.mode == "crop":
@@ -181,13 +189,15 @@ class MapPlot(param.Parameterized):
         picture = self._explorer.picture
         if picture is None:
             self._grey.data = dict(empty_image().data)
+            self._profile.data = {"x": [], "y": []}
             return
         self._mapper.update(low=picture.limits[0], high=picture.limits[1])
         self._grey.data = image_source(picture.values, picture.frame)
         self.figure.title.text = picture.title
+        self._profile.data = _profile(picture)
         if self._frame != picture.frame:
             self._frame = picture.frame
-            show_all(self.figure, picture.frame)
+            show_all(self.figure, picture.frame, above=_ABOVE if picture.frame.is_line else 0.0)
             lay_scale_bar(self.figure, picture.frame.units)
 
     def _clusters(self) -> None:
@@ -282,6 +292,19 @@ class MapPlot(param.Parameterized):
         ]  # fmt: skip
         for outline in self._outlines:
             self.figure.add_layout(outline)
+
+
+def _profile(picture: Picture) -> dict[str, list[float]]:
+    """Draw the picture of a line scan as a profile above its band; of a map there is none."""
+    frame, values = picture.frame, np.nan_to_num(picture.values.ravel().astype(np.float64))
+    if not frame.is_line:
+        return {"x": [], "y": []}
+    low, high = min(float(values.min(initial=0.0)), 0.0), float(values.max(initial=0.0))
+    tall = frame.size[0] * (_ABOVE - 0.2)
+    heights = (values - low) / ((high - low) or 1.0) * tall
+    x = frame.corner[1] + (np.arange(frame.shape[1]) + 0.5) * frame.step[1]
+    y = frame.corner[0] - 0.1 * frame.size[0] - heights
+    return {"x": x.tolist(), "y": y.tolist()}
 
 
 def _clipped(value: float, frame: Frame, axis: int) -> float:

@@ -28,6 +28,13 @@ from clustem.app.session.frames import Frame
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SIZE = "11px"
 _FIT = (ASSETS / "fit.js").read_text(encoding="utf-8")
+_INSIDE = """
+const [left, , , bottom] = figure.tags, {x_range: x, y_range: y} = figure;
+if (bottom == null) return;
+const at = [Math.max(left, Math.min(x.start, x.end)), Math.min(bottom, Math.max(y.start, y.end))];
+if (String(at) !== String(bar.location)) bar.location = at;
+"""
+"""Keeps a scale bar in the lower left corner of the image, as far as that is in view."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,14 @@ class Theme:
             text_color=inks.ink, text_font=FONT, text_font_size="12px", text_font_style="bold",
             standoff=4,
         )  # fmt: skip
-        for axis in made.select(Axis):
+        parts = [
+            *made.left,
+            *made.right,
+            *made.above,
+            *made.below,
+            *made.center,
+        ]  # select() is slow
+        for axis in (part for part in parts if isinstance(part, Axis)):
             axis.update(
                 axis_label_text_color=inks.ink, axis_label_text_font=FONT,
                 axis_label_text_font_size=SIZE, axis_label_text_font_style="normal",
@@ -121,14 +135,14 @@ class Theme:
                 axis_line_color=inks.line, major_tick_line_color=inks.line,
                 minor_tick_line_color=None, major_tick_in=0,
             )  # fmt: skip
-        for bar in made.select(ColorBar):
+        for bar in (part for part in parts if isinstance(part, ColorBar)):
             bar.update(
                 title_text_color=inks.ink, title_text_font=FONT, title_text_font_size="10px",
                 title_text_font_style="normal", major_label_text_color=inks.muted,
                 major_label_text_font=FONT, major_label_text_font_size="10px",
                 background_fill_color=None, bar_line_color=None, major_tick_line_color=inks.line,
             )  # fmt: skip
-        for legend in made.select(Legend):
+        for legend in (part for part in parts if isinstance(part, Legend)):
             legend.update(
                 label_text_color=inks.ink, label_text_font=FONT, label_text_font_size="10px",
                 background_fill_alpha=0.0, border_line_color=None, spacing=0, padding=2,
@@ -159,16 +173,29 @@ def image_figure(theme: Theme, *, axes: bool = True, **given: Any) -> Any:
     return made
 
 
-def show_all(made: Any, frame: Frame) -> None:
-    """Show a whole frame in a figure for images."""
+def show_all(made: Any, frame: Frame, *, above: float = 0.0) -> None:
+    """Show a whole frame in a figure for images, and some room above it, in heights of it."""
     height, width = frame.size
     top, left = frame.corner
-    show_extent(made, (left, left + width, top, top + height))
+    extent = left, left + width, top - above * height, top + height
+    show_extent(made, extent, pixel=frame.step[1])
 
 
-def show_extent(made: Any, extent: tuple[float, float, float, float]) -> None:
-    """Show all between left, right, top and bottom in a figure for images."""
-    made.tags = [float(end) for end in extent]
+def show_extent(
+    made: Any, extent: tuple[float, float, float, float], *, pixel: float | None = None
+) -> None:
+    """Show all between left, right, top and bottom in a figure for images.
+
+    Parameters
+    ----------
+    made
+        The figure.
+    extent
+        The four ends.
+    pixel
+        Width of an image's pixel that is to take whole dots of the screen, None for any.
+    """
+    made.tags = [float(end) for end in (*extent, *(() if pixel is None else (pixel,)))]
 
 
 def scale_bar(units: str) -> Any:
@@ -177,7 +204,7 @@ def scale_bar(units: str) -> Any:
         scale: Any = MetricLength(ticks=_TICKS, include=_METRIC)
     else:
         scale = Metric(base_unit=units, ticks=_TICKS, include=[units])
-    return ScaleBar(
+    made = ScaleBar(
         unit=units, dimensional=scale, orientation="horizontal", location="bottom_left",
         length_sizing="adaptive", bar_length=0.2, bar_length_units="percent",
         label_location="above",
@@ -185,6 +212,8 @@ def scale_bar(units: str) -> Any:
         bar_line_color="#ffffff", bar_line_width=2, label_text_color="#ffffff",
         label_text_font=FONT, label_text_font_size="11px", label_standoff=2, padding=5, margin=6,
     )  # fmt: skip
+    made.update(anchor="bottom_left")
+    return made
 
 
 def lay_scale_bar(made: Any, units: str, share: float = 0.2) -> None:
@@ -205,6 +234,9 @@ def lay_scale_bar(made: Any, units: str, share: float = 0.2) -> None:
         bar = scale_bar(units)
         bar.update(range=made.x_range, bar_length=share)
         made.add_layout(bar)
+        inside = CustomJS(args={"figure": made, "bar": bar}, code=_INSIDE)
+        for range_ in (made.x_range, made.y_range):
+            range_.js_on_change("end", inside)
 
 
 _TICKS = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]

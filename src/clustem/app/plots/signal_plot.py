@@ -11,19 +11,23 @@ from bokeh.models import BasicTicker, ColumnDataSource, LinearColorMapper, Range
 from bokeh.models.annotations import BoxAnnotation, ColorBar
 from numpy.typing import NDArray
 
+from clustem.app.plots.line_marks import LineMarks, lines_in
 from clustem.app.plots.paint import UNASSIGNED, hex_colors
 from clustem.app.plots.plots import Theme, empty_image, image_figure, show_extent
-from clustem.app.plots.scales import LOG, ROOT, SCALES, formatter, relabel, scaled, steady
+from clustem.app.plots.scales import LINEAR, LOG, ROOT, SCALES, formatter, relabel, scaled, steady
 from clustem.app.session import pictures
 from clustem.app.session.clouds import Selection
 from clustem.app.session.frames import Frame
 from clustem.app.session.probe import PIECE, Reading
 from clustem.app.session.state import Explorer
 from clustem.core import Axis, Segmentation, Signal
+from clustem.report.layout.line_labels import is_eds
 from clustem.report.layout.units import pretty, with_units
 
 _INFERNO = "Inferno256"
 _LINES = ("here", "center", "chosen")
+_AIR = 0.3
+"""Height that names of X-ray lines need above the spectra, in heights of these."""
 
 
 class SpectrumPlot(param.Parameterized):
@@ -45,6 +49,7 @@ class SpectrumPlot(param.Parameterized):
         self._explorer, self._selection = explorer, selection
         self._axis: NDArray[np.float64] | None = None
         self._limits: tuple[float, float] | None = None
+        self._air, self._unit = 0.06, "counts"
         made = self.figure = theme.figure(
             x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), name="spectrum"
         )
@@ -57,8 +62,10 @@ class SpectrumPlot(param.Parameterized):
         self._center = made.line("x", "y", source=self._sources["center"], line_width=2).glyph
         chosen = made.line("x", "y", source=self._sources["chosen"], line_width=1.5)
         theme.ink(chosen.glyph, "line_color", "accent")
+        self._marks = LineMarks(made, theme)
         self._add_window()
         explorer.param.watch(lambda *_: self._renew(), ["opened", "outcome"])
+        explorer.param.watch(lambda *_: self._mark(), ["opened", "outcome", "mean", "elements"])
         explorer.param.watch(lambda *_: self.draw(), ["reading", "mean"])
         selection.param.watch(lambda *_: self.draw(), "mean")
         self.param.watch(lambda *_: self._rescale(), "scale")
@@ -114,7 +121,8 @@ class SpectrumPlot(param.Parameterized):
         low, high = min(float(y.min()) for y in shown), max(float(y.max()) for y in shown)
         margin = 0.06 * (high - low or 1.0)
         start = low - margin if self.scale == LOG or low < 0 else 0.0
-        self._limits = steady(self._limits, (start, high + margin))
+        above = self._air * (high - low or 1.0)
+        self._limits = steady(self._limits, (start, high + above))
         self.figure.y_range.update(start=self._limits[0], end=self._limits[1])
 
     def _renew(self) -> None:
@@ -136,7 +144,26 @@ class SpectrumPlot(param.Parameterized):
             str(axis.name) if isinstance(axis.name, str) else "Channel", axis.units
         )
         counts = signal.data.dtype.kind in "ui"
-        self.figure.yaxis.axis_label = f"Intensity ({'counts' if counts else 'a.u.'})"
+        self._unit = "counts" if counts else "a.u."
+        self._name_scale()
+        self.draw()
+
+    def _mark(self) -> None:
+        """Mark the X-ray lines that the centers show, or the mean of all before there are any."""
+        signal, outcome, mean = self._signal(), self._explorer.outcome, self._explorer.mean
+        lines: list[tuple[float, str]] = []
+        if self._axis is not None and signal is not None and is_eds(signal):
+            if outcome is not None and outcome.result.centers.data.ndim == 2:
+                result = outcome.result
+                spectra, errors = result.centers.data, result.standard_error.data
+                lines = lines_in(result.centers, spectra, errors, self._explorer.elements)
+            elif mean is not None and mean.shape == self._axis.shape:
+                n = max(signal.data.size // len(mean), 1)
+                errors = np.sqrt(np.maximum(mean, 0) / n)
+                lines = lines_in(signal, mean[None], errors[None], self._explorer.elements)
+        self._marks.show(lines)
+        self._air = _AIR if lines else 0.06
+        self._limits = None
         self.draw()
 
     def _signal(self) -> Signal | None:
@@ -145,9 +172,14 @@ class SpectrumPlot(param.Parameterized):
             return outcome.result.source
         return None if self._explorer.opened is None else self._explorer.opened.signal
 
+    def _name_scale(self) -> None:
+        how = {LINEAR: "", ROOT: ", √ scale", LOG: ", log scale"}[self.scale]
+        self.figure.yaxis.axis_label = f"Intensity ({self._unit}{how})"
+
     def _rescale(self) -> None:
         self._limits = None
         relabel(self.figure.yaxis[0].formatter, self.scale)
+        self._name_scale()
         self.draw()
 
     # the window whose sum is the picture

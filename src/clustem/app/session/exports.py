@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clustem.app.session.state import Explorer
 from clustem.app.web.security import below, located
-from clustem.core import InputError, OutputError, Progress, Segmentation
+from clustem.core import InputError, OutputError, Progress, Segmentation, like
+from clustem.recipes.study import Study
+from clustem.report.layout.line_labels import elements_named, is_eds
 
-FORMATS = ("png", "svg")
+if TYPE_CHECKING:
+    from clustem.report.page.write_figures import Print
+
+FORMATS = ("png", "svg", "pdf")
 
 
 def ready(explorer: Explorer) -> Segmentation:
@@ -26,8 +33,13 @@ def ready(explorer: Explorer) -> Segmentation:
     outcome, opened = explorer.outcome, explorer.opened
     if outcome is None or opened is None:
         raise InputError("A result is needed", got="none", cure="Run the recipe first.")
-    origin = {**outcome.result.origin, "path": opened.label}
-    return replace(outcome.result, origin=origin)
+    result = outcome.result
+    centers = result.centers
+    if explorer.elements != elements_named(centers) and is_eds(centers):
+        centers = like(centers, centers.data)
+        centers.metadata.set_item("Sample.elements", list(explorer.elements))
+        centers.metadata.set_item("Sample.xray_lines", [])
+    return replace(result, centers=centers, origin={**result.origin, "path": opened.label})
 
 
 def stem(explorer: Explorer) -> str:
@@ -72,7 +84,7 @@ def save(explorer: Explorer, name: str, report: Progress, *, force: bool = False
         raise OutputError(
             "Results can be saved in a shared folder only",
             got="none",
-            cure="Download the result; or start with clustem serve --root DIR.",
+            cure="Download the result.",
         )
     parts = Path(name.strip()).parts
     if not parts or ".." in parts or Path(name).is_absolute():
@@ -89,8 +101,20 @@ def save(explorer: Explorer, name: str, report: Progress, *, force: bool = False
     if target.is_symlink():
         raise OutputError("The result must be a new folder", got="a link", cure="Choose another.")
     report("writing", 0.1)
-    result.save(target, force=force)
+    (_study(explorer) or result).save(target, force=force)
     return str(Path(*parts))
+
+
+def _study(explorer: Explorer) -> Study | None:
+    """Return the study of all files, their origins named as the user knows them."""
+    study = explorer.study
+    if study is None:
+        return None
+    maps = tuple(
+        replace(one, origin={**one.origin, "path": title})
+        for one, title in zip(study, study.titles, strict=True)
+    )
+    return replace(study, maps=maps)
 
 
 def packed(explorer: Explorer, report: Progress) -> Path:
@@ -107,7 +131,7 @@ def packed(explorer: Explorer, report: Progress) -> Path:
     out = explorer.temporary / "out"
     folder = out / name
     report("writing report and maps", 0.1)
-    result.save(folder, force=True)
+    (_study(explorer) or result).save(folder, force=True)
     report("packing", 0.9)
     target = out / f"{name}.zip"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=4) as file:
@@ -131,27 +155,26 @@ def recipe(explorer: Explorer) -> Path:
     return target
 
 
-def figures(explorer: Explorer, form: str, report: Progress) -> Path:
-    """Draw all figures of the report as PNG or SVG and zip them.
+def figures(explorer: Explorer, how: Print, report: Progress) -> Path:
+    """Draw all figures of the report, each into a file of its own, and zip them.
 
     Parameters
     ----------
     explorer
         The session.
-    form
-        One of ``FORMATS``.
+    how
+        Format, size and lettering.
     report
         For progress.
     """
-    from clustem.report.page.plan import plan  # imports matplotlib
+    from clustem.report.page.write_figures import write_figures  # imports matplotlib
 
-    target = _folder(explorer) / f"{stem(explorer)}_figures_{form}.zip"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=4) as file:
-        figures = list(plan(ready(explorer)))
-        for i, planned in enumerate(figures):
-            report(planned.name, i / len(figures))
-            with file.open(f"{planned.name}.{form}", "w") as part:
-                planned.draw().savefig(part, format=form, dpi=300)
+    target = _folder(explorer) / f"{stem(explorer)}_figures_{how.form}.zip"
+    with tempfile.TemporaryDirectory(dir=explorer.temporary) as folder:
+        files = write_figures(ready(explorer), folder, how, progress=report)
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=4) as file:
+            for path in files:
+                file.write(path, path.name)
     return target
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clustem.core import Axis
 from clustem.report.layout.units import in_nm, pretty
 
-_STRIP = 12
+_STRIP = 6
 """Length of the strip that a line scan is drawn as, in its heights."""
 
 

@@ -25,7 +25,8 @@ _MEMORY = 2e9
 """Size beyond which data are left on disk [bytes]."""
 _PACKED = {".hspy", ".zspy", ".emd", ".h5", ".hdf5", ".nc"}
 """Formats that compress, so the size of the file says little."""
-_SAMPLE = "sample: "
+SAMPLE = "sample: "
+"""Begin of the label of a sample."""
 Watch = Callable[[Signal, int, NDArray[Any]], None]
 
 
@@ -82,7 +83,7 @@ class Opened:
     def sample(cls, name: str) -> Opened:
         """Simulate a built-in sample."""
         sample = registry("samples")[name].step()
-        return cls(Scan.of(sample.signal), f"{_SAMPLE}{name}", truth=sample.truth_for)
+        return cls(Scan.of(sample.signal), f"{SAMPLE}{name}", truth=sample.truth_for)
 
     @property
     def signal(self) -> Signal:
@@ -153,7 +154,7 @@ class Opened:
                 if name not in fitting and recipe.data == self.kind:
                     others[name] = replace(recipe, signal="")
         found = {**fitting, **others}
-        own = self.label.removeprefix(_SAMPLE)
+        own = self.label.removeprefix(SAMPLE)
         return {own: found[own], **found} if own in found else found
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from clustem.app.web.security import located
 from clustem.core import Progress, Segmentation, Signal
+from clustem.judge.verdict import Verdict, verdict
 from clustem.recipes.recipe import STAGES, Recipe
 from clustem.recipes.runner import Runner
 
@@ -30,6 +32,11 @@ class Outcome:
     result: Segmentation
     raw: Signal
     recipe: Recipe
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What speaks against the map, to be said before its colors."""
+        return verdict(self.result)
 
 
 def outcome_of(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 
 from clustem.app.session.frames import Frame
 from clustem.app.session.opened import Opened, frame_of
-from clustem.core import InputError, PlainImage, Signal, title_of
+from clustem.core import InputError, PlainImage, Signal, instrument, title_of
 from clustem.passes.group_sums import group_sums
 from clustem.passes.rows import Rows
 from clustem.physics.beam import find_beam, finite_mean, mean_pattern
+from clustem.physics.xray_lines import Line, fwhm, lines_of
 from clustem.report.layout.units import pretty
 
 F32 = NDArray[np.float32]
 _SUM = "Sum of all values"
+_LEADERS = {"Ka", "La", "Ma"}
+_LOWEST = 0.1
+"""Energy below which no line is mapped: detectors have their zero peak there [keV]."""
 _SELDOM = 0.4  # between two pictures of one that grows [s]
 
 
@@ -144,6 +148,49 @@ def window(signal: Signal, low: float, high: float) -> Picture:
     units = pretty(axis.units)
     ends = f"{axis.axis[part.start]:.4g} to {axis.axis[part.stop - 1]:.4g} {units}".rstrip()
     return _on_scan(signal, _sums(Rows(signal.data), part), f"Sum from {ends}")
+
+
+def element_lines(signal: Signal, elements: Sequence[str]) -> dict[str, Line]:
+    """Choose the line of each element that its map is made from.
+
+    Parameters
+    ----------
+    signal
+        Scan of X-ray spectra.
+    elements
+        Symbols of elements.
+
+    Returns
+    -------
+    :
+        Line by element: of Kα, Lα and Mα the one of highest energy that the axis holds below two
+        thirds of the beam energy, or else below the beam energy; none of elements without.
+    """
+    axis = signal.axes_manager.signal_axes[0]
+    to_kev = 1e-3 if str(axis.units) == "eV" else 1.0
+    ends = to_kev * float(axis.axis[0]), to_kev * float(axis.axis[-1])
+    beam = float(instrument(signal, "beam_energy") or np.inf)
+    found = {}
+    for element in elements:
+        for most in (min(2 / 3 * beam, ends[1]), min(beam, ends[1])):
+            lines = [
+                line
+                for line in lines_of([element], low=max(ends[0], _LOWEST), high=most)
+                if line.name in _LEADERS
+            ]
+            if lines and element not in found:
+                found[element] = lines[-1]
+    return found
+
+
+def element_map(signal: Signal, line: Line) -> Picture:
+    """Sum each spectrum over an X-ray line, as wide as the detector draws it."""
+    axis = signal.axes_manager.signal_axes[0]
+    to_kev = 1e-3 if str(axis.units) == "eV" else 1.0
+    resolution = float(instrument(signal, "Detector.EDS.energy_resolution_MnKa") or 130.0)
+    half = max(0.5 * float(fwhm(line.energy, resolution)) / to_kev, float(axis.scale))
+    found = window(signal, line.energy / to_kev - half, line.energy / to_kev + half)
+    return replace(found, title=f"{line.element} {line.name}: {found.title}")
 
 
 class Detector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,13 +14,15 @@ import numpy as np
 import param
 from numpy.typing import NDArray
 
-from clustem.app.session import pictures
+from clustem.app.session import files, pictures
+from clustem.app.session.files import OpenFile
 from clustem.app.session.jobs import Jobs, Post, Work
 from clustem.app.session.lasting_colors import in_colors_of
 from clustem.app.session.opened import Opened, Watch
 from clustem.app.session.outcome import Outcome, outcome_of, outcomes_of
 from clustem.app.session.pictures import Picture
 from clustem.app.session.probe import Places, Reading, read_open, read_result
+from clustem.app.session.warm_up import warm_up
 from clustem.app.web.security import below, closed, located, public
 from clustem.core import (
     Cancelled,
@@ -27,20 +30,23 @@ from clustem.core import (
     ParameterError,
     Progress,
     Segmentation,
+    Signal,
+    UnknownNameError,
     collecting,
 )
+from clustem.io.output_folder import PROVENANCE
 from clustem.judge.lineage import Lineage, lineage
-from clustem.judge.verdict import verdict
+from clustem.physics.xray_lines import lines_of
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner
+from clustem.report.layout.line_labels import elements_named, is_eds
 
 if TYPE_CHECKING:
     from clustem.judge.choose_k import KChoice
+    from clustem.recipes.study import Study
 
 _LOG = logging.getLogger(__name__)
-_KEPT = 24
-"""Steps whose outcomes a session keeps."""
 R = TypeVar("R")
 
 
@@ -67,6 +73,11 @@ class Explorer(param.Parameterized):
     recipe: param.Parameter[Recipe | None] = param.Parameter(doc="What runs next")
     outcome: param.Parameter[Outcome | None] = param.Parameter(doc="Present result")
     stale = param.Boolean(default=False, doc="Whether the recipe changed since the outcome")
+    files = param.List(default=[], doc="All files that are open")
+    study: param.Parameter[Study | None] = param.Parameter(
+        doc="Maps of all files, one set of phases"
+    )
+    together = param.Boolean(default=False, doc="Whether all files are run in one fit")
     picture: param.Parameter[Picture | None] = param.Parameter(doc="Navigation image")
     mean: param.Parameter[NDArray[Any] | None] = param.Parameter(
         doc="Mean spectrum or pattern of what is open"
@@ -83,6 +94,7 @@ class Explorer(param.Parameterized):
     message: param.ClassSelector[Message] = param.ClassSelector(
         class_=Message, default=Message("info", "")
     )
+    elements = param.List(default=[], doc="Elements whose X-ray lines are marked")
     misfit = param.Boolean(default=False, doc="Whether the image lacks the lattice of the recipe")
     can_undo = param.Boolean(default=False)
 
@@ -94,6 +106,8 @@ class Explorer(param.Parameterized):
         self._post = post
         self.jobs, self.background = Jobs(post), Jobs(post)
         self.runner: Runner | None = None
+        self.file: OpenFile | None = None
+        self._past: list[Recipe | None] = []  # recipes that were changed; None for an edit
         self._fitting: set[str] = set()
         self.places: Places | None = None
         self.context: dict[str, Picture] = {}
@@ -102,17 +116,28 @@ class Explorer(param.Parameterized):
 
     # opening
 
-    def open_path(self, relative: str) -> None:
-        """Open a file below the root."""
+    def open_path(self, relative: str, *, beside: bool = False) -> None:
+        """Open a file below the root.
+
+        Parameters
+        ----------
+        relative
+            Its path from there.
+        beside
+            Whether what is open stays open.
+        """
         if self.root is None:
-            self.say("error", "No folder is shared here: clustem serve --root DIR.")
+            self.say("error", "No folder is shared here.")
             return
         try:
             path = below(self.root, relative)
         except InputError as error:
             self.fail(error)
             return
-        self._open(relative, lambda watch: Opened.file(path, relative, watch))
+        if (path / PROVENANCE).is_file():
+            files.open_result(self, relative)
+            return
+        self._open(relative, lambda watch: Opened.file(path, relative, watch), beside=beside)
 
     def open_upload(self, path: Path, name: str) -> None:
         """Open a file that the browser sent."""
@@ -122,39 +147,58 @@ class Explorer(param.Parameterized):
         """Open a built-in sample."""
         self._open(f"sample: {name}", lambda _: Opened.sample(name))
 
-    def _open(self, label: str, load: Callable[[Watch], Opened]) -> None:
+    def _open(self, label: str, load: Callable[[Watch], Opened], *, beside: bool = False) -> None:
         growing = pictures.Growing(lambda picture: self._post(lambda: self._preview(picture)))
 
         def work(report: Progress) -> tuple[Opened, Picture]:
             report("reading", 0.0)
+            warm_up()
             opened = load(growing)
             report("first image", 0.1)
             return opened, growing.whole or pictures.first_picture(opened)
 
         self.message = Message("info", "")
-        self.jobs.start(f"Opening {label}", work, self._show_opened, self.fail)
+        self.jobs.start(
+            f"Opening {label}",
+            work,
+            lambda found: self._show_opened(*found, beside=beside),
+            self.fail,
+        )
 
     def _preview(self, picture: Picture) -> None:
         """Show what was read so far of a file that is being opened."""
-        if self.jobs.status.job.startswith("Opening"):
+        if self.jobs.status.job.startswith("Opening") and len(self.files) < 2:
             self.picture = picture
 
-    def _show_opened(self, found: tuple[Opened, Picture]) -> None:
-        opened, picture = found
-        offers = opened.recipes
-        self.runner, self._fitting = Runner(opened.scan, keep=_KEPT), set()
-        self.places, self.detector = None, None
-        self.context = pictures.context(opened)
-        recipe = next(iter(offers.values()), None)
-        message = Message("done", f"{opened.label} is open.")
+    def file_of(self, opened: Opened, picture: Picture) -> OpenFile:
+        """Return a file as it is shown first."""
+        return OpenFile.of(opened, picture, elements=_elements_of(opened.signal))
+
+    def _show_opened(self, opened: Opened, picture: Picture, *, beside: bool) -> None:
+        file = self.file_of(opened, picture)
+        if beside and self.file is not None:
+            self.file.keep(self)
+        kept = [one for one in self.files if beside and one.opened.label != opened.label]
+        for one in self.files:
+            if one not in kept:
+                one.runner.clear()
+        self.param.update(files=[*kept, file], study=None, together=len(kept) > 0)
+        self.restore(file)
+        self.message = Message("done", f"{opened.label} is open.")
+        self.background.start("digest", lambda _: opened.scan.digest, lambda _: None, self.fail)
+
+    def restore(self, file: OpenFile) -> None:
+        """Show a file as it was left."""
+        opened, outcome = file.opened, file.outcome
+        self.file, self.runner, self._fitting = file, file.runner, set()
+        self.places = None if outcome is None else Places(outcome)
+        self.detector, self.context, self._past = None, pictures.context(opened), []
         with param.parameterized.batch_call_watchers(self):
             self.param.update(
-                opened=opened, picture=picture, recipe=recipe, outcome=None, reading=None,
-                cursor=None, swept={}, lineage=None, choice=None, mean=None, misfit=False,
-                stale=recipe is not None, can_undo=False, message=message,
-            )  # fmt: skip
-        self._find_mean(opened)
-        self.background.start("digest", lambda _: opened.scan.digest, lambda _: None, self.fail)
+                opened=opened, reading=None, misfit=False, message=Message("info", ""), **file.state
+            )
+        if self.mean is None:
+            self._find_mean(opened)
 
     def _find_mean(self, opened: Opened) -> None:
         if opened.kind == "image":
@@ -191,6 +235,8 @@ class Explorer(param.Parameterized):
         """Take a recipe; the files that it names must be below the root."""
         recipe = closed(recipe, self.root)
         stale = self.outcome is None or self.outcome.recipe != recipe
+        if self.recipe is not None and recipe != self.recipe:
+            self._past.append(self.recipe)
         if self.message.kind == "error":  # it was about the recipe before
             self.message = Message("info", "")
         self.param.update(recipe=recipe, stale=stale, misfit=False)
@@ -219,6 +265,9 @@ class Explorer(param.Parameterized):
         if anyway:
             self._fitting.add(recipe.name)
         self.misfit = False
+        if self.together and len(self.files) > 1:
+            files.run_together(self, anyway=recipe.name in self._fitting)
+            return
 
         present = None if recipe.edits else self.outcome  # edits may say what color a cluster has
 
@@ -251,14 +300,15 @@ class Explorer(param.Parameterized):
 
     def _show_run(self, found: tuple[Outcome, list[str]]) -> None:
         outcome, warnings = found
+        self.study = None  # this map now has clusters of its own
         self.show(outcome)
-        self._sum_up(outcome, warnings)
+        self.sum_up(outcome, warnings)
 
-    def _sum_up(self, outcome: Outcome, warnings: Iterable[str] = ()) -> None:
+    def sum_up(self, outcome: Outcome, warnings: Iterable[str] = ()) -> None:
         """Say what the present outcome is."""
         left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
         text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
-        found = verdict(outcome.result)
+        found = outcome.verdict
         kind = "warning" if found.doubts else "done"
         said = [] if found.warranted in found.doubts else [found.warranted]
         words = [*found.doubts, text, *said, *warnings]
@@ -332,28 +382,65 @@ class Explorer(param.Parameterized):
 
     # edits
 
-    def edit(self, change: Callable[[Segmentation], Segmentation]) -> None:
+    def edit(
+        self,
+        change: Callable[[Segmentation], Segmentation],
+        *,
+        shared: bool = False,
+        note: str = "",
+    ) -> None:
         """Make an edit of the present result; its recipe can repeat it.
 
         Parameters
         ----------
         change
             Calls a verb of the result, such as ``merge``, ``split`` or ``exclude``.
+        shared
+            Whether it is made of all maps of a study.
+        note
+            What else to say of it.
         """
         if self.outcome is None:
             return
         try:
+            every = files.edit_all(self, change) if shared else None
             edited = replace(self.outcome, result=change(self.outcome.result))
         except InputError as error:
             self.fail(error)
-        else:
-            self.show(edited)
-            self._sum_up(edited)
+            return
+        if self.study is not None and self.file is not None:
+            every = files.outcomes_with(self, edited) if every is None else every
+            edited = every[self.files.index(self.file)]
+            files.take_edited(self, every)
+        self._past.append(None)
+        self.show(edited)
+        self.sum_up(edited, [note])
 
     def undo(self) -> None:
-        """Take the last edit back."""
+        """Take the last edit back; in a study that of all maps which have one."""
         if self.can_undo:
-            self.edit(Segmentation.undo)
+            self.edit(
+                lambda result: result if result.before is None else result.undo(),
+                shared=self.study is not None,
+            )
+            self._past.pop()
+            if None in self._past:
+                self._past.reverse()
+                self._past.remove(None)
+                self._past.reverse()
+
+    def take_back(self) -> None:
+        """Take back what was done last: an edit of the result, or a change of the recipe."""
+        while self._past:
+            last = self._past[-1]
+            if last is None and self.can_undo:
+                self.undo()
+                return
+            self._past.pop()
+            if last is not None:
+                stale = self.outcome is None or self.outcome.recipe != last
+                self.param.update(recipe=last, stale=stale, misfit=False)
+                return
 
     # looking
 
@@ -385,16 +472,39 @@ class Explorer(param.Parameterized):
 
         self.background.start(name, lambda _: draw(), show, self.fail, latest=True)
 
+    def toggle_element(self, symbol: str) -> None:
+        """Mark the X-ray lines of an element, or no longer.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such element.
+        """
+        lines_of([symbol])
+        rest = [name for name in self.elements if name != symbol]
+        self.elements = rest if symbol in self.elements else [*rest, symbol]
+
     # jobs and messages
 
     def start(
-        self, name: str, work: Work, done: Callable[[Any], None], *, latest: bool = False
+        self,
+        name: str,
+        work: Work,
+        done: Callable[[Any], None],
+        *,
+        latest: bool = False,
+        of_all: bool = False,
     ) -> None:
         """Do something with what is open that takes time, with progress and a way to stop.
 
-        If something else is open when it ends, what it found is forgotten.
+        If something else is open when it ends, what it found is forgotten, unless it is of all
+        files.
         """
         opened = self.opened
+        if of_all:
+            self.message = Message("info", "")
+            self.jobs.start(name, work, done, self.fail, latest=latest)
+            return
 
         def work_here(report: Progress) -> Any:
             if self.opened is not opened:
@@ -427,15 +537,27 @@ class Explorer(param.Parameterized):
         self.background.close()
         if self.runner is not None:
             self.runner.clear()
-        self.runner = self.places = self.detector = None
+        for file in self.files:
+            file.runner.clear()
+        self.runner = self.places = self.detector = self.file = None
         self.context = {}
         with param.parameterized.discard_events(self):  # the page is closed
             self.param.update(
                 opened=None, outcome=None, picture=None, mean=None, reading=None, swept={},
-                lineage=None,
+                lineage=None, files=[], study=None,
             )  # fmt: skip
         self._folder.cleanup()
         _LOG.info("a session has ended")
+
+
+def _elements_of(signal: Signal) -> list[str]:
+    """Elements that a file of X-ray spectra names."""
+    found = []
+    for symbol in elements_named(signal) if is_eds(signal) else []:
+        with suppress(UnknownNameError):  # files name what they like
+            lines_of([symbol])
+            found.append(symbol)
+    return found
 
 
 def _with_warnings(call: Callable[[], R]) -> tuple[R, list[str]]:

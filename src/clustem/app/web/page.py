@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from clustem.app.forms.form import Form
 from clustem.app.forms.header import Footer, Header
 from clustem.app.forms.opening import Opening
 from clustem.app.forms.side_by_side import SideBySide
+from clustem.app.forms.standing import Standing
 from clustem.app.forms.steps import Steps
 from clustem.app.forms.strips import (
     DETECTOR,
@@ -37,19 +39,28 @@ from clustem.app.plots.lineage_plot import LineagePlot
 from clustem.app.plots.map_plot import MapPlot
 from clustem.app.plots.plots import Theme
 from clustem.app.plots.signal_plot import PatternPlot, SpectrumPlot
+from clustem.app.plots.study_plot import StudyPlot
 from clustem.app.session.clouds import Selection
 from clustem.app.session.live import Live
 from clustem.app.session.state import Explorer
+from clustem.app.web.leftovers import give_back_later
 from clustem.app.web.server import Settings
 from clustem.app.web.transfers import SessionFiles, Transfers
 
 _LOG = logging.getLogger(__name__)
+_UNSEEN = 60_000
+"""Time for a page to arrive in a browser [ms]."""
 _MODE = """
 lasso.active = mode.tags[0] === "choose" || mode.tags[0] === "exclude";
 box.active = mode.tags[0] === "crop";
 pan.active = mode.tags[0] === "look";
 """
+_LOST = (
+    "What was open here before is gone: the explorer was started again, or the page was closed for "
+    "long."
+)
 _TABS = {
+    "study": "All maps",
     "space": "Data space",
     "centers": "Centers",
     "memberships": "Memberships",
@@ -68,13 +79,15 @@ class Page(param.Parameterized):
         How the explorer is served.
     transfers
         Files of all sessions.
+    lost
+        Whether the browser had a session before, which is no longer there.
     """
 
     tab: param.Selector[str] = param.Selector(default="space", objects=list(_TABS))
 
-    def __init__(self, settings: Settings, transfers: Transfers) -> None:
+    def __init__(self, settings: Settings, transfers: Transfers, *, lost: bool = False) -> None:
         super().__init__()
-        self._document = pn.state.curdoc
+        self._document, self._seen, self._known = pn.state.curdoc, False, False
         self.explorer = Explorer(settings.root, self._post)
         self._transfers = transfers
         self._key = transfers.add(
@@ -88,14 +101,31 @@ class Page(param.Parameterized):
         self._switch()
         if self._document is not None:
             self._document.on_session_destroyed(lambda _: self.close())
+        if lost:
+            self.explorer.say("warning", _LOST)
+        pn.state.onload(self._arrive)
+        if self._document is not None:
+            self._document.add_timeout_callback(self._forget_if_unseen, _UNSEEN)
         if settings.source:
             pn.state.onload(lambda: self.explorer.open_path(settings.source))
+
+    def _arrive(self) -> None:
+        """Note that the page is in a browser."""
+        self._seen = True
+        self._transfers.arrived()
+
+    def _forget_if_unseen(self) -> None:
+        """End a session whose page was fetched, but never shown."""
+        context: Any = None if self._document is None else self._document.session_context
+        if context is not None and not self._seen:
+            context.session.request_expiration()
 
     def close(self) -> None:
         """End the session and delete its files."""
         self._transfers.remove(self._key)
         self.explorer.close()
         self._document = None
+        give_back_later()
 
     # making
 
@@ -113,6 +143,7 @@ class Page(param.Parameterized):
         self.live = Live(explorer)
         self.sides = SideBySide(explorer, self.live, theme)
         self.detector = DetectorPlot(explorer, theme)
+        self.study = StudyPlot(explorer, theme)
         tools = self.map.figure.toolbar.tools
         pan = next(tool for tool in tools if type(tool).__name__ == "PanTool")
         args = {"lasso": self.map.lasso, "box": self.map.box, "pan": pan}
@@ -130,25 +161,28 @@ class Page(param.Parameterized):
         self.export = ExportForm(explorer, f"download/{self._key}")
         self.caption = Caption(explorer, self.spectrum, self.pattern)
         jobs = (explorer.jobs, ["status"])
-        session = (explorer, ["opened", "recipe", "outcome", "stale"])
+        session = (explorer, ["opened", "recipe", "outcome", "stale", "files", "together"])
         self.forms = {
             "header": self._bound(self.header, "header", session, jobs),
-            "opening": self._bound(self.opening, "left", (explorer, ["opened"])),
+            "opening": self._bound(self.opening, "left", (explorer, ["opened", "files"])),
             "export": self._bound(self.export, "left", (explorer, ["outcome"])),
             "steps": self._bound(Steps(explorer), "left", (explorer, ["recipe"])),
             "tools": self._bound(
-                self.tools, "tools", session, (explorer, ["cursor", "picture"]),
+                self.tools, "tools", session,
+                (explorer, ["cursor", "picture", "elements"]),
                 (self.map, ["mode", "layer", "opacity"]), (selection, ["chosen"]),
             ),
+            "standing": self._bound(Standing(explorer), "standing", (explorer, ["outcome"])),
             "clusters": self._bound(
                 self.clusters, "clusters-form", (explorer, ["outcome", "reading", "can_undo"])
             ),
             "caption": self._bound(
-                self.caption, "strip", (explorer, ["opened", "outcome", "reading", "mean"]),
+                self.caption, "strip",
+                (explorer, ["opened", "outcome", "reading", "mean", "elements"]),
                 (selection, ["mean"]), (self.spectrum, ["scale"]), (self.pattern, ["scale"]),
             ),
             "tabs": self._bound(
-                _Tabs(self), "tabs", (self, ["tab"]), (explorer, ["opened", "outcome"])
+                _Tabs(self), "tabs", (self, ["tab"]), (explorer, ["opened", "outcome", "study"])
             ),
             "cloud": self._bound(
                 CloudForm(self.cloud), "strip", (selection, ["cloud"]), (self.cloud, ["axes"])
@@ -173,6 +207,7 @@ class Page(param.Parameterized):
         self.header.param.watch(lambda *_: self._recolor(), "dark")
         self.header.param.watch(lambda *_: self._switch(), ["opening", "exporting"])
         explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome", "swept", "picture"])
+        explorer.param.watch(lambda *_: self._show_study(), "study")
         self.sweeping.param.watch(lambda *_: self._switch(), "view")
         selection.param.watch(lambda *_: self._switch(), "cloud")
         self.tools.param.watch(self._source, "source")
@@ -204,8 +239,9 @@ class Page(param.Parameterized):
 
     def _assembled(self) -> Any:
         forms = self.forms
-        template = pn.Template((ASSETS / "page.html").read_text(encoding="utf-8"))
-        template.add_variable("css", (ASSETS / "page.css").read_text(encoding="utf-8"))
+        template = _Template((ASSETS / "page.html").read_text(encoding="utf-8"))
+        for name, asset in (("css", "page.css"), ("alive", "alive.js"), ("clean", "clean.js")):
+            template.add_variable(name, (ASSETS / asset).read_text(encoding="utf-8"))
         full = {"sizing_mode": "stretch_both", "margin": 0}
         self._signals = {
             "line": _plot(self.spectrum.figure),
@@ -215,6 +251,7 @@ class Page(param.Parameterized):
         signal = pn.Column(forms["caption"], *self._signals.values(), **full)
         signal.styles = {"flex": "5 1 0", "min-height": "0"}
         self._tabs = {
+            "study": _plot(self.study.figure),
             "space": pn.Column(forms["cloud"], self._cloud, **full),
             "centers": pn.Column(
                 forms["centers"], _plot(self.spectra.figure), _plot(self.centers.figure), **full
@@ -232,13 +269,14 @@ class Page(param.Parameterized):
         )
         template.add_panel("left", left)
         template.add_panel("tools", forms["tools"])
+        template.add_panel("standing", forms["standing"])
         self._map = _plot(self.map.figure)
         template.add_panel("map", self._map)
         template.add_panel("clusters", forms["clusters"])
         template.add_panel("signal", signal)
         template.add_panel("tabs", tabs)
         template.add_panel("footer", forms["footer"])
-        self.param.watch(lambda *_: self._show_tab(), "tab")
+        self.param.watch(lambda *_: self._switch(), "tab")
         return template
 
     @staticmethod
@@ -255,6 +293,8 @@ class Page(param.Parameterized):
         hidden = set()
         if opened is None or opened.kind != "patterns":
             hidden.add("detector")
+        if self.explorer.study is None:
+            hidden.add("study")
         if outcome is None:
             hidden |= {"centers", "memberships"}
         elif outcome.result.memberships is None:
@@ -286,10 +326,12 @@ class Page(param.Parameterized):
         for name, part in self._tabs.items():
             part.visible = there and name == self.tab
 
-    def _show_tab(self) -> None:
+    def _show_study(self) -> None:
+        """Show all maps when a study is there."""
+        if self.explorer.study is not None and not self._known:
+            self.tab = "study"
+        self._known = self.explorer.study is not None
         self._switch()
-        if self.tab == "sides" and self.explorer.outcome is not None:
-            self.sides.begin()
 
     def _recolor(self) -> None:
         self.theme.switch(dark=self.header.dark)
@@ -325,6 +367,14 @@ class Page(param.Parameterized):
 
     def _received(self, path: Path, name: str) -> None:
         self._post(lambda: self.explorer.open_upload(path, name))
+
+
+class _Template(pn.Template):
+    """Template whose parts join the document together: one by one takes four times as long."""
+
+    def _init_doc(self, doc: Any = None, *given: Any, **more: Any) -> Any:
+        with nullcontext() if doc is None else doc.models.freeze():
+            return super()._init_doc(doc, *given, **more)
 
 
 class _Tabs:

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,23 @@ from clustem.io.trial import try_out
 from clustem.recipes.recipe import Recipe
 
 _SHORTEST = 16  # characters of a token
+_TRIES, _WAIT = 10, 60.0
+"""Wrong tokens of one address within a time [s] after which it has to wait."""
+_ADDRESSES = 10_000
+"""Addresses that are remembered."""
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()<>]+){1,}[/\\]?")
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z-])")
+_OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*\b")
+_UPLOAD = re.compile(r"\bupload-[0-9a-f]{8}\b[/ ]?")
+_SAID = {
+    "-o": "Choose another name.",
+    "--output": "Choose another name.",
+    "--force": "Choose another name.",
+    "--lazy": "Crop or bin it, or save it as .zspy, which is read part by part.",
+    "--anyway": "Run anyway.",
+    "--root": "Choose one of the files in the shared folder.",
+}
+"""What to do in the page instead of an option of the command line."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,7 +51,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def token_for(host: str, given: str | None) -> str:
+def token_for(host: str, given: str | None, *, without: bool = False) -> str:
     """Return the token that a browser must show, empty if none is needed.
 
     Parameters
@@ -42,32 +59,60 @@ def token_for(host: str, given: str | None) -> str:
     host
         Address to listen on.
     given
-        Token that the user chose, None for none.
-
-    Returns
-    -------
-    :
-        The given one; for loopback none; for any other address one that is made up.
+        Token that the user chose, None for one that is made up.
+    without
+        Whether none is wanted, which only an address of this machine alone allows.
 
     Raises
     ------
     InputError
-        If the given token is too short.
+        If the given token is too short, or none is wanted where others can reach the page.
 
     Examples
     --------
-    >>> token_for("127.0.0.1", None), len(token_for("0.0.0.0", None)) >= 32
-    ('', True)
+    >>> len(token_for("127.0.0.1", None)) >= 32, token_for("127.0.0.1", None, without=True)
+    (True, '')
     """
-    if given is not None:
-        if len(given) < _SHORTEST:
+    if without:
+        if given is not None or not is_loopback(host):
             raise InputError(
-                f"A token must have at least {_SHORTEST} characters",
-                got=len(given),
-                cure="Leave --token out, and one is made and printed.",
+                "Only a page that no other machine can reach may do without a token",
+                got=host if given is None else "a token, too",
+                cure="Leave --no-token out.",
             )
-        return given
-    return "" if is_loopback(host) else secrets.token_urlsafe(32)
+        return ""
+    if given is not None and len(given) < _SHORTEST:
+        raise InputError(
+            f"A token must have at least {_SHORTEST} characters",
+            got=len(given),
+            cure="Leave --token out, and one is made and printed.",
+        )
+    return secrets.token_urlsafe(32) if given is None else given
+
+
+class Attempts:
+    """Counts wrong tokens, so that nobody can try many.
+
+    Parameters
+    ----------
+    now
+        Tells the time [s].
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._wrong: dict[str, list[float]] = {}
+
+    def blocked(self, address: str) -> bool:
+        """Whether an address has shown so many wrong tokens that it has to wait."""
+        recent = [at for at in self._wrong.get(address, ()) if self._now() - at < _WAIT]
+        return len(recent) >= _TRIES
+
+    def wrong(self, address: str) -> None:
+        """Note that an address has shown a wrong token."""
+        if len(self._wrong) > _ADDRESSES:
+            self._wrong.clear()
+        self._wrong[address] = [*self._wrong.get(address, ())[-_TRIES + 1 :], self._now()]
 
 
 def same(given: str | None, token: str) -> bool:
@@ -222,4 +267,21 @@ def public(error: BaseException, *private: Path) -> str:
     for folder in private:
         for form in {str(folder), str(folder.resolve())}:
             text = text.replace(f"{form}/", "").replace(form, "the shared folder")
-    return _PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
+    text = _PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
+    return _in_words_of_the_page(text)
+
+
+def _in_words_of_the_page(text: str) -> str:
+    """Say what options of the command line are for, or leave out the sentence that names one.
+
+    Examples
+    --------
+    >>> _in_words_of_the_page("A result must be new; got x. Choose another with -o or --force.")
+    'A result must be new; got x. Choose another name.'
+    """
+    kept = []
+    for sentence in _SENTENCE.split(_UPLOAD.sub("", text)):
+        options = () if "; got " in sentence else _OPTION.findall(sentence)
+        said = next((_SAID[one] for one in options if one in _SAID), "" if options else sentence)
+        kept.append(said)
+    return " ".join(dict.fromkeys(filter(None, kept)))

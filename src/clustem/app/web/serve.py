@@ -11,11 +11,12 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from clustem.app.session.warm_up import warm_up
 from clustem.app.web.security import token_for
 from clustem.core import InputError, registry
 from clustem.io.trial import start_helper
@@ -38,6 +39,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 5006,
     token: str | None = None,
+    no_token: bool = False,
     max_upload: float = 2.0,
     origins: tuple[str, ...] = (),
     show: bool = False,
@@ -53,11 +55,13 @@ def serve(
         Folder whose files may be opened, and where results are saved; the folder of the source
         if None, and without one the current folder.
     host
-        Address to listen on. Any but this machine's own demands a token.
+        Address to listen on.
     port
         Port to listen on; 0 takes a free one.
     token
-        Token that a browser must show; made if None and the host demands one.
+        Token that a browser must show; made if None.
+    no_token
+        Whether browsers on this machine need none.
     max_upload
         Largest upload [GB].
     origins
@@ -82,11 +86,11 @@ def serve(
         source="" if source is None else _relative(source, folder),
         host=host,
         port=port,
-        token=token_for(host, token),
+        token=token_for(host, token, without=no_token),
         limit=int(max_upload * 1e9),
         origins=origins,
     )
-    transfers = Transfers()
+    transfers = Transfers(cache(threading.Thread(target=warm_up, daemon=True).start))
     try:
         server = make_server(settings, transfers)
     except OSError as error:
@@ -103,7 +107,6 @@ def serve(
     say(f"Folder:   {folder}")
     say("Ctrl-C stops it.")
     start_helper()
-    threading.Thread(target=_warm_up, daemon=True).start()
     if show:
         server.io_loop.call_later(0.5, lambda: webbrowser.open(url))
     with _compiling():
@@ -186,12 +189,3 @@ def _compiling() -> Iterator[None]:
             yield
         finally:
             process.terminate()
-
-
-def _warm_up() -> None:
-    """Import what the first run needs while the user still looks around."""
-    for name in ("hyperspy.api", "exspy", "clustem.samples", "clustem.cluster", "clustem.recipes"):
-        try:
-            import_module(name)
-        except ImportError:
-            _LOG.debug("no %s", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from typing import Any
 from bokeh.server.auth_provider import AuthProvider
 from tornado.web import RequestHandler
 
-from clustem.app.web.security import is_loopback, same
+from clustem.app.web.guard import LOST, Guard
+from clustem.app.web.security import Attempts, is_loopback, same
 from clustem.app.web.transfers import DownloadHandler, Transfers, UploadHandler
 
 _LOG = logging.getLogger(__name__)
-_LEAVE = 15_000
-"""Time that a session is kept whose browser lost the connection [ms]."""
+_LEAVE = 15 * 60_000
+"""Time that a session is kept whose pages are all closed [ms]."""
+_OFTEN = 10_000
+"""Longest time between two looks for such sessions [ms]."""
+_VALID = 7 * 24 * 3600
+"""Time for which a page may come back to its session, as long as that is there [s]."""
 _COOKIE = "clustem"
 
 
@@ -68,7 +74,7 @@ class TokenAuth(AuthProvider):
     """
 
     def __init__(self, token: str) -> None:
-        self._token = token
+        self._token, self._attempts = token, Attempts()
         super().__init__()
 
     @property
@@ -97,7 +103,7 @@ class TokenAuth(AuthProvider):
     @property
     def login_handler(self) -> type[RequestHandler]:
         """Return the page that takes the token."""
-        token = self._token
+        token, attempts = self._token, self._attempts
 
         class Login(RequestHandler):
             """Takes the token from the address or from a form."""
@@ -115,7 +121,13 @@ class TokenAuth(AuthProvider):
                 self._enter(self.get_body_argument("token", ""))
 
             def _enter(self, given: str) -> None:
+                address = self.request.remote_ip or ""
+                if attempts.blocked(address):
+                    self.set_status(429)
+                    self.finish(_LOGIN.replace("{note}", "Too many wrong tokens: wait a minute."))
+                    return
                 if not same(given.strip(), token):
+                    attempts.wrong(address)
                     self.set_status(403)
                     self.finish(_LOGIN.replace("{note}", "That is not the token."))
                     return
@@ -124,7 +136,6 @@ class TokenAuth(AuthProvider):
                 self.redirect("/")
 
             def set_default_headers(self) -> None:
-                self.set_header("Referrer-Policy", "no-referrer")
                 self.set_header("Cache-Control", "no-store")
 
         return Login
@@ -164,7 +175,9 @@ def make_server(settings: Settings, transfers: Transfers) -> Any:
 
     def visit() -> Any:
         try:
-            return Page(settings, transfers).template
+            headers: Any = getattr(pn.state, "headers", None) or {}
+            lost = LOST in headers
+            return Page(settings, transfers, lost=lost).template
         except Exception:  # noqa: BLE001  # Panel would show the traceback to all
             _LOG.exception("a page could not be made")
             return pn.pane.HTML("<p>The page could not be made. The server has written down why.")
@@ -172,22 +185,38 @@ def make_server(settings: Settings, transfers: Transfers) -> Any:
     key = r"(?P<key>[\w-]{20,80})"
     auth: dict[str, Any] = {"auth_provider": TokenAuth(settings.token)} if settings.token else {}
     given = {"transfers": transfers}
-    return pn.io.server.get_server(
+    names = [f"{host}:{port}" for host in settings.hosts] + list(settings.origins)
+    secret = secrets.token_bytes(32)
+    server = pn.io.server.get_server(
         {"/": visit},
         port=port,
         address=settings.host,
         title="Clustem",
-        websocket_origin=[f"{host}:{port}" for host in settings.hosts] + list(settings.origins),
-        cookie_secret=secrets.token_hex(32),
+        websocket_origin=names,
+        cookie_secret=_cookie_secret(settings.token),
+        secret_key=secret,
+        sign_sessions=True,
+        include_cookies=[],
+        include_headers=[LOST],
+        session_token_expiration=_VALID,
         extra_patterns=[
             (rf"/upload/{key}", UploadHandler, given),
             (rf"/download/{key}/(?P<name>[\w.() -]+)", DownloadHandler, given),
         ],
         unused_session_lifetime_milliseconds=_LEAVE,
-        check_unused_sessions_milliseconds=_LEAVE // 3,
+        check_unused_sessions_milliseconds=min(_LEAVE // 3, _OFTEN),
         websocket_max_message_size=20 * 2**20,
         location=False,
         **auth,
+    )
+    server._http.request_callback = Guard(server._tornado, names, secret)  # no other way
+    return server
+
+
+def _cookie_secret(token: str) -> str:
+    """Return what signs cookies: after a new start with the same token they still hold."""
+    return (
+        hashlib.sha256(b"clustem " + token.encode()).hexdigest() if token else secrets.token_hex(32)
     )
 
 

@@ -45,10 +45,17 @@ class SessionFiles:
 
 
 class Transfers:
-    """Files of all sessions, each session under a key that cannot be guessed."""
+    """Files of all sessions, each session under a key that cannot be guessed.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    arrived
+        Called whenever a page has arrived in a browser.
+    """
+
+    def __init__(self, arrived: Callable[[], None] = lambda: None) -> None:
         self._sessions: dict[str, SessionFiles] = {}
+        self.arrived = arrived
 
     def add(self, files: SessionFiles) -> str:
         """Add a session; return its key."""

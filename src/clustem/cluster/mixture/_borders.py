@@ -12,15 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from clustem.cluster.mixture._counts import (
-    F64,
-    Counts,
-    Fit,
-    Model,
-    counts_of,
-    log_likelihoods,
-    sums_of,
-)
+from clustem.cluster.mixture._counts import Counts, Fit, log_likelihoods, shaped, sums_of
+from clustem.cluster.mixture._signals import F64, Counted, Measured
 
 Borders = dict[tuple[int, int], NDArray[np.intp]]
 """Positions around which each two clusters are present."""
@@ -62,23 +55,23 @@ def borders_of(memberships: F64, graph: Any) -> Borders:
     return {pair: rows for pair, rows in pairs.items() if len(rows)}
 
 
-def evidence(model: Model, fit: Fit, counts: Counts, borders: Borders) -> F64:
+def evidence(fit: Fit, counts: Counts, borders: Borders) -> F64:
     """Return the log-likelihood (n, k) of each row where a cluster holds more of it than others.
 
     A position on a border is pure or, with probability 0.3, a mixture of both sides in which all
     shares above a half are as likely. The log-likelihood of the mean shape is left out.
     """
-    found = scattered(model, fit, counts)
+    found = scattered(fit, counts)
     for (one, other), rows in borders.items():
         for cluster, states in zip(
-            (one, other), _states(model, fit, counts, (one, other), rows), strict=True
+            (one, other), _states(fit, counts, (one, other), rows), strict=True
         ):
             found[rows, cluster] = logsumexp(states, axis=1)
     return found
 
 
 def _states(
-    model: Model, fit: Fit, counts: Counts, pair: tuple[int, int], rows: NDArray[np.intp]
+    fit: Fit, counts: Counts, pair: tuple[int, int], rows: NDArray[np.intp]
 ) -> tuple[F64, F64]:
     """Log-probabilities (m, 5) of a pure position and of four shares of more than a half.
 
@@ -90,14 +83,15 @@ def _states(
     states = replace(
         fit,
         shapes=share * fit.shapes[one] + (1 - share) * fit.shapes[other],
-        rates=share[:, 0] * fit.rates[one] + (1 - share[:, 0]) * fit.rates[other],
+        rates=share * fit.rates[one] + (1 - share) * fit.rates[other],
     )
     if fit.concentrations is not None:
         own = fit.concentrations[[one, other]]
         states = replace(
-            states, concentrations=np.concatenate([np.full(len(_SHARES), own.min()), own])
+            states,
+            concentrations=np.concatenate([np.tile(own.min(axis=0), (len(_SHARES), 1)), own]),
         )
-    found = scattered(model, states, counts_of(counts.rows[rows], None))
+    found = scattered(states, counts.of_rows(counts.rows[rows]))
     found[:, : 2 * half] += np.log(_MIXED / half)
     found[:, 2 * half :] += np.log(1 - _MIXED)
     return (
@@ -106,53 +100,70 @@ def _states(
     )
 
 
-def unmixed(model: Model, fit: Fit, counts: Counts, borders: Borders) -> Fit:
+def unmixed(fit: Fit, counts: Counts, borders: Borders) -> Fit:
     """Fit shapes and rates to memberships, the counts of mixed positions split between both sides.
 
     A count of a channel belongs to a side in proportion to the side's share of the position and
-    to its shape there, as in EM; the share is the expected one.
+    to its shape there, as in EM; the share is the expected one. Values are not split: a mixed
+    position counts as far as it may be a pure one.
     """
     memberships = fit.memberships.copy()
     for pair, rows in borders.items():
         memberships[np.ix_(rows, np.array(pair))] = 0.0
     sums = sums_of(memberships, counts)
     held = memberships.sum(axis=0)
+    counted = np.zeros(sums.shape[1], dtype=bool)
+    for signal in counts.signals:
+        counted[signal.where] = isinstance(signal, Counted)
     for pair, rows in borders.items():
         sides = fit.memberships[np.ix_(rows, np.array(pair))]
         weight = sides.sum(axis=1)
-        share = np.zeros(len(rows))
+        share, pure = np.zeros(len(rows)), np.zeros((2, len(rows)))
         ahead = np.concatenate([[1.0], _SHARES[len(_SHARES) // 2 :]])
-        for side, states in enumerate(_states(model, fit, counts, pair, rows)):
-            known = np.exp(states - logsumexp(states, axis=1, keepdims=True)) @ ahead
+        for side, states in enumerate(_states(fit, counts, pair, rows)):
+            likely = np.exp(states - logsumexp(states, axis=1, keepdims=True))
+            known = likely @ ahead
             share += sides[:, side] * (known if side == 0 else 1 - known)
+            pure[side] = sides[:, side] * likely[:, 0]
         share = (share / np.maximum(weight, np.finfo(np.float64).tiny)).clip(1e-6, 1 - 1e-6)
         some = counts.rows[rows]
         of = np.repeat(np.arange(len(rows)), np.diff(some.indptr))
         first, second = (fit.shapes[j][some.indices] for j in pair)
-        part = share[of] * first / (share[of] * first + (1 - share[of]) * second)
-        for j, each, size in ((pair[0], part, share), (pair[1], 1 - part, 1 - share)):
-            sums[j] += np.bincount(some.indices, some.data * weight[of] * each, sums.shape[1])
+        with np.errstate(divide="ignore", invalid="ignore"):  # of values, which are not split
+            part = share[of] * first / (share[of] * first + (1 - share[of]) * second)
+        of_count = counted[some.indices]
+        for side, j, each, size in ((0, pair[0], part, share), (1, pair[1], 1 - part, 1 - share)):
+            split = np.where(of_count, weight[of] * each, pure[side][of])
+            sums[j] += np.bincount(some.indices, some.data * split, sums.shape[1])
             held[j] += float((weight * size).sum())
-    rates = sums.sum(axis=1) / np.maximum(held, np.finfo(np.float64).tiny)
-    sums += model.prior * model.mean
-    return replace(fit, shapes=sums / sums.sum(axis=1, keepdims=True), rates=rates)
+    held = np.maximum(held, np.finfo(np.float64).tiny)[:, None]
+    tells = [sums[:, signal.where] @ signal.tells for signal in counts.signals]
+    shapes, precisions = shaped(sums, counts)
+    return replace(fit, shapes=shapes, rates=np.column_stack(tells) / held, precisions=precisions)
 
 
-def scattered(model: Model, fit: Fit, counts: Counts) -> F64:
+def scattered(fit: Fit, counts: Counts) -> F64:
     """Return the log-likelihood (n, k) of rows whose shapes scatter around those of the clusters.
 
     That of the mean shape is left out.
     """
-    plain = log_likelihoods(model, fit, counts)
+    found = log_likelihoods(fit, counts)
     if fit.concentrations is None:
-        return plain
-    rows = counts.rows
-    alphas = np.ascontiguousarray((fit.shapes * fit.concentrations[:, None]).T)
-    more_than_once(rows.indptr, rows.indices, rows.data, alphas, fit.concentrations, plain)
-    return plain
+        return found
+    for i, signal in enumerate(counts.signals):
+        if isinstance(signal, Measured):
+            continue
+        rows = counts.rows if len(counts.signals) == 1 else counts.rows[:, signal.where]
+        wide = np.ascontiguousarray(fit.concentrations[:, i])
+        alphas = np.ascontiguousarray((fit.shapes[:, signal.where] * wide[:, None]).T)
+        more = found if signal.weight == 1 else np.zeros_like(found)
+        more_than_once(rows.indptr, rows.indices, rows.data, alphas, wide, more)
+        if more is not found:
+            found += signal.weight * more
+    return found
 
 
-def with_scatter(model: Model, fit: Fit, counts: Counts) -> Fit:
+def with_scatter(fit: Fit, counts: Counts) -> Fit:
     """Fit how widely the shapes of each cluster's positions scatter around its own.
 
     References
@@ -161,17 +172,21 @@ def with_scatter(model: Model, fit: Fit, counts: Counts) -> Fit:
     """
     labels = fit.memberships.argmax(axis=1)
     sure = fit.memberships.max(axis=1) > _SURE
-    found = np.full(len(fit.weights), _WIDTHS[-1] * max(counts.totals.mean(), 1.0))
+    found = _WIDTHS[-1] * np.maximum(counts.totals.mean(axis=0), 1.0)
+    found = np.tile(found, (len(fit.weights), 1))
     for j in range(len(found)):
         rows = np.flatnonzero(sure & (labels == j))
         rows = rows[:: len(rows) // _ENOUGH + 1]
         if not len(rows):
             continue
-        some = counts_of(counts.rows[rows], None)
-        tried = _WIDTHS * max(float(some.totals.mean()), 1.0)
-        same = np.full(len(tried), j)
-        one = replace(fit, shapes=fit.shapes[same], rates=fit.rates[same], concentrations=tried)
-        found[j] = tried[scattered(model, one, some).sum(axis=0).argmax()]
+        some = counts.of_rows(counts.rows[rows])
+        tried = _WIDTHS[:, None] * np.maximum(some.totals.mean(axis=0), 1.0)
+        for i in range(len(counts.signals)):
+            wide = np.tile(found[j], (len(tried), 1))
+            wide[:, i] = tried[:, i]
+            same = np.full(len(tried), j)
+            one = replace(fit, shapes=fit.shapes[same], rates=fit.rates[same], concentrations=wide)
+            found[j, i] = tried[scattered(one, some).sum(axis=0).argmax(), i]
     return replace(fit, concentrations=found)
 
 

@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.cluster._neighbours import blocks_of, in_threads, mean_field, softmax
+from clustem.cluster.mixture._signals import F64, TINY, Counted, Detector, moments_of, row_terms
 from clustem.core import tick
-
-F64 = NDArray[np.float64]
-TINY = 1e-12
-"""Least number that is divided by, or whose logarithm is taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +23,11 @@ class Counts:
     rows
         Counts of each cell, sparse CSR (n, D).
     totals
-        Their sums, (n,).
+        Their sums for each signal, (n, s).
     graph
         Weights between neighbouring cells, sparse CSR (n, n); None without neighbours.
+    signals
+        The signals that the columns belong to.
     parents
         Cell of the next coarser level that each cell lies in, (n,); None at the coarsest.
     """
@@ -36,6 +35,7 @@ class Counts:
     rows: Any
     totals: F64
     graph: Any
+    signals: tuple[Detector, ...]
     parents: NDArray[np.int64] | None = None
 
     @functools.cached_property
@@ -43,24 +43,20 @@ class Counts:
         """Blocks of the rows, for threads, and where they are."""
         return [(where, self.rows[where]) for where in blocks_of(len(self.totals))]
 
+    @functools.cached_property
+    def moments(self) -> dict[int, F64]:
+        """Mean product of the values of a position, by the first column of a signal."""
+        return moments_of(self.rows, self.signals)
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """What is common to all levels.
+    def of_signal(self, number: int) -> Counts:
+        """Return what one signal holds, without neighbours."""
+        signal = self.signals[number]
+        own = replace(signal, where=slice(0, signal.where.stop - signal.where.start))
+        return counts_of(self.rows[:, signal.where], None, (own,))
 
-    Parameters
-    ----------
-    mean
-        Mean shape of all counts, (D,), all above 0, sum 1.
-    prior
-        Number of counts of the mean shape that each cluster starts with.
-    shared_intensity
-        Whether the total of a cell counts, too.
-    """
-
-    mean: F64
-    prior: float
-    shared_intensity: bool
+    def of_rows(self, rows: Any, graph: Any = None) -> Counts:
+        """Wrap other cells of the same signals."""
+        return counts_of(rows, graph, self.signals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,16 +66,18 @@ class Fit:
     Parameters
     ----------
     shapes
-        Shape of each cluster, (k, D), rows sum to 1.
+        Shape of each cluster, (k, D): those of each signal sum to 1; of values the means.
     rates
-        Mean total of each cluster's positions, (k,).
+        Mean total of each cluster's positions, (k, s).
     weights
         Share of each cluster, (k,).
     memberships
         Responsibilities (n, k).
     concentrations
-        How narrowly shapes of positions scatter around that of their cluster, (k,): those of a
+        How narrowly shapes of positions scatter around that of their cluster, (k, s): those of a
         Dirichlet distribution. None if all positions of a cluster have its shape.
+    precisions
+        Inverse covariance of values within clusters, for each signal; None for counts.
     energy
         Free energy: the larger the better.
     n_iter, converged
@@ -91,23 +89,33 @@ class Fit:
     weights: F64
     memberships: F64
     concentrations: F64 | None = None
+    precisions: tuple[F64 | None, ...] = (None,)
     energy: float = -np.inf
     n_iter: int = 0
     converged: bool = False
 
 
-def counts_of(rows: Any, graph: Any) -> Counts:
+def counts_of(rows: Any, graph: Any, signals: tuple[Detector, ...]) -> Counts:
     """Wrap sparse counts (n, D) with their totals, and weights (n, n) between neighbours."""
-    return Counts(rows, np.asarray(rows.sum(axis=1)).ravel(), graph)
+    if len(signals) == 1 and isinstance(signals[0], Counted):
+        totals = np.asarray(rows.sum(axis=1)).reshape(-1, 1)
+    else:
+        tells = np.zeros((rows.shape[1], len(signals)))
+        for i, signal in enumerate(signals):
+            tells[signal.where, i] = signal.tells
+        totals = np.asarray(rows @ tells)
+    return Counts(rows, totals, graph, signals)
 
 
-def log_likelihoods(model: Model, fit: Fit, counts: Counts) -> F64:
+def log_likelihoods(fit: Fit, counts: Counts) -> F64:
     """Log-likelihood (n, k) of each row under each cluster, that of the mean shape left out."""
-    logs = np.log(fit.shapes / model.mean).T
+    known = zip(counts.signals, fit.precisions, strict=True)
+    logs = np.concatenate([signal.logs(fit.shapes, p) for signal, p in known], axis=1).T
     found: F64 = np.concatenate(in_threads(lambda block: block[1] @ logs, counts.blocks))
-    if model.shared_intensity:
-        rates = np.maximum(fit.rates, TINY)
-        found += np.outer(counts.totals, np.log(rates)) - rates
+    for i, signal in enumerate(counts.signals):
+        if signal.shared_intensity:
+            rates = np.maximum(fit.rates[:, i], TINY)
+            found += signal.weight * (np.outer(counts.totals[:, i], np.log(rates)) - rates)
     return found
 
 
@@ -118,13 +126,18 @@ def sums_of(memberships: F64, counts: Counts) -> F64:
     return found
 
 
-def maximize(model: Model, memberships: F64, counts: Counts) -> Fit:
+def shaped(sums: F64, counts: Counts) -> tuple[F64, tuple[F64 | None, ...]]:
+    """Return the shapes (k, D) and precisions that the sums of each cluster make."""
+    shapes = np.concatenate([signal.shapes(sums) for signal in counts.signals], axis=1)
+    return shapes, tuple(signal.precision(shapes, sums, counts) for signal in counts.signals)
+
+
+def maximize(memberships: F64, counts: Counts) -> Fit:
     """Return the shapes, rates and weights that fit memberships best."""
-    sums = sums_of(memberships, counts) + model.prior * model.mean
+    shapes, precisions = shaped(sums_of(memberships, counts), counts)
     size = memberships.sum(axis=0)
-    rates = (counts.totals @ memberships) / np.maximum(size, TINY)
-    shapes = sums / sums.sum(axis=1, keepdims=True)
-    return Fit(shapes, rates, size / len(memberships), memberships)
+    rates = (counts.totals.T @ memberships / np.maximum(size, TINY)).T
+    return Fit(shapes, rates, size / len(memberships), memberships, precisions=precisions)
 
 
 def expect(evidence: F64, start: F64, fit: Fit, counts: Counts, coupling: float) -> F64:
@@ -137,7 +150,6 @@ def expect(evidence: F64, start: F64, fit: Fit, counts: Counts, coupling: float)
 
 
 def em(
-    model: Model,
     start: F64,
     counts: Counts,
     *,
@@ -147,28 +159,30 @@ def em(
 ) -> Fit:
     """Alternate expectation and maximization from some memberships."""
     memberships, converged, steps = start, False, 0
-    fit = maximize(model, memberships, counts)
+    fit = maximize(memberships, counts)
     while steps < max_iter and not converged:
         steps += 1
         tick()
-        new = expect(log_likelihoods(model, fit, counts), memberships, fit, counts, coupling)
+        new = expect(log_likelihoods(fit, counts), memberships, fit, counts, coupling)
         change = float(np.abs(new - memberships).mean())
         memberships = new
-        fit = maximize(model, memberships, counts)
+        fit = maximize(memberships, counts)
         converged = change < tol
-    energy = free_energy(model, fit, counts, coupling)
+    energy = free_energy(fit, counts, coupling)
     return replace(fit, energy=energy, n_iter=steps, converged=converged)
 
 
-def free_energy(model: Model, fit: Fit, counts: Counts, coupling: float) -> float:
+def free_energy(fit: Fit, counts: Counts, coupling: float) -> float:
     """Return the bound on the log-posterior that EM raises."""
     r = fit.memberships
-    evidence = log_likelihoods(model, fit, counts)
+    evidence = log_likelihoods(fit, counts)
     if counts.graph is None or not coupling:
         evidence = evidence + np.log(np.maximum(fit.weights, TINY))
         agreement = 0.0
     else:
         agreement = 0.5 * coupling * float((r * (counts.graph @ r)).sum())
-    drawn = model.prior * float((np.log(fit.shapes / model.mean) @ model.mean).sum())
+    known = zip(counts.signals, fit.precisions, strict=True)
+    drawn = sum(signal.drawn(fit.shapes, precision) for signal, precision in known)
     entropy = -float((r * np.log(np.maximum(r, TINY))).sum())
-    return float((r * evidence).sum()) + agreement + entropy + drawn
+    apart = float(np.sum(row_terms(counts.signals, fit, counts)))
+    return float((r * evidence).sum()) + agreement + entropy + drawn + apart

@@ -21,7 +21,7 @@ from clustem.passes.rows import Rows
 _LOG = logging.getLogger(__name__)
 _MANY = 2**20
 """Rows from which on starts and couplings are compared on some of them."""
-_FEW, _PIECES = 2**19, 16
+FEW, PIECES = 2**19, 16
 """So many rows, and pieces of consecutive ones where rows have neighbours."""
 
 
@@ -54,14 +54,19 @@ def some_rows(n: int, params: dict[str, Any], graph: Any) -> NDArray[np.intp] | 
         Numbers of rows, rising: with neighbours pieces of consecutive rows, which on a scan are
         bands of lines, else rows at random.
     """
-    if n <= _MANY or not isinstance(params["init"], str) or params["markers"] is not None:
+    if n <= _MANY or is_given(params):
         return None
     random = np.random.default_rng([params["random_state"], n])
     if graph is None:
-        return np.sort(random.choice(n, _FEW, replace=False))
-    size = _FEW // _PIECES
-    starts = np.linspace(0, n - size, _PIECES).astype(np.intp)
+        return np.sort(random.choice(n, FEW, replace=False))
+    size = FEW // PIECES
+    starts = np.linspace(0, n - size, PIECES).astype(np.intp)
     return (starts[:, None] + np.arange(size)).ravel()
+
+
+def is_given(params: dict[str, Any]) -> bool:
+    """Whether memberships or regions to start from are given."""
+    return not isinstance(params["init"], str) or params["markers"] is not None
 
 
 def starts_of(rows: Rows, params: dict[str, Any]) -> Iterator[F64]:

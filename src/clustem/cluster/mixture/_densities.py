@@ -61,7 +61,7 @@ def sorts_out(kind: Kind, D: int) -> bool:
 def posteriors(x: NDArray[Any], parts: Components, kind: Kind) -> tuple[F64, F64]:
     """Return memberships (n, k) and log-densities (n,) of rows (n, D) in their coordinates."""
     if not sorts_out(kind, x.shape[1]):
-        return normalised(_log_densities(x, parts, kind), parts)
+        return normalised(log_densities(x, parts, kind), parts)
     shape = (len(x), len(parts.weights))
     bounds, exact = np.full(shape, np.inf), np.zeros(shape, dtype=bool)
     means = parts.means.astype(x.dtype)
@@ -148,7 +148,7 @@ def _within(
     return found, whole
 
 
-def _log_densities(x: NDArray[Any], parts: Components, kind: Kind) -> F64:
+def log_densities(x: NDArray[Any], parts: Components, kind: Kind) -> F64:
     """Log-densities (rows, k) under all components."""
     centers = parts.means.astype(x.dtype)
     if kind == "full":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import frexp, log
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clustem.cluster.mixture._triangle import PANEL, Lower, Triangle, blocks, in_cache
 from clustem.cluster.mixture._workers import Workers
 from clustem.core import InputError
+from clustem.passes.block_sums import BlockSums
 from clustem.passes.rows import Rows
 
 F64 = NDArray[np.float64]
@@ -60,10 +61,23 @@ class Coordinates:
         """Return rows (m, D), whose numbers are ``where``, in these coordinates."""
         z = _centered(block, self.origin, self.gain, _kind(block.shape[1]))
         _refuse_not_finite(z, where)
+        self.solve(z)
+        return z
+
+    def solve(self, z: NDArray[Any]) -> None:
+        """Turn centered rows (m, D) into rows in these coordinates."""
         if self.frame is not None:
             self.frame.solve(z)
             self.turn.apply(z)
-        return z
+
+    def corner_products(self, pool: Workers, kind: Any) -> Lower:
+        """Return the covariance here of what varies alike in all directions of the data."""
+        D = len(self.origin)
+        corners = np.eye(D, dtype=kind)
+        self.solve(corners)
+        unit = Lower.zeros(D)
+        unit.add_products(pool, D, copied(corners), kind)
+        return unit
 
     def unturned(self, z: F64) -> F64:
         """Return vectors (m, D) in data units times the gain."""
@@ -149,30 +163,89 @@ def prepare(
         variance = float(np.mean(total) / n)
         ridge = share * (variance or 1.0)
         return x, Coordinates(origin, gain, None, turn, None, variance, ridge, -D * log(gain))
-    scatter = scatter_of(pool, x)
-    variance = float(scatter.diagonal().mean())
-    ridge = share * (variance or 1.0)
-    scatter.add_diagonal(max(ridge, _flat(x.dtype, D) * (variance or 1.0)))
-    frame, log_det = scatter.factor(pool, x.dtype)
-    del scatter
-    pool.run(lambda part: frame.solve(x[part]), parts)
+    space = _in_scatter(pool, scatter_of(pool, x), (origin, gain), share, x.dtype)
+    pool.run(lambda part: space.solve(x[part]), parts)
     if start is not None:
         sums = weighted_sums(pool, x, start)
         turn = Turn.ahead(sums / np.sqrt(start.sum(axis=0) + 1.0)[:, None], x.dtype)
         pool.run(lambda part: turn.apply(x[part]), parts)
-    corners = np.eye(D, dtype=x.dtype)
-    frame.solve(corners)
-    turn.apply(corners)
-    unit = Lower.zeros(D)
-    unit.add_products(pool, D, copied(corners), x.dtype)
+        space = replace(space, turn=turn)
+    return x, replace(space, unit=space.corner_products(pool, x.dtype))
+
+
+def prepare_rows(
+    pool: Workers, rows: Rows, *, share: float, turned: bool
+) -> tuple[Coordinates, Lower]:
+    """Find the coordinates of rows, which are read in one pass and not kept.
+
+    Parameters
+    ----------
+    pool, rows, share, turned
+        As for :func:`prepare`.
+
+    Returns
+    -------
+    :
+        The coordinates, and the mean of the products of the rows in them.
+
+    Raises
+    ------
+    InputError, numpy.linalg.LinAlgError
+        As for :func:`prepare`.
+    """
+    shift, D = rows.pilot_mean(), rows.shape[1]
+    gain, kind = _gain(rows, shift), np.dtype(_kind(D))
+
+    def one(block: NDArray[Any], where: NDArray[np.intp]) -> BlockSums:
+        z = _centered(block, shift, gain, kind)
+        _refuse_not_finite(z, where)
+        sums = z.sum(axis=0, dtype=np.float64)
+        products = z.T @ z if turned else np.diag(_squares(z))
+        return BlockSums(np.zeros(1, dtype=np.intp), sums[None], products.reshape(1, -1))
+
+    total, products = np.zeros((1, D)), np.zeros((1, D * D))
+    for _, found in rows.map(one):
+        found.add_to(total, products)
+    delta = total[0] / len(rows)
+    scatter = products.reshape(D, D) / len(rows) - np.outer(delta, delta)
+    origin, lower = shift + delta / gain, Lower.of(scatter)
+    if not turned:
+        variance = float(scatter.diagonal().mean())
+        ridge = share * (variance or 1.0)
+        turn = Turn(np.empty((0, D)))
+        volume = -D * log(gain)
+        return Coordinates(origin, gain, None, turn, None, variance, ridge, volume), lower
+    space = _in_scatter(pool, lower, (origin, gain), share, kind)
+    rest = scatter.astype(kind)
+    space.solve(rest)
+    rest = np.ascontiguousarray(rest.T)
+    space.solve(rest)
+    return replace(space, unit=space.corner_products(pool, kind)), Lower.of(rest)
+
+
+def _in_scatter(
+    pool: Workers, scatter: Lower, place: tuple[F64, float], share: float, kind: Any
+) -> Coordinates:
+    """Return coordinates in which rows of a scatter, which is used up, have the unit matrix."""
+    origin, gain = place
+    D, variance = scatter.size, float(scatter.diagonal().mean())
+    ridge = share * (variance or 1.0)
+    scatter.add_diagonal(max(ridge, _flat(np.dtype(kind), D) * (variance or 1.0)))
+    frame, log_det = scatter.factor(pool, kind)
+    turn = Turn(np.empty((0, D)))
     volume = log_det / 2 - D * log(gain)
-    return x, Coordinates(origin, gain, frame, turn, unit, variance, ridge, volume)
+    return Coordinates(origin, gain, frame, turn, None, variance, ridge, volume)
 
 
 def needed_for(shape: tuple[int, int], k: int) -> int:
     """Memory of rows (n, D) in their coordinates, and of memberships and densities (n, k)."""
     n, D = shape
-    return n * (D * np.dtype(_kind(D)).itemsize + _HELD * 8 * k)
+    return size_of((n, D)) + n * _HELD * 8 * k
+
+
+def size_of(shape: tuple[int, int]) -> int:
+    """Memory of rows (n, D) in their coordinates."""
+    return shape[0] * shape[1] * np.dtype(_kind(shape[1])).itemsize
 
 
 def weighted_sums(pool: Workers, x: NDArray[Any], weights: F64) -> F64:

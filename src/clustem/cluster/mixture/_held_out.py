@@ -20,8 +20,9 @@ from clustem.cluster.mixture._borders import (
     unmixed,
     with_scatter,
 )
-from clustem.cluster.mixture._counts import F64, Counts, Fit, Model, counts_of, em, expect
+from clustem.cluster.mixture._counts import Counts, Fit, em, expect
 from clustem.cluster.mixture._levels import hierarchy
+from clustem.cluster.mixture._signals import F64, Measured, row_terms
 
 _COUPLINGS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 """Couplings that held-out counts choose from."""
@@ -61,7 +62,6 @@ class Choice:
 
 
 def choose(
-    model: Model,
     start: Fit,
     part: Counts,
     counts: Counts,
@@ -85,41 +85,48 @@ def choose(
     H. Akaike, in: 2nd Int. Symp. Information Theory (1973) 267.
     """
     usual: float = _USUAL if coupling == "auto" else coupling
-    fit = em(model, start.memberships, part, coupling=usual, max_iter=_STEPS)
-    fit, borders = demixed(model, fit, part, usual, seed=seed)
-    logs = _both(model, fit, part, counts, borders)
+    fit = em(start.memberships, part, coupling=usual, max_iter=_STEPS)
+    fit, borders = demixed(fit, part, usual, seed=seed)
+    logs = _both(fit, part, counts, borders)
+    apart = _apart(fit, part, counts)
 
     def gain(coupling: float, logs: tuple[F64, F64], where: slice = slice(None)) -> F64:
         known, whole = logs
         start = replace(fit, memberships=fit.memberships[where])
         graph = None if part.graph is None else part.graph[where][:, where]
         found = drawn(known[where], start, graph, coupling, sweeps=_FEW, seed=seed)
-        return held_out(found, known[where], whole[where])
+        return held_out(found, known[where], whole[where]) + apart[where]
 
     if coupling == "auto":
         n = len(counts.totals)
         band = slice(max(0, (n - _ENOUGH) // 2), (n + _ENOUGH) // 2) if n > _ENOUGH else slice(None)
-        every = unmixed(model, fit, counts, borders)
+        every = unmixed(fit, counts, borders)
         every = replace(every, rates=_FITTED * every.rates)
-        seen = _both(model, every, part, counts, borders)
+        seen = _both(every, part, counts, borders)
         usual = _peak(
             lambda value: float((_FITTED * gain(value, logs, band) + gain(value, seen, band)).sum())
         )
     plain = gain(usual, logs)
     if scatter is False:
         return Choice(usual, scatter=False, gain=plain)
-    fit = with_scatter(model, fit, part)
-    scattered = gain(usual, _both(model, fit, part, counts, borders))
+    fit = with_scatter(fit, part)
+    scattered = gain(usual, _both(fit, part, counts, borders))
     scatter = better(scattered, plain) if scatter == "auto" else scatter
     return Choice(usual, scatter=scatter, gain=scattered if scatter else plain)
 
 
-def _both(
-    model: Model, fit: Fit, part: Counts, counts: Counts, borders: Borders
-) -> tuple[F64, F64]:
+def _both(fit: Fit, part: Counts, counts: Counts, borders: Borders) -> tuple[F64, F64]:
     """Return the log-likelihood (n, k) of the fitted part and of all counts."""
     whole = replace(fit, rates=fit.rates / _FITTED)
-    return evidence(model, fit, part, borders), evidence(model, whole, counts, borders)
+    return evidence(fit, part, borders), evidence(whole, counts, borders)
+
+
+def _apart(fit: Fit, part: Counts, counts: Counts) -> F64:
+    """Return what values that are held out add to the log-likelihood of all clusters, (n,)."""
+    found = np.zeros(len(counts.totals))
+    if any(isinstance(signal, Measured) for signal in counts.signals):
+        found += row_terms(counts.signals, fit, counts.of_rows((counts.rows - part.rows).tocsr()))
+    return found
 
 
 def _peak(score: Callable[[float], float]) -> float:
@@ -132,28 +139,23 @@ def _peak(score: Callable[[float], float]) -> float:
     return _COUPLINGS[at]
 
 
-def settled(
-    model: Model, fit: Fit, counts: Counts, coupling: float, *, scatter: bool, seed: int
-) -> tuple[Fit, Borders]:
+def settled(fit: Fit, counts: Counts, coupling: float, *, scatter: bool, seed: int) -> Fit:
     """Replace the memberships of a mean field by drawn ones, which see mixed positions.
 
     Shapes are fitted once more, and memberships found anew for them.
     """
     if scatter:
-        fit = with_scatter(model, fit, counts)
-    fit, borders = demixed(model, fit, counts, coupling, seed=seed)
-    known = evidence(model, fit, counts, borders)
+        fit = with_scatter(fit, counts)
+    fit, borders = demixed(fit, counts, coupling, seed=seed)
+    known = evidence(fit, counts, borders)
     memberships = drawn(known, fit, counts.graph, coupling, sweeps=_FEW, seed=seed)
     found = replace(fit, memberships=memberships, weights=memberships.mean(axis=0))
-    found = unmixed(model, found, counts, borders)
-    memberships, borders = assigned(model, found, counts, coupling, seed=seed)
-    return replace(found, memberships=memberships), borders
+    found = unmixed(found, counts, borders)
+    return replace(found, memberships=assigned(found, counts, coupling, seed=seed))
 
 
-def assigned(
-    model: Model, fit: Fit, counts: Counts, coupling: float, *, seed: int
-) -> tuple[F64, Borders]:
-    """Return the memberships (n, k) of positions in clusters that stay as they are, and borders.
+def assigned(fit: Fit, counts: Counts, coupling: float, *, seed: int) -> F64:
+    """Return the memberships (n, k) of positions in clusters that stay as they are.
 
     From coarse cells to positions, as in a fit; what they are depends on clusters and counts alone,
     not on how the clusters were found.
@@ -161,7 +163,7 @@ def assigned(
     near = counts.graph if coupling else None
     memberships = np.empty((0, len(fit.weights)))
     for level in hierarchy(replace(counts, graph=near))[::-1]:
-        known = scattered(model, fit, level)
+        known = scattered(fit, level)
         if len(memberships):
             memberships = memberships[level.parents]
         else:
@@ -169,24 +171,22 @@ def assigned(
         memberships = expect(known, memberships, fit, level, coupling)
     borders = borders_of(memberships, near)
     for left in range(_ROUNDS - 1 if borders else 0, -1, -1):
-        known = evidence(model, fit, counts, borders)
+        known = evidence(fit, counts, borders)
         start = replace(fit, memberships=memberships)
         sweeps = _FEW if left else _MANY
         memberships = drawn(known, start, near, coupling, sweeps=sweeps, seed=seed)
         if left:
             borders = borders_of(memberships, near)
-    return memberships, borders
+    return memberships
 
 
-def demixed(
-    model: Model, fit: Fit, counts: Counts, coupling: float, *, seed: int
-) -> tuple[Fit, Borders]:
+def demixed(fit: Fit, counts: Counts, coupling: float, *, seed: int) -> tuple[Fit, Borders]:
     """Fit shapes again, mixed positions split between both sides; return the borders, too."""
     borders = borders_of(fit.memberships, counts.graph if coupling else None)
     for _ in range(_ROUNDS if borders else 0):
-        known = evidence(model, fit, counts, borders)
+        known = evidence(fit, counts, borders)
         memberships = drawn(known, fit, counts.graph, coupling, sweeps=_FEW, seed=seed)
-        fit = unmixed(model, replace(fit, memberships=memberships), counts, borders)
+        fit = unmixed(replace(fit, memberships=memberships), counts, borders)
         borders = borders_of(fit.memberships, counts.graph)
     return fit, borders
 
@@ -224,8 +224,27 @@ def better(one: F64, other: F64) -> bool:
 
 
 def fitted_part(counts: Counts, seed: int) -> Counts:
-    """Draw a share of the counts; the others are independent of them."""
-    part = counts.rows.copy()
-    kept = np.random.default_rng(seed).binomial(part.data.astype(np.int64), _FITTED)
-    part.data = kept.astype(np.float64)
-    return counts_of(part, counts.graph)
+    """Draw a share of the counts; the others are independent of them.
+
+    Of values a share is taken and noise added, so that the rest has independent noise.
+
+    References
+    ----------
+    J. Leiner et al., J. Am. Stat. Assoc. (2023) (data fission).
+    """
+    part, rng = counts.rows.copy(), np.random.default_rng(seed)
+    normal = np.zeros(part.shape[1], dtype=np.int8)  # 1: a value, 2: the number of positions
+    for signal in counts.signals:
+        if isinstance(signal, Measured):
+            normal[signal.where] = 1
+            normal[signal.where.stop - 1] = 2
+    kind = normal[part.indices]
+    kept = rng.binomial(np.where(kind == 0, part.data, 0).astype(np.int64), _FITTED)
+    if not kind.any():
+        part.data = kept.astype(np.float64)
+        return counts.of_rows(part, counts.graph)
+    noise = np.where(kind == 1, rng.normal(size=len(kind)), 0.0)
+    part.data = np.where(
+        kind == 0, kept, _FITTED * part.data + np.sqrt(_FITTED * (1 - _FITTED)) * noise
+    )
+    return counts.of_rows(part, counts.graph)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import block_diag, coo_array, diags_array, hstack
 
 from clustem.cluster.kmeans.lloyd import lloyd
-from clustem.cluster.mixture._counts import F64, TINY, Counts, Model, counts_of
+from clustem.cluster.mixture._counts import Counts
+from clustem.cluster.mixture._signals import F64, TINY, Counted, Detector
 
 ENOUGH = 900
 """Mean counts of a cell from which on it is told from others, and is not pooled further."""
@@ -36,7 +37,7 @@ def hierarchy(counts: Counts) -> list[Counts]:
         The levels, the positions themselves first; each has about half the cells of the last.
     """
     levels, graph = [counts], counts.graph
-    while graph is not None and levels[-1].totals.mean() < ENOUGH:
+    while graph is not None and levels[-1].totals.mean(axis=0).min() < ENOUGH:
         last = levels[-1]
         parents, m = pair_neighbours(graph.indptr, graph.indices, graph.data)
         if m < FEWEST_CELLS or m > 0.9 * len(parents):
@@ -47,7 +48,7 @@ def hierarchy(counts: Counts) -> list[Counts]:
         graph.setdiag(0)
         graph.eliminate_zeros()
         levels[-1] = replace(last, parents=parents)
-        levels.append(counts_of(pooled, _lighter(graph)))
+        levels.append(counts.of_rows(pooled, _lighter(graph)))
     return levels
 
 
@@ -78,13 +79,11 @@ def pair_neighbours(indptr, indices, weights):  # type: ignore[no-untyped-def]
     return parents, m
 
 
-def groups_of(model: Model, counts: Counts, k: int, *, seed: int) -> tuple[Model, Any]:
+def groups_of(counts: Counts, k: int, *, seed: int) -> tuple[tuple[Detector, ...], Any]:
     """Group features that vary alike over a scan, where there are many.
 
     Parameters
     ----------
-    model
-        What is common to all levels.
     counts
         Of coarse cells.
     k
@@ -95,8 +94,9 @@ def groups_of(model: Model, counts: Counts, k: int, *, seed: int) -> tuple[Model
     Returns
     -------
     :
-        The model of 1024 groups of features, and what sums the features of each, sparse
-        (D, groups); the model as it is and None for up to 2048 features.
+        The signals, of which those with more than 2048 features have 1024 groups of them, and what
+        sums the features of each, sparse (D, groups); the signals as they are and None if none has
+        so many.
 
     Notes
     -----
@@ -104,44 +104,68 @@ def groups_of(model: Model, counts: Counts, k: int, *, seed: int) -> tuple[Model
     shapes of clusters are in the same proportion. Features are grouped by their loadings on twice k
     components, by k-means.
     """
-    width = len(model.mean)
-    if width <= _FEATURES:
-        return model, None
-    _, loadings = components(counts, model.mean, 2 * k)
-    rng = np.random.default_rng(seed)
-    start = loadings[rng.choice(width, _GROUPS, replace=False, p=model.mean)]
-    labels = lloyd(loadings, model.mean, start, max_iter=5).labels
-    names, groups = np.unique(labels, return_inverse=True)
-    sums = coo_array((np.ones(width), (np.arange(width), groups)), (width, len(names))).tocsr()
-    return replace(model, mean=model.mean @ sums), sums
+    many = [isinstance(one, Counted) and len(one.mean) > _FEATURES for one in counts.signals]
+    if not any(many):
+        return counts.signals, None
+    _, loadings = components(counts, 2 * k)
+    signals: list[Detector] = []
+    sums, first = [], 0
+    for signal, grouped in zip(counts.signals, many, strict=True):
+        width = signal.where.stop - signal.where.start
+        groups, size = np.arange(width), width
+        if grouped and isinstance(signal, Counted):
+            rng = np.random.default_rng(seed)
+            own = loadings[signal.where]
+            start = own[rng.choice(width, _GROUPS, replace=False, p=signal.mean)]
+            labels = lloyd(own, signal.mean, start, max_iter=5).labels
+            names, groups = np.unique(labels, return_inverse=True)
+            size = len(names)
+        where = slice(first, first + size)
+        sums.append(coo_array((np.ones(width), (np.arange(width), groups)), (width, size)))
+        if isinstance(signal, Counted):
+            signals.append(replace(signal, where=where, mean=signal.mean @ sums[-1].tocsr()))
+        else:
+            signals.append(replace(signal, where=where))
+        first += size
+    return tuple(signals), block_diag(sums, format="csr")
 
 
-def components(counts: Counts, mean: F64, k: int) -> tuple[F64, F64]:
+def components(counts: Counts, k: int) -> tuple[F64, F64]:
     """Return scores (n, k) and loadings (D, k) on the components of ``(x - N b) / √(N b)``.
 
     The loadings say how a feature's share of the counts varies, relative to its mean share b.
+    Values stand as they are, as their noise has variance 1.
 
     References
     ----------
     N. Halko, P. Martinsson, J. Tropp, SIAM Review 53 (2011) 217 (randomized, by power iterations).
     """
-    from scipy.sparse import diags_array
-
-    size = np.sqrt(np.maximum(counts.totals, TINY))[:, None]
-    root = np.sqrt(mean)[:, None]
-    scaled = (diags_array(1 / size[:, 0]) @ counts.rows @ diags_array(1 / root[:, 0])).tocsr()
-    turned = scaled.T.tocsr()
-    n, width = scaled.shape
+    signals = counts.signals
+    size, root = np.zeros(counts.totals.shape), np.zeros((counts.rows.shape[1], len(signals)))
+    scale, scaled = np.ones(len(root)), []
+    for i, signal in enumerate(signals):
+        own = counts.rows if len(signals) == 1 else counts.rows[:, signal.where]
+        if isinstance(signal, Counted):
+            size[:, i] = np.sqrt(np.maximum(counts.totals[:, i], TINY))
+            root[signal.where, i] = scale[signal.where] = np.sqrt(signal.mean)
+            of = size[:, i]
+        else:
+            of = np.sqrt(np.maximum(own[:, [-1]].toarray()[:, 0], TINY))
+            scale[signal.where.stop - 1] = np.inf  # the number of positions tells nothing
+        scaled.append(diags_array(1 / of) @ own @ diags_array(1 / scale[signal.where]))
+    joined = (scaled[0] if len(scaled) == 1 else hstack(scaled)).tocsr()
+    turned = joined.T.tocsr()
+    n, width = joined.shape
     wanted = min(k, n - 1, width - 1)
     if wanted < 1:
         return np.zeros((n, 1)), np.zeros((width, 1))
     # scikit-learn's randomized_svd takes no operator, and without their mean the rows are dense
     basis = np.random.default_rng(0).normal(size=(width, min(wanted + _MORE, n, width)))
     for _ in range(_POWERS):
-        left = np.linalg.qr(scaled @ basis - size * (root.T @ basis))[0]
-        basis = np.linalg.qr(turned @ left - root * (size.T @ left))[0]
+        left = np.linalg.qr(joined @ basis - size @ (root.T @ basis))[0]
+        basis = np.linalg.qr(turned @ left - root @ (size.T @ left))[0]
     left, values, right = np.linalg.svd(
-        scaled @ basis - size * (root.T @ basis), full_matrices=False
+        joined @ basis - size @ (root.T @ basis), full_matrices=False
     )
-    loadings = basis @ right[:wanted].T * values[:wanted] / root
+    loadings = basis @ right[:wanted].T * values[:wanted] / scale[:, None]
     return left[:, :wanted] * values[:wanted], loadings

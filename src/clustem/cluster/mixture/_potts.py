@@ -68,7 +68,7 @@ class Potts:
         g = self.graph
 
         def one(part: slice) -> float:
-            return float(_free_energy(
+            return float(free_energy(
                 evidence, g.indptr, g.indices, g.data, self.coupling, memberships,
                 part.start, part.stop,
             ))  # fmt: skip
@@ -268,7 +268,7 @@ def _prior_of_left_out(evidence: F64, left_out: NDArray[np.bool_], potts: Potts)
 
 
 @numba.njit(nogil=True, cache=True)
-def _free_energy(  # a kernel takes arrays one by one
+def free_energy(  # a kernel takes arrays one by one
     evidence: F64,
     indptr: NDArray[np.integer],
     indices: NDArray[np.integer],

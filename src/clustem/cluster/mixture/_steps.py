@@ -25,7 +25,8 @@ from clustem.cluster.mixture._triangle import Lower, Triangle, blocks
 from clustem.cluster.mixture._workers import Workers
 from clustem.core.progress import tick
 
-_FEW = 10 * float(np.finfo(np.float64).eps)
+NOT_EMPTY = 10 * float(np.finfo(np.float64).eps)
+"""What is added to the size of each component."""
 _NONE = 1e-14
 """Membership below which a row is left out of sums of products."""
 _SAME = 1e-10
@@ -79,6 +80,7 @@ class Steps:
         self, x: NDArray[Any], space: Coordinates, kind: Kind, *, shrinkage: float | Literal["auto"]
     ) -> None:
         self.x, self.space, self.kind, self.shrinkage = x, space, kind, shrinkage
+        self.shape, self.dtype = x.shape, x.dtype
         self._lazy = sorts_out(kind, x.shape[1])
         self._scatter: Lower | None = None
 
@@ -149,7 +151,7 @@ class Steps:
         if before is not None:
             memberships = np.where(fresh, memberships, before.made_of)
             means[...] = before.means
-        size = memberships.sum(axis=0) + _FEW
+        size = memberships.sum(axis=0) + NOT_EMPTY
         means[fresh] = weighted_sums(pool, self.x, memberships[:, fresh]) / size[fresh, None]
         k, D = means.shape
         parts = Components(
@@ -176,7 +178,7 @@ class Steps:
 
     def _drawn(self, size: F64, before: Components | None) -> F64:
         """How far covariances are drawn; a component that once was too small stays drawn."""
-        D = self.x.shape[1]
+        D = self.shape[1]
         if self.kind != "full":
             return np.zeros(len(size))
         if self.shrinkage != "auto":
@@ -221,7 +223,7 @@ class Steps:
 
     def _common(self, pool: Workers, parts: Components) -> Lower:
         """Scatter of all rows around the means of their components: no pass is needed."""
-        n, D = self.x.shape
+        n, D = self.shape
         if self._scatter is None:
             self._scatter = scatter_of(pool, self.x)
         between, common = Lower.zeros(D), Lower.zeros(D)
@@ -241,22 +243,13 @@ class Steps:
         """Add the ridge; return the Cholesky factor and the log-density at the mean."""
         assert self.space.unit is not None  # noqa: S101  # ellipsoids are sought in a frame
         covariance.add(self.space.unit, self.space.ridge)
-        factor, log_det = covariance.factor(pool, self.x.dtype)
+        factor, log_det = covariance.factor(pool, self.dtype)
         return factor, -0.5 * (covariance.size * float(np.log(2 * np.pi)) + log_det)
 
     def _round(self, pool: Workers, parts: Components, size: F64) -> None:
         """Axes along the features, or none at all."""
         k, D = parts.means.shape
-
-        def one(part: slice) -> F64:
-            squares = np.zeros((k, D))
-            weighted_squares(self.x[part], parts.made_of[part], parts.means, squares)
-            return squares
-
-        total = np.zeros((k, D))
-        for _, squares in pool.map(one, blocks(self.x.shape)):
-            total += squares
-        variance = total / size[:, None] + self.space.ridge
+        variance = self._squares(pool, parts) / size[:, None] + self.space.ridge
         if self.kind == "spherical":
             variance = variance.mean(axis=1, keepdims=True)
         if not (variance > 0).all():
@@ -264,3 +257,16 @@ class Steps:
         parts.variances[:] = variance
         spread = np.broadcast_to(variance, (k, D))
         parts.log_norm[:] = -0.5 * (D * np.log(2 * np.pi) + np.log(spread).sum(axis=1))
+
+    def _squares(self, pool: Workers, parts: Components) -> F64:
+        """Sum of the squares of rows less the means of components, by membership, (k, D)."""
+        total = np.zeros(parts.means.shape)
+
+        def one(part: slice) -> F64:
+            squares = np.zeros(parts.means.shape)
+            weighted_squares(self.x[part], parts.made_of[part], parts.means, squares)
+            return squares
+
+        for _, squares in pool.map(one, blocks(self.x.shape)):
+            total += squares
+        return total

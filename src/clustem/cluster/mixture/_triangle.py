@@ -62,6 +62,11 @@ class Lower:
         """Return a float64 matrix (size, size) of zeros."""
         return cls([np.zeros((last - first, last)) for first, last in spans(size)])
 
+    @classmethod
+    def of(cls, matrix: NDArray[Any]) -> Lower:
+        """Take the lower triangle of a symmetric matrix (D, D)."""
+        return cls([matrix[a:b, :b].astype(np.float64) for a, b in spans(len(matrix))])
+
     @property
     def size(self) -> int:
         """Number of rows D."""

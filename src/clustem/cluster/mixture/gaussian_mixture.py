@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -13,11 +15,13 @@ from scipy.sparse import csr_array, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.cluster._neighbours import checked_graph, mean_field
+from clustem.cluster._neighbours import checked_graph, is_mask, mean_field
 from clustem.cluster.estimator import Estimator, Markers
+from clustem.cluster.mixture import _course
 from clustem.cluster.mixture._course import Course, best_course, some_rows, starts_of
 from clustem.cluster.mixture._densities import F64, posteriors, sorts_out
-from clustem.cluster.mixture._frame import needed_for, prepare
+from clustem.cluster.mixture._frame import needed_for, prepare, prepare_rows, size_of
+from clustem.cluster.mixture._over_rows import Grid, RowSteps, assigned_on
 from clustem.cluster.mixture._potts import (
     ROUNDS,
     Potts,
@@ -29,9 +33,16 @@ from clustem.cluster.mixture._potts import (
 from clustem.cluster.mixture._steps import Steps
 from clustem.cluster.mixture._workers import Workers, workers
 from clustem.core import InputError, clusterer, record, warn
-from clustem.core.memory import check_memory
+from clustem.core.memory import check_memory, free_memory
 from clustem.core.random_state import RandomState
 from clustem.passes.rows import Rows
+
+_PER_MEMBERSHIP = 24
+"""Memory of a membership where rows are not kept: as float64 and twice as float32, or labels."""
+_LARGE = 2**30
+"""Size of the rows in their coordinates from which on they are not kept [bytes]."""
+_SOME = 2**27
+"""Numbers of rows that are searched where they are not kept, at most."""
 
 
 @clusterer
@@ -55,7 +66,8 @@ class GaussianMixture(Estimator):
         warning says so.
     connectivity
         Weights between neighbouring rows, sparse (n, n), symmetric, as in scikit-learn's
-        ``AgglomerativeClustering``; None for none. Recipes give the grid of the scan.
+        ``AgglomerativeClustering``; or a scan's mask, boolean, True = excluded, whose n positions
+        have the neighbours of the grid; None for none. Recipes give the grid of the scan.
     coupling
         How much a neighbour of weight 1 counts: it makes a component ``exp(coupling)`` times as
         likely. 0 leaves neighbours out. ``"auto"`` takes what predicts rows best from their
@@ -128,7 +140,9 @@ class GaussianMixture(Estimator):
     two standard errors of this sum. New rows have no neighbours: they go by the weights.
 
     Beyond 2^20 rows starts and couplings are compared on half a million of them, with neighbours on
-    16 pieces of consecutive rows; all rows go on from the best.
+    16 pieces of consecutive rows; all rows go on from the best. Rows that would take more than
+    1 GiB, or do not fit in memory, are not copied but read once for each step, with neighbours if
+    ``connectivity`` is a mask; memberships must fit.
 
     References
     ----------
@@ -153,7 +167,7 @@ class GaussianMixture(Estimator):
         covariance_type: Literal["full", "tied", "diag", "spherical"] = "full",
         reg_covar: Annotated[float, Ge(0)] = 1e-6,
         shrinkage: Annotated[float, Ge(0), Le(1)] | Literal["auto"] = "auto",
-        connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
+        connectivity: sparray | spmatrix | NDArray[Any] | None = None,
         coupling: Annotated[float, Ge(0)] | Literal["auto"] = 0.0,
         n_init: Annotated[int, Ge(1)] = 3,
         init: Literal["k-means"] | NDArray[np.float64] = "k-means",
@@ -206,38 +220,30 @@ class GaussianMixture(Estimator):
             )
         self.__dict__.pop("covariances_", None)
         kind = params["covariance_type"]
-        check_memory(
-            needed_for(rows.shape, params["n_clusters"]),
-            "GaussianMixture",
-            cure="Use KMeans, which reads rows from disk, or fewer features (reduce.pca).",
-        )
-        used = params["coupling"] != 0
+        used = params["coupling"] != 0 and params["connectivity"] is not None
+        grid = Grid(params["connectivity"]) if is_mask(params["connectivity"], len(rows)) else None
+        if _not_kept(rows, params) and (not used or grid):
+            return self._fit_over(rows, grid if used else None, params)
+        _check_memory(needed_for(rows.shape, params["n_clusters"]))
         graph = checked_graph(params["connectivity"], len(rows)) if used else None
         sorted_out = sorts_out(kind, rows.shape[1])
         some = None if sorted_out else some_rows(len(rows), params, graph)
         first = rows if some is None else Rows(rows.take(some))
         starts = list(starts_of(first, params))
-        try:
-            with workers() as pool:
-                x, space = prepare(
-                    pool,
-                    rows,
-                    share=params["reg_covar"],
-                    turned=kind in ("full", "tied"),
-                    start=starts[0] if sorted_out else None,
-                )
-                steps = Steps(x, space, kind, shrinkage=params["shrinkage"])
-                best = (
-                    self._best(steps, pool, starts, graph, params)
-                    if some is None
-                    else self._best_of_many(steps, pool, (some, starts), graph, params)
-                )
-        except np.linalg.LinAlgError:
-            raise InputError(
-                "Every component needs a covariance that can be inverted",
-                got=f"one that cannot, with reg_covar={params['reg_covar']:g}",
-                cure="Raise reg_covar, use fewer features (reduce.pca), or a smaller k.",
-            ) from None
+        with _invertible(params["reg_covar"]), workers() as pool:
+            x, space = prepare(
+                pool,
+                rows,
+                share=params["reg_covar"],
+                turned=kind in ("full", "tied"),
+                start=starts[0] if sorted_out else None,
+            )
+            steps = Steps(x, space, kind, shrinkage=params["shrinkage"])
+            best = (
+                self._best(steps, pool, starts, graph, params)
+                if some is None
+                else self._best_of_many(steps, pool, (some, starts), graph, params)
+            )
         del x, steps  # the rows are not needed any more
         self._space, self._kind = space, kind
         self.cluster_centers_ = _means(rows, best.parts.made_of, space.origin)
@@ -245,6 +251,41 @@ class GaussianMixture(Estimator):
         if self.coupling_:
             self.memberships_ = self.assign(rows, connectivity=graph)
             self.labels_ = self.memberships_.argmax(axis=1).astype(np.int32)
+        return self
+
+    def _fit_over(self, rows: Rows, grid: Grid | None, params: dict[str, Any]) -> Self:
+        """Fit rows that are not kept: a search in some of them, then one pass for each step."""
+        n, D = rows.shape
+        _check_memory(_PER_MEMBERSHIP * n * params["n_clusters"])
+        kind, near = params["covariance_type"], None
+        self.coupling_ = 0.0
+        with _invertible(params["reg_covar"]), workers() as pool:
+            turned = kind in ("full", "tied")
+            space, scatter = prepare_rows(pool, rows, share=params["reg_covar"], turned=turned)
+            steps = RowSteps(rows, space, scatter, kind, shrinkage=params["shrinkage"])
+            if _course.is_given(params):
+                parts = steps.made_of(pool, next(starts_of(rows, params)))
+            else:
+                few = min(_course.FEW, max(_SOME // D, 2 * params["n_clusters"]), n)
+                if grid is None:
+                    random = np.random.default_rng([params["random_state"], n])
+                    some = np.sort(random.choice(n, few, replace=False))
+                else:
+                    some, near = grid.some(few, _course.PIECES)
+                block = rows.take(some)
+                starts = list(starts_of(Rows(block), params))
+                x = space.enter(block, some)
+                search = Steps(x, space, kind, shrinkage=params["shrinkage"])
+                parts = self._best(search, pool, starts, near, params).parts
+                del block, x, search, starts
+            stop = {"max_iter": params["max_iter"], "tol": params["tol"]}
+            if grid is not None and self.coupling_:
+                best = steps.course_on(grid, self.coupling_, pool, parts, **stop)
+            else:
+                best = steps.course(pool, parts, **stop)
+        self._space, self._kind = space, kind
+        self.cluster_centers_ = space.origin + space.unturned(best.parts.means) / space.gain
+        self._keep(best, params)
         return self
 
     def _best(
@@ -402,7 +443,11 @@ class GaussianMixture(Estimator):
         InputError
             As :meth:`fit`.
         """
-        alone = self.predict_proba(X)
+        rows = self._rows(X, reset=False)
+        if self.coupling_ and is_mask(connectivity, len(rows)) and size_of(rows.shape) > _LARGE:
+            given = Grid(connectivity), self.coupling_, rows, self._space, self._parts, self._kind
+            return assigned_on(*given)[0]
+        alone = self.predict_proba(rows)
         graph = checked_graph(connectivity, len(alone))
         if graph is None or not self.coupling_:
             return alone
@@ -445,6 +490,29 @@ class GaussianMixture(Estimator):
         each = {"full": k * D * (D + 1) / 2, "tied": D * (D + 1) / 2, "diag": k * D, "spherical": k}
         free = each[self._kind] + k * D + k - 1
         return -2 * bound * n + free * float(np.log(n)), -2 * bound * n + 2 * free
+
+
+@contextmanager
+def _invertible(reg_covar: float) -> Iterator[None]:
+    """Say in words that a covariance has no inverse."""
+    try:
+        yield
+    except np.linalg.LinAlgError:
+        raise InputError(
+            "Every component needs a covariance that can be inverted",
+            got=f"one that cannot, with reg_covar={reg_covar:g}",
+            cure="Raise reg_covar, use fewer features (reduce.pca), or a smaller k.",
+        ) from None
+
+
+def _not_kept(rows: Rows, params: dict[str, Any]) -> bool:
+    """Whether rows are read again for each step: they are many, or do not fit in memory."""
+    needed = needed_for(rows.shape, params["n_clusters"])
+    return size_of(rows.shape) > _LARGE or needed > free_memory()
+
+
+def _check_memory(needed: float) -> None:
+    check_memory(needed, "GaussianMixture", cure="Use KMeans, which needs less, or bin the scan.")
 
 
 def _means(rows: Rows, memberships: F64, origin: F64) -> F64:

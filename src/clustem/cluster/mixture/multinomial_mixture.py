@@ -15,16 +15,16 @@ from sklearn.exceptions import ConvergenceWarning
 from clustem.cluster._neighbours import checked_graph
 from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture._borders import scattered
-from clustem.cluster.mixture._counts import Counts, Fit, Model, counts_of, em, expect
+from clustem.cluster.mixture._counts import Counts, Fit, counts_of, em, expect
 from clustem.cluster.mixture._held_out import Choice, assigned, choose, fitted_part, settled
 from clustem.cluster.mixture._levels import hierarchy
 from clustem.cluster.mixture._search import LARGE, from_regions, search
+from clustem.cluster.mixture._signals import F64, Counted, Detector
 from clustem.core import InputError, RandomState, clusterer, record, warn
 from clustem.core.memory import check_memory
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
-F64 = NDArray[np.float64]
 _HELD = {True: (140, 1000), False: (80, 300)}
 """What a count that is not zero, and a row, take at most with and without neighbours [bytes]."""
 _HELD_PER_CLUSTER = 130
@@ -180,13 +180,13 @@ class MultinomialMixture(Estimator):
         rows = self._counts(X, reset=True)
         params = self._checked(n_rows=rows.shape[0])
         k, seed = params["n_clusters"], params["random_state"]
-        counts, model = self._model_of(rows, params)
+        counts = self._learned(rows, params)
         part = fitted_part(counts, seed)
-        start = search(model, hierarchy(part), k, n_init=params["n_init"], seed=seed)
+        start = search(hierarchy(part), k, n_init=params["n_init"], seed=seed)
         if params["markers"] is not None:
             regions, _ = self._regions(params["markers"], rows.shape[0], k)
-            start = from_regions(model, start, part, regions)
-        choice = self._choice(model, start, part, counts, params)
+            start = from_regions(start, part, regions)
+        choice = self._choice(start, part, counts, params)
         self.coupling_ = choice.coupling
         self.held_out_gain_ = float(choice.gain.sum())
         self.held_out_error_ = float(np.sqrt(len(choice.gain)) * choice.gain.std())
@@ -197,18 +197,15 @@ class MultinomialMixture(Estimator):
                 overdispersion=choice.scatter,
             )
         fit = em(
-            model,
             start.memberships,
             counts,
             coupling=self.coupling_,
             max_iter=params["max_iter"],
             tol=params["tol"],
         )
-        self._model, self._seed = model, seed
-        self._fit, self._borders = settled(
-            model, fit, counts, self.coupling_, scatter=choice.scatter, seed=seed
-        )
-        self._keep(rows)
+        self._seed = seed
+        self._fit = settled(fit, counts, self.coupling_, scatter=choice.scatter, seed=seed)
+        self._keep(rows, counts)
         if not self.converged_:
             warn(
                 f"Memberships still changed after max_iter={params['max_iter']} steps. "
@@ -224,7 +221,7 @@ class MultinomialMixture(Estimator):
     def predict_proba(self, X: Any) -> F64:
         """Return posterior probabilities (n, k) of rows, without neighbours."""
         counts = self._new(X)
-        fits = scattered(self._model, self._fit, counts)
+        fits = scattered(self._fit, counts)
         return expect(fits, fits, self._fit, counts, 0.0)
 
     def assign(self, X: Any, *, connectivity: Any = None) -> F64:
@@ -249,12 +246,12 @@ class MultinomialMixture(Estimator):
         """
         rows = self._counts(X, reset=False)
         graph = checked_graph(connectivity, rows.shape[0])
-        counts = counts_of(rows[:, self._used], graph)
-        return assigned(self._model, self._fit, counts, self.coupling_, seed=self._seed)[0]
+        counts = counts_of(self._described(rows), graph, self._signals)
+        return assigned(self._fit, counts, self.coupling_, seed=self._seed)
 
     def score_samples(self, X: Any) -> F64:
         """Return the log-likelihood (n,) of rows, that of the mean shape left out."""
-        fits = scattered(self._model, self._fit, self._new(X))
+        fits = scattered(self._fit, self._new(X))
         found: F64 = np.logaddexp.reduce(fits + np.log(self.weights_), axis=1)
         return found
 
@@ -285,21 +282,18 @@ class MultinomialMixture(Estimator):
         """
         rows = self._counts(X, reset=True)
         params = self._checked()
-        counts, model = self._model_of(rows, params)
+        counts = self._learned(rows, params)
         seed, part = params["random_state"], fitted_part(counts, params["random_state"])
         levels, whole = hierarchy(part), hierarchy(counts)
         while min(len(levels), len(whole)) > 1 and len(levels[0].totals) > LARGE:
             levels, whole = levels[1:], whole[1:]
         for k in ks:
-            start = search(model, levels, k, n_init=params["n_init"], seed=seed)
-            yield k, self._choice(model, start, levels[0], whole[0], params).gain
+            start = search(levels, k, n_init=params["n_init"], seed=seed)
+            yield k, self._choice(start, levels[0], whole[0], params).gain
 
     @staticmethod
-    def _choice(
-        model: Model, start: Fit, part: Counts, counts: Counts, params: dict[str, Any]
-    ) -> Choice:
+    def _choice(start: Fit, part: Counts, counts: Counts, params: dict[str, Any]) -> Choice:
         return choose(
-            model,
             start,
             part,
             counts,
@@ -308,33 +302,43 @@ class MultinomialMixture(Estimator):
             seed=params["random_state"],
         )
 
-    def _model_of(self, rows: Any, params: dict[str, Any]) -> tuple[Counts, Model]:
-        """Leave channels without counts out."""
+    def _learned(self, rows: Any, params: dict[str, Any]) -> Counts:
+        """Return counts without the channels that hold none."""
         graph = checked_graph(params["connectivity"], rows.shape[0])
         totals = np.asarray(rows.sum(axis=0), dtype=np.float64).ravel()
         self._used = np.flatnonzero(totals)
         mean, shared = totals[self._used] / totals.sum(), params["intensity"] == "shared"
-        return counts_of(rows[:, self._used], graph), Model(mean, params["prior"], shared)
+        whole = slice(0, len(mean))
+        self._signals: tuple[Detector, ...] = (Counted(whole, mean, params["prior"], shared),)
+        return counts_of(self._described(rows), graph, self._signals)
 
-    def _keep(self, rows: Any) -> None:
+    def _described(self, rows: Any) -> Any:
+        """Return the columns of rows that the fit has seen."""
+        return rows[:, self._used]
+
+    def _keep(self, rows: Any, counts: Counts) -> None:  # noqa: ARG002  # of other mixtures
         fit = self._fit
         self.memberships_ = fit.memberships
         self.labels_ = fit.memberships.argmax(axis=1).astype(np.int32)
-        self.shapes_ = np.zeros((len(fit.weights), rows.shape[1]))
-        self.shapes_[:, self._used] = fit.shapes
         sizes = np.maximum(fit.memberships.sum(axis=0), np.finfo(np.float64).tiny)
         self.cluster_centers_ = (rows.T @ fit.memberships).T / sizes[:, None]
-        self.sizes_ = sizes
-        self.weights_, self.concentrations_ = fit.weights, fit.concentrations
+        self.sizes_, self.weights_ = sizes, fit.weights
         self.objective_, self.n_iter_ = fit.energy, fit.n_iter
         self.converged_ = fit.converged
+        self._keep_shapes(rows.shape[1])
+
+    def _keep_shapes(self, width: int) -> None:
+        fit = self._fit
+        self.shapes_ = np.zeros((len(fit.weights), width))
+        self.shapes_[:, self._used] = fit.shapes
+        self.concentrations_ = None if fit.concentrations is None else fit.concentrations[:, 0]
 
     def _new(self, X: Any) -> Counts:
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self)
-        rows = self._counts(X, reset=False)[:, self._used]
-        return counts_of(rows, None)
+        rows = self._described(self._counts(X, reset=False))
+        return counts_of(rows, None, self._signals)
 
     def _counts(self, X: Any, *, reset: bool) -> Any:
         """Return counts as sparse rows (n, D), float64, if they and their copies fit in memory."""
@@ -353,11 +357,11 @@ class MultinomialMixture(Estimator):
             dense = Rows(self._validated(X, reset=reset))
             _refuse_too_many(dense, self.n_clusters, neighbours=graph)
             rows = sparse(dense).astype(np.float64)
-        values = rows.data
+        values = self._counted(rows)
         wrong = ~np.isfinite(values) | (values < 0) | (values != np.rint(values))
         if wrong.any():
             raise InputError(
-                "MultinomialMixture needs counts, whole numbers of at least 0",
+                f"{type(self).__name__} needs counts, whole numbers of at least 0",
                 got=f"{values[wrong][0]:g}",
                 cure="Convert them with prepare.counts, or use GaussianMixture (eels-shape).",
             )
@@ -367,6 +371,10 @@ class MultinomialMixture(Estimator):
                 "There must be counts", got="only zeros", cure="Check the file and the mask."
             )
         return rows
+
+    def _counted(self, rows: Any) -> Any:
+        """Return the values that must be counts."""
+        return rows.data
 
     def _check_n_features(self, rows: Any, reset: bool) -> None:  # noqa: FBT001  # as scikit-learn's
         if reset:

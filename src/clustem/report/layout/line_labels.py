@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,14 @@ class XrayLine:
 
 
 def visible_lines(
-    centers: Signal, energy: NDArray[np.float64], means: NDArray[Any], errors: NDArray[Any]
+    centers: Signal,
+    energy: NDArray[np.float64],
+    means: NDArray[Any],
+    errors: NDArray[Any],
+    *,
+    elements: Sequence[str] | None = None,
 ) -> list[XrayLine]:
-    """List the lines of the elements in the metadata that stand out in at least one spectrum.
+    """List the lines of elements, of those in the metadata, that stand out in a spectrum.
 
     Parameters
     ----------
@@ -43,11 +49,13 @@ def visible_lines(
         Energy of each channel [keV], (channels,).
     means, errors
         Spectra and their standard errors, (k, channels).
+    elements
+        Symbols of other elements than those in the metadata.
     """
     beam = float(instrument(centers, "beam_energy") or np.inf)
     resolution = float(instrument(centers, "Detector.EDS.energy_resolution_MnKa") or 130.0)
     found: list[XrayLine] = []
-    for element in elements_named(centers):
+    for element in elements_named(centers) if elements is None else elements:
         shown: set[str] = set()
         for line in sorted(_known(element, beam), key=lambda line: -line.weight):
             leads = line.name in _LEADERS

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import Segmentation, Signal, Step, versions
+from clustem.judge.joint_verdict import joint_verdict
 from clustem.judge.residuals import Residuals
 from clustem.judge.verdict import Verdict, verdict
 from clustem.mapping import Tracks
@@ -159,6 +160,42 @@ def study_page(
     )
 
 
+def joint_page(
+    signals: Mapping[str, Segmentation],
+    plates: list[Plate],
+    *,
+    sentence: str,
+    links: Sequence[str],
+) -> str:
+    """Fill the template for several signals of one scan."""
+    first = next(iter(signals.values()))
+    pixel = area_of(first)
+    found = joint_verdict([*signals.values()])
+    steps = [step for step in first.history if step.stage in {"cluster", "mapping"}]
+    placed = [
+        replace(step, name=f"{step.name} {name}")
+        for name, one in signals.items()
+        for step in one.history
+        if step.name == "place"
+    ]
+    warranted = found.warranted if found.warranted not in found.doubts else ""
+    return _report(
+        title=f"{', '.join(signals)} of one scan",
+        verdict=found,
+        summary=" ".join(filter(None, (summary(first), warranted, sentence))),
+        warnings=[],
+        plates=plates,
+        sizes="Sizes",
+        rows=rows_of(first, pixel),
+        area_units="" if pixel is None else pixel[1],
+        scores=first.scores,
+        history=[*placed, *steps],
+        provenance={name: one.origin.get("path", "") for name, one in signals.items()},
+        links=[*zip(signals, links, strict=True)],
+        each="signal",
+    )
+
+
 def filled(template: str, **given: Any) -> str:
     """Fill a template; what is given is text, not markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -179,11 +216,13 @@ def _report(
     history: Sequence[Step],
     provenance: Mapping[str, object],
     links: Sequence[tuple[str, str]] = (),
+    each: str = "map",
     **given: Any,
 ) -> str:
     return filled(
         "report.html",
         links=links,
+        each=each,
         scores={name: _score(name, value) for name, value in scores.items()},
         history=[(step, _lines_below(step)) for step in history],
         provenance={key: str(value) for key, value in provenance.items()},

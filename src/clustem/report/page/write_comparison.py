@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clustem.core import OutputError, Segmentation, Signal
 from clustem.judge.compare import compare
-from clustem.report.figures.confusion import confusion
+from clustem.report.figures.agreement import agreement
 from clustem.report.figures.disagreement import Labels, disagreement, label_array
 from clustem.report.layout.placed import is_placed
 
@@ -20,14 +20,14 @@ def write_comparison(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Write the confusion matrix of two label maps, and for maps where they differ.
+    """Write how clusters of two label maps A and B overlap, and for maps where they differ.
 
     Parameters
     ----------
     first
-        Segmentation, HyperSpy signal or integer array.
+        Map A: segmentation, HyperSpy signal or integer array.
     second
-        The same; counts as the truth.
+        Map B, the same.
     output
         A folder for ``confusion.png`` and ``disagreement.png``, or a ``.png`` file for the matrix,
         beside which the map is named ``_map.png``.
@@ -56,12 +56,12 @@ def write_comparison(
     ['a.png', 'a_map.png']
     """
     files = _files(Path(output).expanduser(), force=force)
-    found, truth = (label_array(source) for source in (first, second))
+    a, b = (label_array(source) for source in (first, second))
     color_index = first.color_index if isinstance(first, Segmentation) else None
-    figures = [confusion(compare(found, truth), color_index=color_index)]
+    figures = [agreement(compare(a, b), color_index=color_index)]
     placed = isinstance(first, Segmentation) and is_placed(first)
-    if placed or found.ndim == 2:
-        figures.append(disagreement(first, truth, titles=("First", "Second")))
+    if placed or a.ndim == 2:
+        figures.append(disagreement(first, b, titles=("A", "B")))
     try:
         files[0].parent.mkdir(parents=True, exist_ok=True)
         for figure, file in zip(figures, files, strict=False):

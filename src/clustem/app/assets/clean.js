@@ -1,0 +1,30 @@
+// Bokeh clears its canvases from half a dot on, so that what once was in the first row and column
+// of dots stays, and does not paint anew what a change of the layout has moved. Both leave ghosts:
+// ticks beside an axis, pieces of frames and of former maps.
+(() => {
+  const owner = (view, name) => {
+    let found = view;
+    while (found && !Object.hasOwn(found, name)) found = Object.getPrototypeOf(found);
+    return found;
+  };
+  function mend() {
+    const views = window.Bokeh?.index?.all_views ? [...window.Bokeh.index.all_views()] : [];
+    const figure = views.find((view) => view.canvas_view?.primary);
+    if (!figure) { setTimeout(mend, 200); return; }
+    const layer = owner(figure.canvas_view.primary, "clear"), plot = owner(figure, "_after_layout");
+    if (!layer || !plot) return; // another Bokeh
+    layer.clear = function () {
+      this.ctx.save();
+      this.ctx.setTransform(1, 0, 0, 1, 0, 0);
+      this.ctx.clearRect(0, 0, this.ctx.canvas.width, this.ctx.canvas.height);
+      this.ctx.restore();
+    };
+    const laid = plot._after_layout;
+    plot._after_layout = function (...given) {
+      laid.apply(this, given);
+      requestAnimationFrame(() => this.request_repaint());
+    };
+    for (const view of views) view.request_repaint?.();
+  }
+  mend();
+})();

@@ -1,0 +1,265 @@
+"""Several files of one session: switching between them, and one set of clusters for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clustem.app.session.opened import SAMPLE, Opened
+from clustem.app.session.outcome import Outcome
+from clustem.app.session.pictures import Picture, first_picture
+from clustem.app.web.security import below, located
+from clustem.core import InputError, Progress, Segmentation
+from clustem.recipes.runner import Runner
+
+if TYPE_CHECKING:
+    from clustem.app.session.state import Explorer
+    from clustem.recipes.study import Study
+
+KEPT = 24
+"""Steps of each file whose outcomes are kept."""
+_SHARED = (
+    "picture", "mean", "recipe", "outcome", "elements", "swept", "lineage", "choice", "stale",
+    "cursor", "can_undo",
+)  # fmt: skip
+"""What of the session belongs to the file that is shown."""
+
+
+@dataclass(eq=False)
+class OpenFile:
+    """A file that is open, as it was when it was last shown.
+
+    Parameters
+    ----------
+    opened
+        The scan or image.
+    runner
+        Runs recipes on it.
+    state
+        What the session showed of it, by name.
+    """
+
+    opened: Opened
+    runner: Runner
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, opened: Opened, picture: Picture, *, elements: list[str]) -> OpenFile:
+        """Return a file that has just been opened."""
+        recipe = next(iter(opened.recipes.values()), None)
+        state: dict[str, Any] = {
+            "picture": picture, "mean": None, "recipe": recipe, "outcome": None,
+            "elements": elements, "swept": {}, "lineage": None, "choice": None,
+            "stale": recipe is not None, "cursor": None, "can_undo": False,
+        }  # fmt: skip
+        return cls(opened, Runner(opened.scan, keep=KEPT), state)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The result that was shown of it last."""
+        found: Outcome | None = self.state["outcome"]
+        return found
+
+    def keep(self, explorer: Explorer) -> None:
+        """Remember what a session shows of this file."""
+        self.state = {name: getattr(explorer, name) for name in _SHARED}
+
+
+def show(explorer: Explorer, number: int) -> None:
+    """Show another of the open files, as it was left."""
+    if 0 <= number < len(explorer.files):
+        _keep(explorer)
+        explorer.restore(explorer.files[number])
+
+
+def close(explorer: Explorer, number: int) -> None:
+    """Close one of several files; the last stays, until another is opened in its place."""
+    files = list(explorer.files)
+    if len(files) < 2 or not 0 <= number < len(files):
+        return
+    _keep(explorer)
+    gone = files.pop(number)
+    gone.runner.clear()
+    explorer.param.update(files=files, study=None, together=explorer.together and len(files) > 1)
+    if gone is explorer.file:
+        explorer.restore(files[max(number - 1, 0)])
+
+
+def run_together(explorer: Explorer, *, anyway: bool = False) -> None:
+    """Run the recipe on all open files in one fit: each then shows its map of the study.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    anyway
+        Whether a recipe for lattices runs on images that show none.
+    """
+    from clustem.recipes.segment_study import segment_study
+
+    recipe, files = explorer.recipe, list(explorer.files)
+    if recipe is None:
+        return
+
+    def work(report: Progress) -> tuple[Study, list[Outcome]]:
+        found = located(recipe, explorer.root)
+        scans = [file.opened.scan for file in files]
+        study = segment_study(scans, found, progress=report, anyway=anyway)
+        study = replace(study, titles=tuple(file.opened.label for file in files))
+        return study, [
+            Outcome(one, file.runner.raw(found), recipe)
+            for one, file in zip(study, files, strict=True)
+        ]
+
+    def done(found: tuple[Study, list[Outcome]]) -> None:
+        if list(explorer.files) == files:
+            take(explorer, *found)
+
+    explorer.start("Running all files", work, done, of_all=True)
+
+
+def take(explorer: Explorer, study: Study, outcomes: list[Outcome]) -> None:
+    """Make the maps of a study the results of the open files, which are as many."""
+    for file, outcome in zip(explorer.files, outcomes, strict=True):
+        fresh: dict[str, Any] = {"swept": {}, "lineage": None, "choice": None, "can_undo": False}
+        state = {"outcome": outcome, "recipe": outcome.recipe, "stale": False, **fresh}
+        if file is explorer.file:
+            explorer.param.update(**fresh)
+            explorer.show(outcome, outcome.recipe)
+        else:
+            file.state |= state
+    explorer.study = study
+    if explorer.outcome is not None:
+        explorer.sum_up(explorer.outcome)
+
+
+def edit_all(
+    explorer: Explorer, change: Callable[[Segmentation], Segmentation]
+) -> list[Outcome] | None:
+    """Make an edit of all maps of the present study; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made of one of them.
+    """
+    if explorer.study is None:
+        return None
+    _keep(explorer)
+    outcomes = [file.outcome for file in explorer.files]
+    return [replace(one, result=change(one.result)) for one in outcomes if one is not None]
+
+
+def outcomes_with(explorer: Explorer, edited: Outcome) -> list[Outcome]:
+    """Return the maps of the present study, that of the shown file as it is after an edit."""
+    every = [edited if file is explorer.file else file.outcome for file in explorer.files]
+    return [one for one in every if one is not None]
+
+
+def take_edited(explorer: Explorer, outcomes: list[Outcome]) -> None:
+    """Show the maps of the present study after an edit."""
+    for file, outcome in zip(explorer.files, outcomes, strict=True):
+        file.state |= {"outcome": outcome, "can_undo": outcome.result.before is not None}
+    study = explorer.study
+    if study is not None:
+        explorer.study = replace(study, maps=tuple(outcome.result for outcome in outcomes))
+
+
+def open_result(explorer: Explorer, relative: str) -> None:
+    """Open a result folder below the root with the files that it was made from.
+
+    Parameters
+    ----------
+    explorer
+        The session.
+    relative
+        Path of the folder from the root: of one result, or of a study.
+    """
+    from clustem.recipes.load import load
+    from clustem.recipes.study import Study
+
+    root = explorer.root
+    if root is None:
+        return
+
+    def work(report: Progress) -> tuple[list[OpenFile], Study | None, list[Outcome]]:
+        report("result", 0.0)
+        found = load(below(root, relative))
+        if not isinstance(found, Study | Segmentation):
+            raise InputError(
+                "A result that is opened here must be of one map, or of a study",
+                got="several signals of one scan",
+                cure="Open the result of one of them.",
+            )
+        maps = list(found) if isinstance(found, Study) else [found]
+        files, outcomes = [], []
+        for i, one in enumerate(maps):
+            report("its data", i / len(maps))
+            opened = _origin(root, relative, one)
+            files.append(explorer.file_of(opened, first_picture(opened)))
+            outcomes.append(_outcome(one, files[-1]))
+        study = replace(found, titles=_labels(files)) if isinstance(found, Study) else None
+        return files, study, outcomes
+
+    def done(found: tuple[list[OpenFile], Study | None, list[Outcome]]) -> None:
+        files, study, outcomes = found
+        explorer.param.update(files=files, study=None, together=study is not None)
+        for file, outcome in zip(files, outcomes, strict=True):
+            file.state |= {"outcome": outcome, "recipe": outcome.recipe, "stale": False}
+        explorer.restore(files[0])
+        explorer.study = study
+        explorer.sum_up(outcomes[0])
+
+    explorer.start(f"Opening {relative}", work, done, of_all=True)
+
+
+def _keep(explorer: Explorer) -> None:
+    if explorer.file is not None:
+        explorer.file.keep(explorer)
+
+
+def _labels(files: list[OpenFile]) -> tuple[str, ...]:
+    return tuple(file.opened.label for file in files)
+
+
+def _origin(root: Path, relative: str, result: Segmentation) -> Opened:
+    """Open the data of a result: where they were, beside the result, or in the root.
+
+    Raises
+    ------
+    InputError
+        If they are not there, or are others.
+    """
+    name = result.origin.get("path", "")
+    if name.startswith(SAMPLE):
+        return Opened.sample(name.removeprefix(SAMPLE))
+    path, home = Path(name), root.resolve()
+    inside = [path.relative_to(home)] if path.is_relative_to(home) else []
+    parent = Path(relative).parent
+    for place in (*inside, *([] if path.is_absolute() else [path]), parent / path.name,
+                  parent.parent / path.name, Path(path.name)):  # fmt: skip
+        try:
+            opened = Opened.file(below(root, str(place)), str(place))
+        except InputError:
+            continue
+        if opened.scan.digest == result.origin.get("digest"):
+            return opened
+    raise InputError(
+        "The data of a result must be in the shared folder",
+        got=f"no {path.name or 'file'} that is the same",
+        cure="Copy the file beside the result.",
+    )
+
+
+def _outcome(result: Segmentation, file: OpenFile) -> Outcome:
+    """Give a result that was read back its raw data."""
+    recipe = result.recipe
+    if recipe is None:
+        raise InputError("A result needs its recipe", got="none", cure="Run it again.")
+    plain = replace(recipe, edits=())
+    raw = file.runner.raw(plain)
+    if raw.data.shape[: result.mask.ndim] == result.mask.shape:
+        result = replace(result, source=raw)
+    return Outcome(result, raw, recipe)
