@@ -160,14 +160,18 @@ def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
 
 
 def test_each_recipe(page, root, tmp_path):
+    """From each kind of file to a map, its recipe and a download: in ten clicks at most."""
     for name in ("diffraction", "domains", "particles", "eels", "eels-shape"):
         file = root / f"{name.partition('-')[0]}.hspy"
+        before = page.evaluate("clicks")
         open_file(page, file.name)
         page.locator("header").get_by_label("Recipe").select_option(name)
         run(page)
         button(page, "Export").click()
         text = download(page, "Recipe")[0].read_text(encoding="utf-8")
         found = unpacked(download(page, "Download result")[0], tmp_path / name)
+        assert page.evaluate("clicks") - before <= 10
+        assert page.locator("[data-key=fine], [data-key=doubt]").count() == 1
         expected = segment(file, Recipe.from_toml(text), n_clusters=found.n_clusters)
         np.testing.assert_array_equal(found.labels.data, expected.labels.data)
 

@@ -1,24 +1,28 @@
 """The explorer's pictures and figures, without a browser."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from _session import EDS, finished, opened
 from bokeh.models import ScaleBar
 
-from clustem.app.forms.clusters import recolored
+from clustem.app.forms.clusters import Clusters, recolored
 from clustem.app.forms.side_by_side import SideBySide
+from clustem.app.forms.standing import Standing
 from clustem.app.forms.strips import Tools
 from clustem.app.plots import paint
 from clustem.app.plots.center_plot import GridPlot, grid_of
 from clustem.app.plots.map_plot import MapPlot
 from clustem.app.plots.plots import Theme
 from clustem.app.plots.signal_plot import PatternPlot, SpectrumPlot
-from clustem.app.session import pictures
+from clustem.app.session import exports, pictures
 from clustem.app.session.clouds import Selection
 from clustem.app.session.frames import Frame
 from clustem.app.session.lasting_colors import colors_of_both, lasting_colors
 from clustem.app.session.live import Live
 from clustem.app.session.outcome import outcome_of
+from clustem.judge.verdict import Verdict
 
 
 class TestPictures:
@@ -143,6 +147,81 @@ class TestCursor:
         spectrum, tools = self.plots(session)
         assert spectrum.caption[0][0] == "column 7"
         assert tools.place() == f"column 7 ({x:.4g}\u00a0{frame.units})"
+
+
+class TestLines:
+    def test_the_spectrum_under_the_cursor_has_its_lines_side_by_side(self, session, signals):
+        opened(session, signals, "eds", settings=EDS)
+        plot = SpectrumPlot(session, Selection(session), Theme())
+        plot._renew()
+        plot._mark()
+        names, at = plot._marks._names.data["text"], np.array(plot._marks._names.data["x"])
+        assert {"Fe Kα", "Si Kα", "O Kα"} <= set(names)
+        ends = plot.figure.x_range
+        assert np.diff(at).min() >= 0.999 * 12 / 420 * (ends.end - ends.start)
+        session.toggle_element("Fe")
+        assert not any(name.startswith("Fe") for name in plot._marks._names.data["text"])
+        assert "√" in plot.figure.yaxis[0].axis_label
+
+    def test_an_element_that_is_marked_has_a_map_and_is_exported(self, session, signals):
+        opened(session, signals, "eds", settings=EDS)
+        scan = session.opened.signal
+        _, tools = TestCursor.plots(self, session)
+        assert ("element/Ca", "Element: Ca") in tools.sources()
+        tools.handle("source", "element/Ca")
+        finished(session)
+        energy = scan.axes_manager[-1].axis
+        near = np.abs(energy - 3.6917) <= 0.5 * 0.112
+        expected = scan.data[..., near].sum(axis=-1)
+        assert np.corrcoef(session.picture.values.ravel(), expected.ravel())[0, 1] > 0.99
+        session.toggle_element("Ca")
+        assert "Ca" not in exports.ready(session).centers.metadata.Sample.elements
+        assert "Ca" in session.outcome.result.centers.metadata.Sample.elements
+        with pytest.raises(ValueError, match="element"):
+            session.toggle_element("Xx")
+
+
+class TestStanding:
+    def test_doubts_stand_above_the_map(self, session, signals):
+        opened(session, signals, "eds", settings={**EDS, "cluster.n_clusters": 2})
+        strip, seen = Standing(session), []
+        for outcome in (session.outcome, replace(session.outcome)):
+            outcome.__dict__["verdict"] = Verdict(
+                structure=not seen, doubts=("No structure.",) if seen else (), alike=()
+            )
+            session.show(outcome)
+            session.sum_up(outcome)
+            (line,) = strip.fields()
+            seen.append((line["style"], session.message.kind))
+        assert seen == [("fine", "done"), ("doubt", "warning")]
+        assert "No structure." in line["text"]
+        assert line["role"] == "alert"
+
+    def test_the_list_of_clusters_names_what_is_left_out(self, session, signals):
+        opened(session, signals, "eds", settings=EDS)
+        form = Clusters(session, Selection(session))
+        assert "excluded" not in str(form.fields())
+        k = session.outcome.result.n_clusters
+        form.ticked = [1]
+        form.handle("drop", True)
+        keys = [row["key"] for row in form.fields()[1]["fields"]]
+        assert "cluster/excluded" in keys
+        assert "cluster/1" not in keys  # what was dropped is gone
+        assert len([key for key in keys if key[8:].isdigit()]) == k - 1
+
+
+def test_a_line_scan_has_its_profile(session, signals):
+    signals["eds"].inav[:, 3].save(session.root / "line.hspy")
+    session.open_path("line.hspy")
+    plot = MapPlot(session, Selection(session), Theme())
+    plot._picture()
+    finished(session)
+    plot._picture()
+    profile, frame = plot._profile.data, session.opened.frame
+    assert len(profile["x"]) == frame.shape[1]
+    assert max(profile["y"]) < frame.corner[0]  # above the band
+    highest = int(np.argmin(profile["y"]))
+    assert highest == int(signals["eds"].inav[:, 3].data.sum(axis=1).argmax())
 
 
 class TestGrid:

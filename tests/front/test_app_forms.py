@@ -332,6 +332,15 @@ class TestAccess:
         with pytest.raises(InputError, match="formula"):
             located(recipe, tmp_path)
 
+    def test_messages_are_in_words_of_the_page(self):
+        error = InputError("It must fit", got="9 GB in upload-01ab23cd/x", cure="Open with --lazy.")
+        text = public(error)
+        assert "--" not in text
+        assert "upload-" not in text
+        assert "bin it" in text
+        kept = InputError("k must be 2 or more", got="-1", cure="Use 2, or leave -1 out.")
+        assert public(kept) == str(kept)
+
     def test_messages_tell_no_path(self, tmp_path):
         home = tmp_path / "home of ada"
         told = public(

@@ -1,6 +1,7 @@
 """The explorer's session: open, run, edit, export."""
 
 import json
+import resource
 import threading
 import zipfile
 from dataclasses import replace
@@ -21,6 +22,7 @@ from clustem.app.session.opened import Opened
 from clustem.app.session.state import Explorer
 from clustem.core import Scan, warn
 from clustem.recipes import Recipe
+from clustem.report import Print
 
 
 class TestSession:
@@ -267,6 +269,24 @@ class TestSession:
         assert not session.temporary.exists()
         session.run()  # nobody is there any more
 
+    def test_a_file_that_declares_more_than_it_could_hold(self, session):
+        path = session.root / "bomb.hspy"
+        hs.signals.Signal1D(np.ones((3, 4, 5), dtype=np.uint8)).save(path)
+        with h5py.File(path, "r+") as file:
+            experiment = file["Experiments/__unnamed__"]
+            del experiment["data"]
+            shape = (40_000, 40_000, 2048)
+            experiment.create_dataset("data", shape, "u1", chunks=(64, 64, 64), compression="gzip")
+            for i, size in enumerate(shape):
+                experiment[f"axis-{i}"].attrs["size"] = size
+        assert path.stat().st_size < 100_000
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        session.open_path("bomb.hspy")
+        assert session.jobs.wait(60)
+        assert session.message.kind == "error"
+        assert "GB declared in" in session.message.text
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
 
 class TestExport:
     def test_the_folder_in_the_zip_is_that_of_the_command_line(self, session, signals, tmp_path):
@@ -296,7 +316,7 @@ class TestExport:
 
     def test_figures(self, session, signals):
         opened(session, signals, "diffraction", settings={"cluster.n_clusters": 2})
-        with zipfile.ZipFile(exports.figures(session, "svg", lambda *_: None)) as file:
+        with zipfile.ZipFile(exports.figures(session, Print("svg"), lambda *_: None)) as file:
             assert "phase_map.svg" in file.namelist()
             assert all(b"<svg" in file.read(name) for name in file.namelist())
 
@@ -312,7 +332,7 @@ class TestWarnings:
         both_run, first_ended = threading.Barrier(2, timeout=60), threading.Event()
         try:
             for i, session in enumerate(sessions):
-                session._show_opened((Opened(Scan.of(signals["eds"]), "eds"), None))
+                session._show_opened(Opened(Scan.of(signals["eds"]), "eds"), None)
                 result = segment(signals["eds"], session.recipe.with_settings(EDS))
                 waits = first_ended if i == 1 else None
                 session.runner = _Warns(f"warning {i}", result, both_run, waits)

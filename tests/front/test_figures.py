@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from clustem.core import InputError, PCAInfo
 from clustem.judge import compare
 from clustem.report import (
+    Print,
     agreement,
     center_plot,
     colors,
@@ -32,8 +34,10 @@ from clustem.report import (
     scree,
     split_views,
     unassigned_map,
+    write_figures,
 )
 from clustem.report.figures.example import example_tracks
+from clustem.report.page.plan import plan
 
 CASES = ("eds", "eels", "core loss", "patterns", "line", "hard", "one", "many", "context", "values")
 IMAGES = ("fringes", "fringes on an image", "many fringes", "flat patterns")
@@ -363,3 +367,32 @@ def test_a_drawing_leaves_no_state_behind():
         check=False,
     )
     assert answer.stdout.strip() == "Figure", answer.stderr
+
+
+@pytest.mark.parametrize(("form", "width"), [("png", 120.0), ("svg", 120.0), ("pdf", None)])
+def test_figures_are_printed_as_a_journal_wants_them(form, width, cases, tmp_path, monkeypatch):
+    one = cases["one"]()
+    first_two = list(plan(one))[:2]
+    monkeypatch.setattr(sys.modules[write_figures.__module__], "plan", lambda _: first_two)
+    font = "Arial" if form == "svg" else "DejaVu Serif"
+    files = write_figures(one, tmp_path, Print(form, width, 200, font, letters=True))
+    assert [path.suffix for path in files] == [f".{form}"] * len(files)
+    first = files[0].read_bytes()
+    if form == "png":
+        with Image.open(files[0]) as image:
+            image.load()
+        assert image.size[0] == pytest.approx(120 / 25.4 * 200, abs=2)
+        assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+    elif form == "svg":
+        points = float(re.search(rb'width="([\d.]+)pt"', first).group(1))
+        assert points == pytest.approx(120 / 25.4 * 72, abs=0.5)
+        text = first.decode()
+        assert ">a</text>" in text
+        assert "Arial" in text
+        native = phase_map(one).get_figwidth() * 25.4
+        sizes = {float(size) for size in re.findall(r"font-size: ([\d.]+)px", text)}
+        assert max(sizes) == pytest.approx(10 * 120 / native, rel=0.01)  # the letter grows along
+    else:
+        assert first.startswith(b"%PDF")
+    with pytest.raises(InputError, match="must be installed"):
+        write_figures(one, tmp_path, Print("pdf", font="No Such Font"))

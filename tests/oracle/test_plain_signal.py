@@ -14,12 +14,15 @@ from clustem.core import (
     Scan,
     Segmentation,
     axes_of,
+    collecting,
     like,
     map_of,
     quiet,
     stack_of_rows,
 )
 from clustem.io.reading import read
+from clustem.recipes.recipe import Recipe
+from clustem.recipes.runner import open_scan
 from clustem.recipes.segment import segment
 
 _BY_HYPERSPY = {"FileIO", "_HyperSpy", "is_binned"}
@@ -43,7 +46,8 @@ def same(one, other):
         assert plain(getattr(one, tree).as_dictionary()) == plain(
             getattr(other, tree).as_dictionary()
         )
-    for number in ("signal_dimension", "navigation_dimension", "navigation_size"):
+    names = "navigation_dimension", "navigation_size", "navigation_shape", "signal_shape"
+    for number in ("signal_dimension", *names):
         assert getattr(one.axes_manager, number) == getattr(other.axes_manager, number)
 
 
@@ -138,7 +142,12 @@ def test_signals_made_of_it_are_plain_and_alike(tmp_path):
         assert plain(axes_of(one)) == plain(axes_of(other))
         assert plain(one.metadata.as_dictionary()) == plain(other.metadata.as_dictionary())
     same(found.inav[1:3].isig[4:], whole.inav[1:3].isig[4:])
+    same(found.rebin(scale=[2, 1, 4]), whole.rebin(scale=[2, 1, 4]))
     assert found.deepcopy().data is not found.data
+    assert not hasattr(found, "_nothing")
+    assert not hasattr(found, "nothing")
+    with pytest.raises(AttributeError, match="nothing"):
+        found.metadata.nothing  # noqa: B018  # it raises
 
 
 def test_a_recipe_makes_the_same_of_it(tmp_path):
@@ -155,6 +164,31 @@ def test_a_recipe_makes_the_same_of_it(tmp_path):
     centers = hs.load(tmp_path / "result" / "centers.hspy")
     assert centers._signal_type == one.signal._signal_type
     assert centers.metadata.get_item("Sample.elements") == one.signal.metadata.Sample.elements
+
+
+RECIPES = {
+    "eels": lambda: samples.eels(shape=(10, 12)),
+    "eels-shape": lambda: samples.eels(shape=(14, 16), kind="core"),
+    "eds-fuzzy": lambda: samples.eds(shape=(20, 24)),
+    "domains": lambda: samples.domains(shape=(120, 130)),
+    "particles": lambda: samples.particles(shape=(120, 130), diameter=6.0),
+    "diffraction": lambda: samples.diffraction(shape=(14, 16), detector=(48, 52)),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_each_recipe_takes_plain_signals(recipe, tmp_path):
+    RECIPES[recipe]().signal.save(tmp_path / "file.hspy")
+    chosen = Recipe.named(recipe)
+    found = []
+    for flag in (False, True):
+        scan = open_scan(chosen, tmp_path / "file.hspy", plain=flag)
+        with collecting():  # so small a scan is in doubt
+            found.append(segment(scan, chosen, anyway=True, n_clusters=2))
+    np.testing.assert_array_equal(found[0].labels.data, found[1].labels.data)
+    np.testing.assert_array_equal(found[0].centers.data, found[1].centers.data)
+    assert plain(axes_of(found[0].centers)) == plain(axes_of(found[1].centers))
+    found[1].save(tmp_path / "result")
 
 
 @pytest.mark.parametrize("command", ["info", "run"])

@@ -123,9 +123,19 @@ class PlainAxes:
         return 0 if len(axes) == 1 and axes[0].size == 1 else len(axes)
 
     @property
+    def navigation_shape(self) -> tuple[int, ...]:
+        """Sizes of the axes of the scan, the last first."""
+        return tuple(axis.size for axis in self.navigation_axes)
+
+    @property
+    def signal_shape(self) -> tuple[int, ...]:
+        """Sizes of the axes of a spectrum or pattern, the last first."""
+        return tuple(axis.size for axis in self.signal_axes)
+
+    @property
     def navigation_size(self) -> int:
         """Number of positions; 0 without a scan."""
-        sizes = [axis.size for axis in self.navigation_axes]
+        sizes = self.navigation_shape
         return int(np.prod(sizes)) if sizes else 0
 
     def as_dictionary(self) -> dict[str, dict[str, Any]]:
@@ -208,8 +218,9 @@ class PlainSignal:
     -----
     HyperSpy and the packages that extend it take two seconds to import. What such a signal cannot
     do itself (``inav``, ``isig``, ``rebin``, ...) the HyperSpy signal of the same values does,
-    which is then made. What these packages add to the metadata where a file says nothing (of X-ray
-    spectra a resolution of 130 eV, no tilt) is not there.
+    which is then made: nothing that changes a signal in place. What these packages add to the
+    metadata where a file says nothing (of X-ray spectra a resolution of 130 eV, no tilt) is not
+    there.
 
     Examples
     --------
@@ -336,17 +347,15 @@ class PlainSignal:
 
         return from_dictionary(to_dictionary(self))
 
+    def __getattr__(self, name: str) -> Any:
+        """Look up what only the HyperSpy signal has: ``rebin``, ``remove_background``, ..."""
+        if name.startswith("_") or "axes_manager" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.to_hyperspy(), name)
+
     def transpose(self, **kwargs: Any) -> Any:
         """Return the HyperSpy signal with other signal axes."""
         return self.to_hyperspy().transpose(**kwargs)
-
-    def rebin(self, **kwargs: Any) -> Any:
-        """Return the HyperSpy signal with neighbouring values summed."""
-        return self.to_hyperspy().rebin(**kwargs)
-
-    def as_lazy(self) -> Any:
-        """Return the HyperSpy signal over a dask array."""
-        return self.to_hyperspy().as_lazy()
 
     def save(self, filename: Any, overwrite: bool | None = None, **kwargs: Any) -> None:  # noqa: FBT001  # HyperSpy's
         """Write the signal as HyperSpy does."""

@@ -15,7 +15,7 @@ from clustem.core import Features, PatchGrid
 from clustem.judge._borders import places_of
 from clustem.judge._fits import with_few_starts
 from clustem.judge._intensity import Intensity
-from clustem.judge._smooth import smooth_gain
+from clustem.judge._smooth import Surface, smooth_intensity_gain, split
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
@@ -189,9 +189,31 @@ def held_out(
     spread = Intensity(totals, counted=True).spread
     smooth = -np.inf
     on_map = bool(features.scans) and len(features.shape) == 2
-    if not shared and not several and on_map and features.find(PatchGrid) is None:
-        smooth = smooth_gain(rows, places_of(features, np.arange(rows.shape[0])), random_state)
+    if not several and on_map and 1 in gains and features.find(PatchGrid) is None:
+        places = places_of(features, np.arange(rows.shape[0]))
+        smooth = _smooth(estimator, rows, places, gains, random_state)
     return HeldOut(gains, max(float(totals.sum()), 1.0), spread, smooth, by_shape)
+
+
+def _smooth(
+    estimator: Any, rows: Any, places: F64, gains: Mapping[int, F64], random_state: int
+) -> float:
+    """Log-likelihood of held-out counts that follow a surface; none where clusters add to it.
+
+    Above that of all counts' mean shape, as that of clusters: the shape of one cluster is that of
+    the counts that are not held out.
+    """
+    known, rest = split(rows, random_state)
+    surface = Surface.of(known, rest, places)
+    found = surface.gain + float(gains[1].sum())
+    if estimator.get_params().get("intensity") == "shared":
+        totals = np.asarray(rows.sum(axis=1), dtype=np.float64).ravel()
+        found += smooth_intensity_gain(totals, places, random_state)
+    best = max(gains, key=lambda k: float(gains[k].sum()))
+    if best == 1 or found <= float(gains[best].sum()):
+        return found
+    fitted = clone(estimator).set_params(n_clusters=best).fit(known)
+    return -np.inf if surface.leaves(fitted.labels_) else found
 
 
 def _free(estimator: Any) -> Any:

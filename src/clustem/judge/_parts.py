@@ -18,7 +18,7 @@ from clustem.judge._gaps import FIRM
 from clustem.judge._independence import independent
 from clustem.judge._on_scan import on_scan
 from clustem.judge._sample import drawn
-from clustem.judge._smooth import smooth_gain
+from clustem.judge._smooth import Surface
 from clustem.judge._structure import structure
 from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.rows import Rows
@@ -179,9 +179,11 @@ def _by_counts(estimator: Any, part: Any, rest: Any, grid: Where) -> Where:
     error = float(np.sqrt(n) * gain.std())
     if gain.sum() < max(_CLEAR * error, np.log(len(_SHARES) / _RARE)):
         return one
-    if grid.shape[1] == 2 and smooth_gain(part + rest, grid.astype(np.float64), 0) > gain.sum():
-        return one
     labels = fitted.labels_.astype(np.intp)
+    if grid.shape[1] == 2:
+        surface = Surface.of(part, rest, grid.astype(np.float64))
+        if surface.gain > gain.sum() and not surface.leaves(labels):
+            return one
     inner = _without_border(labels, grid)
     return _each(
         labels,

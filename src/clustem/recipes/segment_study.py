@@ -28,7 +28,7 @@ from clustem.recipes.runner import Run, n_frames, on_workers, open_scan, own_num
 from clustem.recipes.study import Study
 
 _IN_MEMORY = 2**31
-"""Size of all files beyond which they are left on disk [bytes]."""
+"""Size of all maps beyond which they are left on disk [bytes]."""
 
 
 def segment_study(
@@ -52,7 +52,7 @@ def segment_study(
         Paths, signals or scans, as for ``segment``; or one that is a series: a stack of images, or
         scans along a further axis, time, tilt or temperature.
     recipe, n_clusters, settings, lazy, client, progress, anyway
-        As for ``segment``. Files beyond 2 GB together are left on disk.
+        As for ``segment``. Maps beyond 2 GB together are left on disk.
     reader
         Name of the reader in RosettaSciIO, for types of files that several can open.
     skip_broken
@@ -115,7 +115,7 @@ def _segment(
         )
     skipped: dict[str, str] = {}
     opened: list[tuple[str, float, Scan]] = []
-    lazily = True if lazy is None and given.size > _IN_MEMORY else lazy
+    lazily = lazy if lazy is not None else given.leave_on_disk(chosen, reader)
     for title, at, source in zip(given.titles, given.at, given.sources, strict=True):
         try:
             with _about(title):
@@ -242,11 +242,16 @@ class _Sources:
         titles = tuple(f"{name} {value:.6g}{f' {unit}' if unit else ''}" for value in at)
         return cls(scans, titles, tuple(at), (name, unit), series=True)
 
-    @property
-    def size(self) -> int:
-        """Size of all files [bytes]."""
-        paths = [Path(source) for source in self.sources if isinstance(source, str | Path)]
-        return sum(path.stat().st_size for path in paths if path.is_file())
+    def leave_on_disk(self, recipe: Recipe, reader: str | None) -> bool | None:
+        """Whether all maps together are too large for memory, if they are as the first one."""
+        paths = [source for source in self.sources if isinstance(source, str | Path)]
+        if len(paths) < 2:
+            return None
+        try:
+            first = open_scan(recipe, paths[0], lazy=True, reader=reader)
+        except ClustemError:
+            return None  # it is broken, and will be named
+        return True if first.signal.data.nbytes * len(paths) > _IN_MEMORY else None
 
 
 def _title(source: Any, number: int) -> str:

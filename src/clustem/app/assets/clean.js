@@ -2,6 +2,13 @@
 // of dots stays, and does not paint anew what a change of the layout has moved. Both leave ghosts:
 // ticks beside an axis, pieces of frames and of former maps.
 (() => {
+  const LABELS = { // for who cannot see the canvases
+    map: "Map; the arrow keys move its cursor in the field above", study: "All maps at one scale",
+    spectrum: "Spectrum under the cursor", here: "Pattern under the cursor", center: "Center of its cluster",
+    cloud: "Data space", centers: "Centers of the clusters", memberships: "Membership maps",
+    sweep: "Scores over the number of clusters", lineage: "Clusters over their number",
+    "side-left": "Left clustering", "side-right": "Right clustering", detector: "Mean pattern",
+  };
   const owner = (view, name) => {
     let found = view;
     while (found && !Object.hasOwn(found, name)) found = Object.getPrototypeOf(found);
@@ -24,7 +31,13 @@
       laid.apply(this, given);
       requestAnimationFrame(() => this.request_repaint());
     };
-    for (const view of views) view.request_repaint?.();
+    for (const view of views) {
+      view.request_repaint?.();
+      const label = LABELS[view.model.name];
+      if (!label || !view.el) continue;
+      view.el.setAttribute("role", "img");
+      view.el.setAttribute("aria-label", label);
+    }
   }
   mend();
 })();

@@ -106,7 +106,7 @@ def editor(parameter: Parameter, value: Any, key: str, tip: str = "") -> Field:
             options.insert(0, (None, "none"))
         return fields.choice(key, name, options, value, **given)
     numeric = hint.plain and hint.plain <= {int, float}
-    if numeric and not (hint.words or hint.optional or hint.other):
+    if numeric and not (hint.words or hint.optional or hint.other or isinstance(value, str)):
         whole = hint.plain == {int}
         step = 1 if whole else "any"
         return fields.number(key, name, value, step=step, **_bounds(hint, whole=whole), **given)

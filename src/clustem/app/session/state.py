@@ -174,7 +174,7 @@ class Explorer(param.Parameterized):
         """Return a file as it is shown first."""
         return OpenFile.of(opened, picture, elements=_elements_of(opened.signal))
 
-    def _show_opened(self, opened: Opened, picture: Picture, *, beside: bool) -> None:
+    def _show_opened(self, opened: Opened, picture: Picture, *, beside: bool = False) -> None:
         file = self.file_of(opened, picture)
         if beside and self.file is not None:
             self.file.keep(self)

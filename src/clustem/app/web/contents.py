@@ -10,7 +10,7 @@ from clustem.core import InputError, contents
 READABLE = (
     ".hspy", ".zspy", ".npy", ".bcf", ".blo", ".dm3", ".dm4", ".emd", ".mib", ".mrc", ".msa",
     ".rpl", ".spx", ".ser", ".emi", ".h5", ".hdf5", ".tif", ".tiff", ".png", ".jpg", ".jpeg",
-    ".bmp", ".pts", ".prz", ".spd", ".spc", ".emsa", ".mas", ".tvips", ".elid", ".de5", ".ali",
+    ".bmp", ".pts", ".spd", ".spc", ".emsa", ".mas", ".tvips", ".elid", ".de5", ".ali",
 )  # fmt: skip
 """Formats that may be opened here: none of their readers unpickles or evaluates what it reads,
 once :func:`check_content` has seen the file."""

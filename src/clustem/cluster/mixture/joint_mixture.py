@@ -63,9 +63,10 @@ class JointMixture(MultinomialMixture):
 
     Notes
     -----
-    The covariance of values is that within the clusters, so that a detector whose values vary for
-    other reasons tells less. Coarse cells, held-out counts, mixed positions and neighbours are as
-    in ``MultinomialMixture``; of values, 70 % and noise are fitted and the rest is held out.
+    A signal whose shapes, fitted to one half of the positions, tell nothing of the other half is
+    left out. The covariance of values is that within the clusters, so that a detector whose values
+    vary for other reasons tells less. Coarse cells, held-out counts, mixed positions and neighbours
+    are as in ``MultinomialMixture``; of values, 70 % and noise are fitted and the rest is held out.
 
     References
     ----------
@@ -188,6 +189,16 @@ class JointMixture(MultinomialMixture):
             values = (own.toarray() - center) @ turned
             parts.append(_dense(np.column_stack([values, np.ones(len(values))])))
         return csr_array(hstack(parts, format="csr"))
+
+    def _weighed(self, start: Fit, part: Counts, counts: Counts) -> tuple[Counts, Counts]:
+        told = _information(start, part)[0]
+        if not (told > 0).any():
+            return part, counts
+        self._signals = tuple(
+            signal if bits > 0 else replace(signal, weight=0.0)
+            for signal, bits in zip(counts.signals, told, strict=True)
+        )
+        return replace(part, signals=self._signals), replace(counts, signals=self._signals)
 
     def _counted(self, rows: Any) -> Any:
         columns, kinds, _ = self._layout(rows.shape[1], self._checked())

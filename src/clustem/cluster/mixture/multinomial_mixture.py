@@ -186,6 +186,7 @@ class MultinomialMixture(Estimator):
         if params["markers"] is not None:
             regions, _ = self._regions(params["markers"], rows.shape[0], k)
             start = from_regions(start, part, regions)
+        part, counts = self._weighed(start, part, counts)
         choice = self._choice(start, part, counts, params)
         self.coupling_ = choice.coupling
         self.held_out_gain_ = float(choice.gain.sum())
@@ -289,7 +290,8 @@ class MultinomialMixture(Estimator):
             levels, whole = levels[1:], whole[1:]
         for k in ks:
             start = search(levels, k, n_init=params["n_init"], seed=seed)
-            yield k, self._choice(start, levels[0], whole[0], params).gain
+            part, every = self._weighed(start, levels[0], whole[0])
+            yield k, self._choice(start, part, every, params).gain
 
     @staticmethod
     def _choice(start: Fit, part: Counts, counts: Counts, params: dict[str, Any]) -> Choice:
@@ -311,6 +313,15 @@ class MultinomialMixture(Estimator):
         whole = slice(0, len(mean))
         self._signals: tuple[Detector, ...] = (Counted(whole, mean, params["prior"], shared),)
         return counts_of(self._described(rows), graph, self._signals)
+
+    def _weighed(
+        self,
+        start: Fit,  # noqa: ARG002  # of several signals
+        part: Counts,
+        counts: Counts,
+    ) -> tuple[Counts, Counts]:
+        """Return counts, signals that tell nothing left out: there is one signal."""
+        return part, counts
 
     def _described(self, rows: Any) -> Any:
         """Return the columns of rows that the fit has seen."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from string import ascii_lowercase
 from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
-from clustem.core import Segmentation, checked
+from clustem.core import InputError, Segmentation, checked
 from clustem.report.layout.sheet import SIZE
 from clustem.report.page.plan import plan
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-_MM = 25.4
+_MM, _FONT = 25.4, "DejaVu Sans"
 _ABOVE = 5.0
 """Height that a panel's letter needs above its figure [mm]."""
 Form = Literal["png", "svg", "pdf"]
@@ -38,7 +39,8 @@ class Print:
     dpi
         Resolution of pixels, of which SVG and PDF have only those of maps and patterns.
     font
-        Family of the texts; None leaves DejaVu Sans, which is on every machine.
+        Family of the texts; None leaves DejaVu Sans, which is on every machine. SVG names it for
+        the program that shows the figure; for PNG and PDF it must be installed here.
     letters
         Whether the figures are lettered a, b, c ... as panels.
     """
@@ -76,6 +78,11 @@ def write_figures(
     :
         The files, in the order of the report.
 
+    Raises
+    ------
+    InputError
+        If the font is not there.
+
     Examples
     --------
     >>> import tempfile
@@ -85,6 +92,7 @@ def write_figures(
     ...     files[0].name, "width='340.1" in files[0].read_text()[:2000].replace('"', "'")
     ('phase_map.svg', True)
     """
+    _check_font(how)
     files, figures = [], list(plan(segmentation))
     for i, planned in enumerate(figures):
         if progress is not None:
@@ -104,19 +112,33 @@ def _print(figure: Figure, file: IO[bytes], how: Print, letter: str) -> None:
     scale = 1.0 if how.width is None else how.width / (figure.get_figwidth() * _MM)
     if scale != 1:
         _scale(figure, scale)
-    family = ["DejaVu Sans"] if how.font is None else [how.font, "DejaVu Sans"]
-    for text in figure.findobj(Text) if how.font else ():
-        text.set_fontfamily(family)
     width, height = figure.get_size_inches()
     top = _ABOVE * scale / _MM if letter else 0.0
     if letter:
-        figure.text(
-            0.0, 1 + top / height, letter, va="top", weight="bold", size=(SIZE + 2) * scale,
-            family=family,
-        )  # fmt: skip
+        place, size = 1 + top / height, (SIZE + 2) * scale
+        figure.text(0.0, place, letter, va="top", weight="bold", size=size, family=_FONT)
+    named, family = how.form == "svg" and how.font is not None, how.font or _FONT
+    for text in figure.findobj(Text) if family != _FONT and not named else ():
+        text.set_fontfamily([family, _FONT])
+    drawn = BytesIO() if named else file
     with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
         figure.savefig(
-            file, format=how.form, dpi=how.dpi, bbox_inches=Bbox([[0, 0], [width, height + top]])
+            drawn, format=how.form, dpi=how.dpi, bbox_inches=Bbox([[0, 0], [width, height + top]])
+        )
+    if isinstance(drawn, BytesIO) and named:
+        font = f"'{family}', '{_FONT}'"
+        file.write(drawn.getvalue().replace(f"'{_FONT}'".encode(), font.encode()))
+
+
+def _check_font(how: Print) -> None:
+    """Refuse a font that is not here where it is drawn here."""
+    from matplotlib.font_manager import get_font_names
+
+    if how.font is not None and how.form != "svg" and how.font not in get_font_names():
+        raise InputError(
+            "The font of a PNG or PDF must be installed where it is drawn",
+            got=how.font,
+            cure="Leave the font as it is, or take SVG.",
         )
 
 
