@@ -29,6 +29,10 @@
     const laid = plot._after_layout;
     plot._after_layout = function (...given) {
       laid.apply(this, given);
+      const box = this.frame?.bbox, { inner_width, inner_height } = this.model;
+      const place = String([box?.left, box?.top, inner_width, inner_height]);
+      if (this.clustem_place === place) return; // nothing has moved
+      this.clustem_place = place;
       requestAnimationFrame(() => this.request_repaint());
     };
     for (const view of views) {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from clustem.cluster._neighbours import blocks_of, in_threads, mean_field, softmax
 from clustem.cluster.mixture._signals import F64, TINY, Counted, Detector, moments_of, row_terms
@@ -40,8 +41,8 @@ class Counts:
 
     @functools.cached_property
     def blocks(self) -> list[tuple[slice, Any]]:
-        """Blocks of the rows, for threads, and where they are."""
-        return [(where, self.rows[where]) for where in blocks_of(len(self.totals))]
+        """Blocks of the rows, for threads, and where they are; they share the rows' memory."""
+        return [(where, _lines(self.rows, where)) for where in blocks_of(len(self.totals))]
 
     @functools.cached_property
     def moments(self) -> dict[int, F64]:
@@ -93,6 +94,14 @@ class Fit:
     energy: float = -np.inf
     n_iter: int = 0
     converged: bool = False
+
+
+def _lines(rows: Any, where: slice) -> Any:
+    """Return consecutive sparse rows without a copy, which slicing would make."""
+    first, last = rows.indptr[where.start], rows.indptr[where.stop]
+    starts = rows.indptr[where.start : where.stop + 1] - first
+    shape = (where.stop - where.start, rows.shape[1])
+    return csr_array((rows.data[first:last], rows.indices[first:last], starts), shape=shape)
 
 
 def counts_of(rows: Any, graph: Any, signals: tuple[Detector, ...]) -> Counts:

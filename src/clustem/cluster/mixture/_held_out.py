@@ -232,19 +232,19 @@ def fitted_part(counts: Counts, seed: int) -> Counts:
     ----------
     J. Leiner et al., J. Am. Stat. Assoc. (2023) (data fission).
     """
-    part, rng = counts.rows.copy(), np.random.default_rng(seed)
-    normal = np.zeros(part.shape[1], dtype=np.int8)  # 1: a value, 2: the number of positions
+    rows, rng = counts.rows, np.random.default_rng(seed)
+    normal = np.zeros(rows.shape[1], dtype=np.int8)  # 1: a value, 2: the number of positions
     for signal in counts.signals:
         if isinstance(signal, Measured):
             normal[signal.where] = 1
             normal[signal.where.stop - 1] = 2
-    kind = normal[part.indices]
-    kept = rng.binomial(np.where(kind == 0, part.data, 0).astype(np.int64), _FITTED)
-    if not kind.any():
-        part.data = kept.astype(np.float64)
-        return counts.of_rows(part, counts.graph)
-    noise = np.where(kind == 1, rng.normal(size=len(kind)), 0.0)
-    part.data = np.where(
-        kind == 0, kept, _FITTED * part.data + np.sqrt(_FITTED * (1 - _FITTED)) * noise
-    )
-    return counts.of_rows(part, counts.graph)
+    if not normal.any():
+        part = rng.binomial(rows.data.astype(np.int64), _FITTED).astype(np.float64)
+    else:
+        kind = normal[rows.indices]
+        kept = rng.binomial(np.where(kind == 0, rows.data, 0).astype(np.int64), _FITTED)
+        noise = np.where(kind == 1, rng.normal(size=len(kind)), 0.0)
+        spread = np.sqrt(_FITTED * (1 - _FITTED))
+        part = np.where(kind == 0, kept, _FITTED * rows.data + spread * noise)
+    shared = csr_array((part, rows.indices, rows.indptr), shape=rows.shape)  # the same columns
+    return counts.of_rows(shared, counts.graph)

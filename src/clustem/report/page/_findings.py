@@ -52,7 +52,8 @@ def shapes(segmentation: Segmentation, verdict: Verdict) -> str:
     """Say whether clusters differ in shape or only in intensity, where they have spectra."""
     if not verdict.structure or segmentation.n_clusters < 2 or segmentation.lattice is not None:
         return ""
-    if segmentation.find(PatchGrid) is not None or is_intensity(segmentation):
+    one_value = segmentation.centers.data.ndim < 2  # of an image
+    if one_value or segmentation.find(PatchGrid) is not None or is_intensity(segmentation):
         return ""
     if not verdict.alike:
         return "All clusters differ in shape, not only in intensity."
