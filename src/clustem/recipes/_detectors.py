@@ -1,16 +1,15 @@
-"""Several signals of one scan, brought to common positions."""
+"""Signals of one scan as they are opened, and how each is described."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import (
-    Features,
     InputError,
     ParameterError,
     Scan,
@@ -18,35 +17,20 @@ from clustem.core import (
     Step,
     UnknownNameError,
     axes_of,
-    registry,
     scan_shape,
-    versions,
 )
 from clustem.io.reading import read
-from clustem.passes.rows import Rows
 from clustem.passes.storage import loaded
-from clustem.physics.shared_positions import Placement, shared_positions
+from clustem.physics.shared_positions import Placement
 from clustem.recipes._few_counts import counts_of_a_position
 from clustem.recipes.misfit import refuse_misfit
-from clustem.recipes.recipe import BEFORE, Recipe
-from clustem.recipes.runner import Run
+from clustem.recipes.recipe import Recipe
 
 F64 = NDArray[np.float64]
 Use = Literal["evidence", "guide"]
 Place = Literal["auto", "same", "affine"]
 _OWN = ("recipe", "weight", "use", "place", "shift")
 """Settings of a signal that are no steps of its recipe."""
-_GROUPS = 32
-"""Groups of channels that a scan's images are made of."""
-_LAG, _FEWEST, _MANY, _ALIKE = 3, 50, 20_000, 1e-3
-"""Positions over which an image is compared with the thickness; fewest and most pairs, and the
-spread of the logarithm of the thickness that is none."""
-_SMOOTH, _BEYOND = 1.5, 1.2
-"""Width of the smoothing of these [px], and how far they must exceed the largest of noise."""
-_COMPONENTS = 3
-"""Images of a scan beside its total."""
-_SAME_SIZE = 0.01
-"""Relative difference of two lengths that is none."""
 
 
 @dataclass(eq=False)
@@ -239,339 +223,3 @@ def _shift(name: str, given: Any) -> tuple[int, int]:
             cure=f"-s {name}.shift=[3,-2]",
         ) from None
     return rows, columns
-
-
-def reference_of(detectors: Sequence[Detector]) -> Detector:
-    """Return the signal whose positions are the common ones: the scan with fewest."""
-    scans = [one for one in detectors if not one.is_image] or list(detectors)
-    return min(scans, key=lambda one: int(np.prod(one.shape)))
-
-
-def bring_together(detectors: Sequence[Detector]) -> Detector:
-    """Bring signals to the positions of the scan that has fewest; return it.
-
-    Raises
-    ------
-    InputError
-        If a signal does not lie on the others.
-    """
-    first = reference_of(detectors)
-    views = _views(first.scan.signal)
-    left = [one for one in detectors if one is not first]
-    while left:
-        known = len(left)
-        for one in [*left]:
-            if _bring(one, first, views):
-                left.remove(one)
-                views = np.concatenate([views, _views(one.scan.signal)])
-        if len(left) == known:
-            raise InputError(
-                f"{left[0].name} must show the same area as {first.name}",
-                got="nothing in common at any shift",
-                cure=f"Leave it out. If you know that it does: -s {left[0].name}.place=same, or "
-                f"its shift, -s {left[0].name}.shift=[3,-2].",
-            )
-    return first
-
-
-def _bring(one: Detector, first: Detector, views: F64) -> bool:
-    """Bring a signal to common positions if it shows what others do; whether it does."""
-    given, shape, notes = one.scan, first.shape, []
-    if len(one.shape) != len(shape):
-        raise InputError(
-            "Signals of one scan must have the same axes",
-            got=f"{first.name} on {shape}, {one.name} on {one.shape}",
-            cure="Leave one out.",
-        )
-    factors = [n // m for n, m in zip(one.shape, shape, strict=True)]
-    whole = all(f >= 1 and n % m == 0 for f, n, m in zip(factors, one.shape, shape, strict=True))
-    if whole and max(factors) > 1:
-        one.scan = _binned(one, factors)
-        notes.append(f"binned by {' x '.join(map(str, factors))}")
-    scale = np.ones(2)
-    if not whole:
-        scale = _scales(one, first)
-        notes.append(f"{scale[0]:.3g} times as many positions a line")
-    if len(shape) == 1 or one.shift is not None or (one.place == "same" and whole):
-        matrix = np.column_stack([np.eye(2), one.shift or (0, 0)])
-        one.placement = Placement(matrix, "shift" if one.shift else "same", None)
-        if one.shift:
-            notes.append(f"shifted by {one.shift[0]}, {one.shift[1]} px as told")
-    else:
-        images = _views(one.scan.signal)
-        if not whole:
-            images = _resized(images, scale, shape)
-        found = shared_positions(views, images, affine=one.place == "affine")
-        if found is None or (found.chance is None and not whole):
-            one.scan = given
-            return False
-        one.placement = found
-        notes.append(_in_words(found, first.name))
-    if one.placement.kind != "same" or not whole:
-        _resample(one, shape, scale)
-    one.placed = Step(
-        "prepare",
-        "place",
-        {"on": first.name},
-        found={
-            "matrix": [round(float(value), 4) for value in one.placement.matrix.ravel()],
-            "chance": one.placement.chance,
-        },
-        version=versions()["clustem"],
-        note="; ".join(notes),
-    )
-    return True
-
-
-def _in_words(found: Placement, name: str) -> str:
-    if found.chance is None:
-        return f"taken as the positions of {name}: one of them shows nothing to compare"
-    where = {
-        "same": f"at the positions of {name}",
-        "shift": f"shifted by {found.shift[0]:.0f}, {found.shift[1]:.0f} px against {name}",
-        "affine": f"turned and stretched against {name}",
-    }[found.kind]
-    return f"{where} (by chance with probability {found.chance:.2g} or less)"
-
-
-def _binned(one: Detector, factors: Sequence[int]) -> Scan:
-    """Sum positions, which counts stay counts by; of an image take the mean."""
-    signal = one.scan.signal
-    pair = (factors[0], factors[-1])
-    if one.is_image:
-        n, m = pair
-        data = np.asarray(loaded(signal.data), dtype=np.float64)
-        rows, columns = data.shape[0] // n, data.shape[1] // m
-        small = data[: rows * n, : columns * m].reshape(rows, n, columns, m).mean(axis=(1, 3))
-        axes = [
-            {**axis, "size": size, "scale": axis["scale"] * factor}
-            for axis, size, factor in zip(axes_of(signal), small.shape, pair, strict=True)
-        ]
-        made: Any = type(signal)
-        return Scan.of(made(small, axes=axes, metadata=signal.metadata.as_dictionary()))
-    step = registry("prepare")["rebin"].step
-    return Scan.of(step(signal, scan=pair if len(one.shape) == 2 else (1, factors[0])))
-
-
-def _scales(one: Detector, first: Detector) -> F64:
-    """Return how many positions of a signal lie on one of the common scan, by rows and columns."""
-    lengths = []
-    for signal in (one.scan.signal, first.scan.signal):
-        axes = axes_of(signal)[:2]
-        known = all(str(axis["units"]) not in {"", "None", "<undefined>", "px"} for axis in axes)
-        lengths.append([abs(axis["scale"]) for axis in axes] if known else None)
-    units = {str(axes_of(d.scan.signal)[0]["units"]) for d in (one, first)}
-    if lengths[0] is not None and lengths[1] is not None and len(units) == 1:
-        return np.asarray(np.array(lengths[1]) / np.array(lengths[0]))
-    ratio = np.array(one.shape) / np.array(first.shape)
-    if abs(ratio[0] / ratio[1] - 1) > _SAME_SIZE:
-        raise InputError(
-            f"{one.name} must cover the field of {first.name}, or both have pixel sizes in one "
-            "unit",
-            got=f"{one.shape} and {first.shape} positions",
-            cure="Calibrate both: prepare.pixel_size.",
-        )
-    return np.asarray(ratio)
-
-
-def _resized(images: F64, scale: F64, shape: tuple[int, ...]) -> F64:
-    """Resample images at the pixel size of a scan, cut or filled up to its shape."""
-    from scipy.ndimage import affine_transform, gaussian_filter
-
-    blur = [0.5 * max(s - 1, 0) for s in scale]
-    offset = (scale - 1) / 2
-    smooth = [gaussian_filter(image, blur) for image in images]
-    return np.array(
-        [
-            affine_transform(image, scale, offset, output_shape=shape, order=1, cval=image.mean())
-            for image in smooth
-        ]
-    )
-
-
-def _resample(one: Detector, shape: tuple[int, ...], scale: F64) -> None:
-    """Take the value of the nearest position; an image is averaged over a position first."""
-    if one.placement is None:
-        raise TypeError("There is a placement by now.")
-    signal = one.scan.signal
-    matrix = one.placement.matrix
-    rows, columns = np.indices(shape)
-    places = matrix[:, :2] @ np.stack([rows.ravel(), columns.ravel()]) + matrix[:, 2:]
-    places = places * scale[:, None] + (scale[:, None] - 1) / 2
-    near = np.rint(places).astype(np.intp)
-    size = np.array(one.shape)[:, None]
-    outside = ((near < 0) | (near >= size)).any(axis=0)
-    near = np.clip(near, 0, size - 1)
-    data = signal.data
-    if one.is_image:
-        from scipy.ndimage import map_coordinates, uniform_filter
-
-        width = [max(round(float(s)), 1) for s in scale]
-        smooth = uniform_filter(np.asarray(loaded(data), dtype=np.float64), width)
-        taken = map_coordinates(smooth, places, order=1, mode="nearest")
-    elif hasattr(data, "vindex"):
-        taken = data.vindex[tuple(near)]
-    else:
-        taken = np.asarray(data)[tuple(near)]
-    known = axes_of(signal)
-    axes = [
-        {**axis, "size": n, "scale": axis["scale"] * float(s)}
-        for axis, n, s in zip(known[:2], shape, scale, strict=True)
-    ]
-    made: Any = type(signal)
-    moved = made(
-        taken.reshape(*shape, *data.shape[2:]),
-        axes=[*axes, *known[2:]],
-        metadata=signal.metadata.as_dictionary(),
-    )
-    one.scan = Scan.of(moved, path=one.scan.path)
-    one.excluded = outside.reshape(shape)
-    if outside.all():
-        raise InputError(
-            f"{one.name} must lie on the others",
-            got="no position in common",
-            cure="Check its shift.",
-        )
-
-
-def _views(signal: Signal) -> F64:
-    """Return images of a scan: its total, and what its groups of channels show beside it."""
-    shape = positions_of(signal)
-    if not scan_shape(signal):
-        return np.asarray(loaded(signal.data), dtype=np.float64)[None]
-    inner = signal.data.ndim - len(shape)
-    rows = Rows(signal.data, row_ndim=inner)
-    width = rows.shape[1]
-    edges = np.unique(np.linspace(0, width, min(_GROUPS, width) + 1).astype(np.intp))[:-1]
-    sums = np.zeros((len(rows), len(edges)))
-    for where, part in rows.map(
-        lambda block, _: np.add.reduceat(block.astype(np.float64, copy=False), edges, axis=1)
-    ):
-        sums[where] = part
-    total = sums.sum(axis=1)
-    shares = sums / np.maximum(np.abs(total), 1e-12)[:, None]
-    shares -= shares.mean(axis=0)
-    return np.stack([total.reshape(shape), *_least_noise(shares.reshape(*shape, -1))])
-
-
-def _least_noise(maps: F64) -> F64:
-    """Return the combinations of maps (rows, columns, m) that show most beside their noise.
-
-    Maps are smoothed first; what noise would show as well is left out.
-
-    References
-    ----------
-    A. Green et al., IEEE Trans. Geosci. Remote Sens. 26 (1988) 65 (minimum noise fraction).
-    """
-    from scipy.linalg import eigh
-    from scipy.ndimage import gaussian_filter
-
-    flat = maps.reshape(-1, maps.shape[-1])
-    apart = np.concatenate(
-        [np.diff(maps, axis=i).reshape(-1, maps.shape[-1]) for i in range(maps.ndim - 1)]
-    )
-    noise = apart.T @ apart / (2 * max(len(apart), 1))
-    floor = 1e-6 * max(float(np.trace(noise)), 1e-300) / len(noise)
-    smooth = gaussian_filter(maps, (_SMOOTH,) * (maps.ndim - 1) + (0,))
-    flat = smooth.reshape(flat.shape)
-    values, vectors = eigh(flat.T @ flat / len(flat), noise + floor * np.eye(len(noise)))
-    cells = (2 * np.sqrt(np.pi) * _SMOOTH) ** (maps.ndim - 1)  # positions that are averaged
-    by_chance = (1 + np.sqrt(len(noise) * cells / len(flat))) ** 2 / cells
-    vectors = vectors[:, values > _BEYOND * by_chance][:, ::-1][:, :_COMPONENTS]
-    return np.moveaxis((flat @ vectors).reshape(*maps.shape[:-1], -1), -1, 0)
-
-
-def described(detectors: Sequence[Detector], shape: tuple[int, ...]) -> dict[str, Run]:
-    """Prepare and describe signals; positions that one leaves out are left out of all."""
-    runs: dict[str, Run] = {}
-    excluded = np.zeros(shape, dtype=bool)
-    for one in detectors:
-        run = Run(one.scan)
-        run.steps(one.recipe, ("prepare",), None)
-        for mask in (run.masks.scan, one.excluded):
-            if mask is not None:
-                excluded |= mask
-        runs[one.name] = run
-    for one in detectors:
-        run = runs[one.name]
-        if one.placed is not None:
-            run.history.insert(0, one.placed)
-        if positions_of(run.raw) != shape:
-            raise InputError(
-                "Preparations must leave all signals at the same positions",
-                got=f"{one.name} on {positions_of(run.raw)}, not {shape}",
-                cure="Crop or bin all of them alike before.",
-            )
-        run.masks = replace(run.masks, scan=excluded if excluded.any() else None)
-        if not one.is_image:
-            run.steps(one.recipe, BEFORE[1:], None)
-    thickness = _thickness([runs[one.name].raw for one in detectors if not one.is_image])
-    for one in detectors:
-        if one.is_image:
-            _describe_image(runs[one.name], excluded, thickness)
-    return runs
-
-
-def _thickness(scans: Sequence[Signal]) -> F64 | None:
-    """Return the smoothed total of the scan with the largest, which thickness and dose vary."""
-    from scipy.ndimage import gaussian_filter
-
-    totals = [_views(signal)[0] for signal in scans]
-    usable = [total for total in totals if (total >= 0).all() and total.any()]
-    if not usable:
-        return None
-    found: F64 = gaussian_filter(max(usable, key=lambda total: float(total.sum())), _SMOOTH)
-    return found if (found > 0).all() else None
-
-
-def _describe_image(run: Run, excluded: NDArray[np.bool_], thickness: F64 | None) -> None:
-    """Describe an image by its values, without what they follow of the thickness."""
-    image = np.asarray(loaded(run.raw.data), dtype=np.float64)
-    if not np.isfinite(image[~excluded]).all():
-        raise InputError(
-            "All values must be finite numbers",
-            got="NaN or inf in an image",
-            cure="Fill them in first.",
-        )
-    power, name = 0.0, "intensity"
-    if thickness is not None and (image[~excluded] > 0).all():
-        image = np.log(np.maximum(image, 1e-300))
-        power = _power(image, np.log(thickness), excluded)
-        image = image - power * np.log(thickness)
-        name = "log intensity"
-    features = Features.of_scan(image[~excluded][:, None], run.raw, excluded, names=(name,))
-    run.features = features
-    note = f"as thickness, by the counts of the scan, to the power of {power:.2g} is divided out"
-    run.history.append(
-        Step(
-            "describe",
-            "image",
-            {},
-            found={"power": round(power, 4)},
-            version=versions()["clustem"],
-            note=note if power else "",
-        )
-    )
-
-
-def _power(image: F64, thickness: F64, excluded: NDArray[np.bool_]) -> float:
-    """Return the slope of an image over the thickness, both logarithms, where no border lies.
-
-    Of differences over a few positions; borders between phases are outliers.
-    """
-    from sklearn.linear_model import HuberRegressor
-
-    x, y = [], []
-    for axis in range(image.ndim):
-        one, other = (np.arange(_LAG, image.shape[axis]), np.arange(image.shape[axis] - _LAG))
-        if len(one) < 1:
-            continue
-        seen = ~(np.take(excluded, one, axis) | np.take(excluded, other, axis))
-        x.append((np.take(thickness, one, axis) - np.take(thickness, other, axis))[seen])
-        y.append((np.take(image, one, axis) - np.take(image, other, axis))[seen])
-    steps, rises = np.concatenate(x), np.concatenate(y)
-    if len(steps) < _FEWEST or steps.std() < _ALIKE:
-        return 0.0
-    some = slice(None, None, max(len(steps) // _MANY, 1))
-    fitted = HuberRegressor(fit_intercept=False, alpha=0.0).fit(steps[some, None], rises[some])
-    return float(np.clip(fitted.coef_[0], 0.0, 2.0))

@@ -29,7 +29,9 @@ from clustem.judge.purity import purity
 from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
-from clustem.recipes._detectors import Detector, bring_together, described, opened
+from clustem.recipes._describing import described
+from clustem.recipes._detectors import Detector, opened
+from clustem.recipes._placing import bring_together
 from clustem.recipes.joint import Joint
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Run, on_workers, own_number, steps_of

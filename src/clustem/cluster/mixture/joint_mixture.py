@@ -80,7 +80,7 @@ class JointMixture(MultinomialMixture):
     >>> other = rng.poisson(20 * np.array([[0.8, 0.2], [0.8, 0.2], [0.2, 0.8]])[truth])
     >>> fitted = JointMixture(3, widths=[2, 2]).fit(np.hstack([one, other]))
     >>> fitted.labels_.shape, fitted.information_.round(1).tolist()
-    ((120,), [0.8, 0.8])
+    ((120,), [0.9, 0.9])
     """
 
     def __init__(
