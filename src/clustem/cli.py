@@ -693,13 +693,14 @@ def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> No
 
 
 def _save_joint(source: Any, recipe: Recipe, folder: Path, *, force: bool, **more: Any) -> Joint:
-    from clustem.judge.joint_verdict import joint_verdict
+    from clustem.judge.common_verdict import common_verdict
+    from clustem.judge.verdict import verdict
     from clustem.recipes.segment_joint import segment_joint
 
     with _progress() as progress:
         joint = segment_joint(source, recipe, progress=progress, **more)
     joint.save(folder, force=force)
-    found = joint_verdict([*joint.values()])
+    found = common_verdict([verdict(one) for one in joint.values()])
     for doubt in found.doubts:
         typer.secho(doubt, fg="red", bold=True)
     if found.warranted and found.warranted not in found.doubts:
@@ -725,16 +726,16 @@ def _save_study(source: Any, recipe: Recipe, folder: Path, *, force: bool, **mor
 
 
 def _write_study(study: Study, folder: Path, *, force: bool) -> None:
+    from clustem.judge.common_verdict import common_verdict
     from clustem.judge.verdict import verdict
 
     study.save(folder, force=force)
     verdicts = [verdict(one) for one in study]
-    common = set.intersection(*(set(found.doubts) for found in verdicts))
-    for doubt in verdicts[0].doubts:
-        if doubt in common:
-            typer.secho(doubt, fg="red", bold=True)
-    if verdicts[0].warranted and verdicts[0].warranted not in common:
-        typer.echo(verdicts[0].warranted)
+    common = common_verdict(verdicts)
+    for doubt in common.doubts:
+        typer.secho(doubt, fg="red", bold=True)
+    if common.warranted and common.warranted not in common.doubts:
+        typer.echo(common.warranted)
     for title, one, found in zip(study.titles, study, verdicts, strict=True):
         shares = ", ".join(
             f"{study.name_of(i)} {100 * count / max((~one.mask).sum(), 1):.1f} %"
@@ -742,7 +743,7 @@ def _write_study(study: Study, folder: Path, *, force: bool) -> None:
         )
         typer.echo(f"{title}: {shares}")
         for doubt in found.doubts:
-            if doubt not in common:
+            if doubt not in common.doubts:
                 typer.secho(f"{title}: {doubt}", fg="red")
     for title, why in study.skipped.items():
         typer.secho(f"{title} was left out: {why}", fg="red")

@@ -241,3 +241,14 @@ def test_bad_input_is_refused(sample):
     wide = hs.signals.Signal2D(np.random.default_rng(0).random((50, 90)))
     with pytest.raises(InputError, match="cover the field"):
         clustem.segment({"eds": signals["eds"], "image": wide}, "joint")
+
+
+def test_lines_are_clustered_position_by_position(sample):
+    line = {name: sample.signals[name].inav[:, 20] for name in ("eels", "eds")}
+    found = clustem.segment(dict(line), "joint", n_clusters=2)
+    assert found.labels.data.shape == (44,)
+    with pytest.raises(InputError, match="position by position"):
+        clustem.segment(dict(line), "joint", n_clusters=2, settings={"eds.shift": [0, 2]})
+    short = {"eels": line["eels"].inav[:30], "eds": line["eds"]}
+    with pytest.raises(InputError, match="position by position"):
+        clustem.segment(short, "joint", n_clusters=2)

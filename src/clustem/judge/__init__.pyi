@@ -2,10 +2,10 @@ from .alike import alike as alike
 from .area_share import area_share as area_share
 from .calibration import calibration as calibration
 from .choose_k import choose_k as choose_k
+from .common_verdict import common_verdict as common_verdict
 from .compare import compare as compare
 from .distinguishing import distinguishing as distinguishing
 from .gap import gap as gap
-from .joint_verdict import joint_verdict as joint_verdict
 from .lattice import lattice as lattice
 from .lineage import lineage as lineage
 from .novelty import novelty as novelty

@@ -176,9 +176,10 @@ def _moved(rows: float, columns: float) -> F64:
 
 def _binned(images: F64, step: int) -> F64:
     rows, columns = images.shape[1] // step, images.shape[2] // step
+    from skimage.transform import downscale_local_mean
+
     cut = images[:, : rows * step, : columns * step]
-    found: F64 = cut.reshape(len(images), rows, step, columns, step).mean(axis=(2, 4))
-    return found
+    return np.asarray(downscale_local_mean(cut, (1, step, step)))
 
 
 def _showing(images: F64) -> F64:

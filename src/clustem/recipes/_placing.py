@@ -74,6 +74,12 @@ def _bring(one: Detector, first: Detector, views: F64) -> bool:
         one.scan = _binned(one, factors)
         notes.append(f"binned by {' x '.join(map(str, factors))}")
     scale = np.ones(2)
+    if len(shape) == 1 and (one.shift or not whole):
+        raise InputError(
+            "Lines are clustered together position by position",
+            got=f"{first.name} on {shape}, {one.name} on {one.shape}, shift {one.shift}",
+            cure="Cut them to the same positions before.",
+        )
     if not whole:
         scale = _scales(one, first)
         notes.append(f"{scale[0]:.3g} times as many positions a line")
@@ -124,10 +130,9 @@ def _binned(one: Detector, factors: Sequence[int]) -> Scan:
     signal = one.scan.signal
     pair = (factors[0], factors[-1])
     if one.is_image:
-        n, m = pair
-        data = np.asarray(loaded(signal.data), dtype=np.float64)
-        rows, columns = data.shape[0] // n, data.shape[1] // m
-        small = data[: rows * n, : columns * m].reshape(rows, n, columns, m).mean(axis=(1, 3))
+        from skimage.transform import downscale_local_mean
+
+        small = downscale_local_mean(np.asarray(loaded(signal.data), dtype=np.float64), pair)
         axes = [
             {**axis, "size": size, "scale": axis["scale"] * factor}
             for axis, size, factor in zip(axes_of(signal), small.shape, pair, strict=True)

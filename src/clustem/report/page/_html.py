@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import Segmentation, Signal, Step, versions
-from clustem.judge.joint_verdict import joint_verdict
+from clustem.judge.common_verdict import common_verdict
 from clustem.judge.residuals import Residuals
 from clustem.judge.verdict import Verdict, verdict
 from clustem.mapping import Tracks
@@ -131,21 +131,19 @@ def study_page(
         for i in range(first.n_clusters)
     ]
     verdicts = [verdict(one) for one in maps]
-    every = set.intersection(*(set(found.doubts) for found in verdicts))
-    common = tuple(doubt for doubt in verdicts[0].doubts if doubt in every)
+    every = common_verdict(verdicts)
     warnings = [
         f"{title}: {doubt}"
         for title, found in zip(titles, verdicts, strict=True)
         for doubt in found.doubts
-        if doubt not in every
+        if doubt not in every.doubts
     ]
     warnings += [f"{title} was left out: {why}" for title, why in skipped.items()]
-    warranted = verdicts[0].warranted
     return _report(
         title=f"Study of {len(maps)} maps",
-        verdict=replace(verdicts[0], doubts=common),
+        verdict=every,
         summary=f"{first.n_clusters} clusters on {len(maps)} maps, {total} positions in all. "
-        + (warranted if warranted not in common else ""),
+        + (every.warranted if every.warranted not in every.doubts else ""),
         warnings=warnings,
         plates=plates,
         sizes="Sizes, all maps together",
@@ -170,7 +168,7 @@ def joint_page(
     """Fill the template for several signals of one scan."""
     first = next(iter(signals.values()))
     pixel = area_of(first)
-    found = joint_verdict([*signals.values()])
+    found = common_verdict([verdict(one) for one in signals.values()])
     steps = [step for step in first.history if step.stage in {"cluster", "mapping"}]
     placed = [
         replace(step, name=f"{step.name} {name}")

@@ -1,34 +1,34 @@
-"""Whether several signals of one scan support their map."""
+"""What several verdicts have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from clustem.core import Segmentation
-from clustem.judge.verdict import Verdict, verdict
+from clustem.judge.verdict import Verdict
 
 
-def joint_verdict(results: Sequence[Segmentation]) -> Verdict:
-    """Say of a map what all its signals say: clusters that one cannot tell apart, others can.
+def common_verdict(verdicts: Sequence[Verdict]) -> Verdict:
+    """Say what all maps of a study, or all signals of one map, say.
 
     Parameters
     ----------
-    results
-        Results with the same map, one for each signal.
+    verdicts
+        One for each map or signal.
 
     Returns
     -------
     :
-        The doubts that all of them have; structure if any of them has.
+        The doubts that all of them have, as clusters that one signal cannot tell apart, others can;
+        structure if any of them has.
 
     Examples
     --------
+    >>> from clustem.judge.verdict import verdict
     >>> from clustem.report.figures.example import example
-    >>> joint_verdict([example(), example()]).structure
+    >>> common_verdict([verdict(example())] * 2).structure
     True
     """
-    verdicts = [verdict(one) for one in results]
     common = set.intersection(*(set(found.doubts) for found in verdicts))
     return replace(
         verdicts[0],
