@@ -95,3 +95,13 @@ def test_other_maps_in_one_folder_are_refused(result, tmp_path):
     other.save(tmp_path / "copy" / "eds")
     with pytest.raises(InputError, match="the same map"):
         clustem.load(tmp_path / "copy")
+
+
+def test_an_image_of_whole_numbers_has_a_report(tmp_path):
+    signals = dict(samples.joint(shape=(24, 28)).signals)
+    image = signals["haadf"]
+    image.change_dtype("float64")
+    image.data = np.rint(1000 * np.maximum(image.data, 0)).astype(np.uint16)
+    found = clustem.segment({"eds": signals["eds"], "bse": image}, "joint", n_clusters=2)
+    found.save(tmp_path / "out")
+    assert (tmp_path / "out" / "bse" / "report.html").exists()

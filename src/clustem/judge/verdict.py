@@ -241,6 +241,8 @@ def _spread(segmentation: Segmentation) -> float:
     source, hidden = segmentation.source, segmentation.signal_mask
     if source is None or source.data.dtype.kind not in "bui":
         return 0.0
+    if source.data.ndim == segmentation.mask.ndim:  # brightness of an image
+        return 0.0
     left = np.flatnonzero(~segmentation.mask)
     some = left[np.unique(np.linspace(0, len(left) - 1, _SAMPLE).astype(np.intp))]
     if hidden is not None and hidden.shape != source.data.shape[segmentation.mask.ndim :]:
