@@ -17,7 +17,7 @@ from clustem.passes.transform import RowTransform
 
 _TREE = "state"
 _ELSEWHERE = {"row_sums_"}  # what belongs to the rows that were read, and can be had again
-_OF_ROWS = {"labels_", "memberships_", "nearest_distances_"}
+_OF_ROWS = {"labels_", "memberships_", "nearest_distances_", "fitted_rows_"}
 """What belongs to the rows of the fit, and is not needed for others."""
 _TRANSFORM = ("n_features", "normalize", "mask")
 

@@ -136,15 +136,16 @@ def _near(
 def _refit(rows, shapes, around, several, sums):  # type: ignore[no-untyped-def]
     """Fit the shares of some positions, and add up which counts each cluster explains."""
     starts, channels, values = rows
+    k = around.shape[1]
+    near, weights, _ = room = np.empty(k, np.int64), np.empty(k), np.empty(k)
     for i in several:
-        near = np.flatnonzero(around[i] > 0)
-        weights = _fitted(rows, i, shapes, near, around[i][near])
+        count = _fitted(rows, i, shapes, around, room)
         for at in range(starts[i], starts[i + 1]):
             d = channels[at]
             mixed = 0.0
-            for j in range(len(near)):
+            for j in range(count):
                 mixed += weights[j] * shapes[d, near[j]]
-            for j in range(len(near)):
+            for j in range(count):
                 sums[near[j], d] += values[at] * weights[j] * shapes[d, near[j]] / mixed
 
 
@@ -165,44 +166,53 @@ def shares(counts: ScanCounts, values: NDArray[np.int32], model: Expected) -> tu
 @nb.njit(cache=True, nogil=True)
 def _shares(rows, shapes, around, deviance):  # type: ignore[no-untyped-def]
     starts, channels, values = rows
+    k = around.shape[1]
+    near, weights, _ = room = np.empty(k, np.int64), np.empty(k), np.empty(k)
     for i in range(len(deviance)):
-        near = np.flatnonzero(around[i] > 0)
-        weights = _fitted(rows, i, shapes, near, around[i][near])
-        for j in range(len(near)):
+        count = _fitted(rows, i, shapes, around, room)
+        for j in range(count):
             around[i, near[j]] = weights[j]
         total = 0.0
         for at in range(starts[i], starts[i + 1]):
             total += values[at]
         for at in range(starts[i], starts[i + 1]):
             mixed = 0.0
-            for j in range(len(near)):
+            for j in range(count):
                 mixed += weights[j] * shapes[channels[at], near[j]]
             if values[at] > 0:
                 deviance[i] += 2 * values[at] * np.log(values[at] / (total * mixed))
 
 
 @nb.njit(cache=True, nogil=True)
-def _fitted(rows, i, shapes, near, prior):  # type: ignore[no-untyped-def]
-    """Shares of nearby clusters in a position, by EM."""
-    starts, channels, values = rows
-    weights = prior.astype(np.float64)
-    if len(near) == 1 or starts[i] == starts[i + 1]:
-        return weights
+def _fitted(rows, i, shapes, around, room):  # type: ignore[no-untyped-def]
+    """Find nearby clusters of a position and, by EM, their shares; return their number."""
+    (starts, channels, values), (near, weights, new) = rows, room
+    count = 0
+    for j in range(around.shape[1]):
+        if around[i, j] > 0:
+            near[count], weights[count] = j, around[i, j]
+            count += 1
+    if count == 1 or starts[i] == starts[i + 1]:
+        return count
     for _ in range(_STEPS):
-        new = _PRIOR * prior.astype(np.float64)
+        total, change = 0.0, 0.0
+        for j in range(count):
+            new[j] = _PRIOR * around[i, near[j]]
         for at in range(starts[i], starts[i + 1]):
             d = channels[at]
             mixed = 0.0
-            for j in range(len(near)):
+            for j in range(count):
                 mixed += weights[j] * shapes[d, near[j]]
-            for j in range(len(near)):
+            for j in range(count):
                 new[j] += values[at] * weights[j] * shapes[d, near[j]] / mixed
-        new /= new.sum()
-        change = np.abs(new - weights).max()
-        weights = new
+        for j in range(count):
+            total += new[j]
+        for j in range(count):
+            change = max(change, abs(new[j] / total - weights[j]))
+            weights[j] = new[j] / total
         if change < _STILL:
             break
-    return weights
+    return count
 
 
 def standardized(

@@ -20,7 +20,6 @@ from clustem.judge._on_scan import on_scan
 from clustem.judge._sample import drawn
 from clustem.judge._smooth import Surface
 from clustem.judge._structure import structure
-from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.rows import Rows
 
 F64 = NDArray[np.float64]
@@ -173,7 +172,7 @@ def _by_counts(estimator: Any, part: Any, rest: Any, grid: Where) -> Where:
     if estimator.coupling:
         there = np.zeros(tuple(grid.max(axis=0) + 1), dtype=bool)
         there[tuple(grid.T)] = True
-        estimator = clone(estimator).set_params(connectivity=grid_graph(~there))
+        estimator = clone(estimator).set_params(connectivity=~there)
     fitted = clone(estimator).fit(part)
     gain = _gain(fitted, part, rest)
     error = float(np.sqrt(n) * gain.std())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from clustem.core import Clustering, Features, PatchGrid, checked, quiet
 from clustem.core.progress import tick
 from clustem.judge._borders import places_of
 from clustem.judge._parts import FEWEST, parts_by_counts, parts_by_gaps
 from clustem.judge._sample import drawn
+from clustem.passes.picked_rows import picked
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
@@ -70,8 +72,8 @@ def purity(
     if len(features.scans) > 1:  # their positions are not those of one scan
         features = Features(features.rows, features.names, about=features.about)
     by_counts = hasattr(clustering.estimator, "held_out_gains")
-    counts = sparse(Rows.of(features.rows)).astype(np.float64) if by_counts else None
     inner = _inside(features, labels)
+    counts = _counts(clustering, inner) if by_counts else None
     found = np.ones(clustering.n_clusters)
     for i in range(clustering.n_clusters):
         every = np.flatnonzero(labels == i)
@@ -88,6 +90,20 @@ def purity(
         some = every[drawn(len(every), _SAMPLE, random_state)]
         found[i] = parts.largest(places_of(features, some) if features.scans else None)
     return found
+
+
+def _counts(clustering: Clustering, inner: NDArray[np.bool_]) -> Any:
+    """Return the counts of the rows that clusters were fitted to; others are left out of inner."""
+    rows, some = Rows.of(clustering.features.rows), clustering.estimator.fitted_rows_
+    if some is None:
+        return sparse(rows).astype(np.float64)
+    found = sparse(picked(rows, some)).astype(np.float64)
+    held = np.zeros(len(rows) + 1, dtype=found.indptr.dtype)
+    held[some + 1] = np.diff(found.indptr)
+    left_out = np.ones(len(rows), dtype=bool)
+    left_out[some] = False
+    inner[left_out] = False
+    return csr_array((found.data, found.indices, np.cumsum(held)), shape=rows.shape)
 
 
 def _inside(features: Features, labels: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.passes.rows import Rows
+from clustem.passes.summed_rows import SummedRows
 
 T = TypeVar("T")
 Where = NDArray[np.intp]
@@ -57,6 +58,19 @@ class PickedRows(Rows):
         found = self._rows.map(work, subset=wanted, threads=threads, progress=progress)
         for where, result in found:
             yield np.searchsorted(self._numbers, where), result
+
+
+def picked(rows: Any, numbers: Where) -> Any:
+    """Return some of the rows (n, D), as what they are: Rows, sums of columns, a sparse matrix.
+
+    Examples
+    --------
+    >>> np.asarray(picked(Rows(np.arange(6).reshape(3, 2)), np.array([0, 2]))).tolist()
+    [[0, 1], [4, 5]]
+    """
+    if isinstance(rows, SummedRows):
+        return SummedRows(PickedRows(rows.raw, numbers), rows.groups)
+    return PickedRows(rows, numbers) if isinstance(rows, Rows) else rows[numbers]
 
 
 def _translated(

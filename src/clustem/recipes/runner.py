@@ -45,7 +45,6 @@ from clustem.io.reading import read
 from clustem.judge.lineage import lineage
 from clustem.judge.novelty import typical
 from clustem.judge.purity import purity
-from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.scratch import computed_once
 from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
@@ -57,8 +56,6 @@ if TYPE_CHECKING:
 
 MOST = 10
 """Largest number of clusters that ``n_clusters = "auto"`` tries."""
-_GRAPH = 2**22
-"""Positions beyond which a graph of neighbours takes half a gigabyte and more."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -418,9 +415,7 @@ class Run:
             return {}
         if parameters.get("coupling", known["coupling"].default) == 0:
             return {}
-        if features.mask.size > _GRAPH and entry.name == "GaussianMixture":
-            return {"connectivity": features.mask}  # it makes the graph line by line
-        return {"connectivity": grid_graph(features.mask)}
+        return {"connectivity": features.mask}
 
     def described(self) -> dict[str, Any]:
         """Return the parameters that the descriptor chose by itself."""

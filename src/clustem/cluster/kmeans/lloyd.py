@@ -164,14 +164,24 @@ def distance(x, y):
 def choose(z, weights, draws, chosen):
     """Fill ``chosen`` with the rows that start the clusters."""
     n, trials = len(z), draws.shape[1]
-    cost = weights.copy()
+    total = np.empty(n)
     nearest = np.empty(n, z.dtype)
     trial, best = np.empty(n, z.dtype), np.empty(n, z.dtype)
+    some = False  # rows have a distance to the centers
     for j in range(len(chosen)):
-        total = np.cumsum(cost)
+        so_far = 0.0
+        for i in range(n):
+            so_far += nearest[i] * weights[i] if some else weights[i]
+            total[i] = so_far
         lowest = np.inf
         for t in range(1 if j == 0 else trials):
-            row = min(np.searchsorted(total, draws[j, t] * total[-1], side="right"), n - 1)
+            wanted, row, above = draws[j, t] * so_far, 0, n - 1
+            while row < above:  # the first whose total is greater
+                middle = (row + above) // 2
+                if total[middle] > wanted:
+                    above = middle
+                else:
+                    row = middle + 1
             potential = 0.0
             for i in range(n):
                 d = distance(z[i], z[row])
@@ -183,11 +193,7 @@ def choose(z, weights, draws, chosen):
                 lowest, chosen[j] = potential, row
                 best, trial = trial, best
         nearest, best = best, nearest
-        for i in range(n):
-            cost[i] = nearest[i] * weights[i]
-        if lowest == 0.0:  # every distinct row has a center: take any for the rest
-            for i in range(n):
-                cost[i] = weights[i]
+        some = lowest > 0.0  # else every distinct row has a center: take any for the rest
 
 
 @nb.njit(nogil=True, cache=True)
@@ -204,7 +210,7 @@ def iterate(z, weights, centers, labels, max_iter, tol):
     while n_iter < max_iter:
         relocate_empty_clusters(z, weights, labels, sums, counts, upper, lower, near)
         shift, most, second, mover = move(centers, near, sums, counts)
-        if shift.max() == 0.0:
+        if most == 0.0:
             converged = True
             break
         half = half_gaps(near)
@@ -229,7 +235,10 @@ def iterate(z, weights, centers, labels, max_iter, tol):
         if not changed:
             converged = True
             break
-        if tol > 0.0 and np.sum(shift**2) <= tol:
+        moved = 0.0
+        for j in range(k):
+            moved += shift[j] * shift[j]
+        if moved <= tol:
             break
     inertia = 0.0
     for i in range(n):
@@ -271,11 +280,15 @@ def relocate_empty_clusters(z, weights, labels, sums, counts, upper, lower, near
                 d = np.float64(distance(z[i], near[labels[i]]))
                 if d > farthest:
                     far, farthest = i, d
-        least = 1e-24 if z.itemsize == 8 else 1e-10
-        if far < 0 or farthest <= least * np.sum(z[far] ** 2):
+        least, size = 1e-24 if z.itemsize == 8 else 1e-10, 0.0
+        for column in range(z.shape[1] if far >= 0 else 0):
+            size += np.float64(z[far, column]) ** 2
+        if far < 0 or farthest <= least * size:
             continue  # fewer distinct rows than clusters: it stays empty where it is
         add_row(sums, counts, labels[far], z[far], -weights[far])
-        sums[j], counts[j] = 0.0, 0.0
+        counts[j] = 0.0
+        for column in range(z.shape[1]):
+            sums[j, column] = 0.0
         add_row(sums, counts, j, z[far], weights[far])
         labels[far] = j
         upper[far], lower[far] = np.inf, 0.0
@@ -308,8 +321,9 @@ def move(centers, near, sums, counts):
 def half_gaps(near):
     """Half the distance of each center to the nearest other one."""
     k = len(near)
-    half = np.full(k, np.inf)
+    half = np.empty(k)
     for j in range(k):
+        half[j] = np.inf
         for m in range(j):
             gap = 0.5 * np.sqrt(np.float64(distance(near[j], near[m])))
             half[j] = min(half[j], gap)

@@ -37,7 +37,7 @@ class Counts:
     totals: F64
     graph: Any
     signals: tuple[Detector, ...]
-    parents: NDArray[np.int64] | None = None
+    parents: NDArray[np.integer[Any]] | None = None
 
     @functools.cached_property
     def blocks(self) -> list[tuple[slice, Any]]:

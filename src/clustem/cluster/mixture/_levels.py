@@ -42,7 +42,8 @@ def hierarchy(counts: Counts) -> list[Counts]:
         parents, m = pair_neighbours(graph.indptr, graph.indices, graph.data)
         if m < FEWEST_CELLS or m > 0.9 * len(parents):
             break
-        pool = coo_array((np.ones(len(parents)), (parents, np.arange(len(parents))))).tocsr()
+        cells = parents, np.arange(len(parents), dtype=parents.dtype)
+        pool = coo_array((np.ones(len(parents)), cells)).tocsr()
         pooled = (pool @ last.rows).tocsr()
         graph = (pool @ graph @ pool.T).tocsr()
         graph.setdiag(0)
@@ -62,7 +63,7 @@ def _lighter(graph: Any) -> Any:
 def pair_neighbours(indptr, indices, weights):  # type: ignore[no-untyped-def]
     """Join each cell with its closest free neighbour; return the pair of each, and their number."""
     n = len(indptr) - 1
-    parents = np.full(n, -1)
+    parents = np.full(n, -1, dtype=indices.dtype)
     m = 0
     for i in range(n):
         if parents[i] >= 0:

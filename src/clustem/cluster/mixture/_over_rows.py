@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import block_diag, csr_array
 
 from clustem.cluster._neighbours import mean_field
 from clustem.cluster.mixture._course import Course
 from clustem.cluster.mixture._densities import F64, Components, Kind, log_densities, posteriors
 from clustem.cluster.mixture._frame import Coordinates
+from clustem.cluster.mixture._grid import Grid
 from clustem.cluster.mixture._kernels import weighted_squares
 from clustem.cluster.mixture._potts import ROUNDS, Potts, free_energy
 from clustem.cluster.mixture._steps import NOT_EMPTY, Steps
 from clustem.cluster.mixture._triangle import Lower
 from clustem.cluster.mixture._workers import Workers
 from clustem.core.progress import tick
-from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.block_sums import BlockSums
 from clustem.passes.rows import Rows
 
@@ -30,55 +28,6 @@ _BAND = 2**22
 """Numbers of rows that are worked on at a time where rows have neighbours."""
 _ROUNDS = 4
 """Rounds of the mean field in each step; so far neighbours reach."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Neighbours on a scan, some lines at a time.
-
-    Parameters
-    ----------
-    mask
-        Boolean, shape of the scan, True = excluded.
-    """
-
-    mask: NDArray[np.bool_]
-
-    @property
-    def _first(self) -> NDArray[np.intp]:
-        """Number of the first row of each line, and the number of rows."""
-        left = (~self.mask).reshape(len(self.mask), -1).sum(axis=1)
-        return np.concatenate([[0], np.cumsum(left)]).astype(np.intp)
-
-    def bands(self, width: int, reach: int) -> Iterator[tuple[slice, slice, csr_array]]:
-        """Yield the rows of some lines and of those around, where the former lie, and the graph.
-
-        Parameters
-        ----------
-        width
-            Numbers of a row.
-        reach
-            Lines around.
-        """
-        first, lines = self._first, len(self.mask)
-        step = max(_BAND * lines // max(int(first[-1]) * width, 1), 2 * reach, 1)
-        for begin in range(0, lines, step):
-            end = min(begin + step, lines)
-            low, high = max(begin - reach, 0), min(end + reach, lines)
-            if first[begin] < first[end]:
-                inside = slice(first[begin] - first[low], first[end] - first[low])
-                yield slice(first[low], first[high]), inside, grid_graph(self.mask[low:high])
-
-    def some(self, n: int, pieces: int) -> tuple[NDArray[np.intp], csr_array]:
-        """Return the numbers of about n rows in pieces of consecutive lines, and their graph."""
-        first, lines = self._first, len(self.mask)
-        many = max(n * lines // (pieces * max(int(first[-1]), 1)), 1)
-        if pieces * many >= lines:
-            return np.arange(first[-1]), grid_graph(self.mask)
-        starts = np.linspace(0, lines - many, pieces).astype(np.intp)
-        numbers = [np.arange(first[a], first[a + many]) for a in starts]
-        graphs = [grid_graph(self.mask[a : a + many]) for a in starts]
-        return np.concatenate(numbers), csr_array(block_diag(graphs, format="csr"))
 
 
 @dataclass(frozen=True)
@@ -240,7 +189,7 @@ class RowSteps(Steps):
         shapes = [(k,), (k, D), _shape_of_products(self.kind, k, D)]
         totals, bound = [np.zeros(shape) for shape in shapes], 0.0
         reach = _ROUNDS if coupling else 0
-        for here, inside, graph in grid.bands(D, reach):
+        for here, inside, graph in grid.bands(_BAND // D, reach):
             z, evidence = _evidence(self._rows, here, self.space, parts, self.kind)
             if coupling:
                 start = field[here].astype(np.float64)
@@ -305,7 +254,7 @@ def assigned_on(
         Rows, their coordinates, the components and the shape of their covariances.
     """
     out, density = np.empty((len(rows), len(parts.weights))), 0.0
-    for here, inside, graph in grid.bands(rows.shape[1], ROUNDS):
+    for here, inside, graph in grid.bands(_BAND // rows.shape[1], ROUNDS):
         tick()
         _, evidence = _evidence(rows, here, space, parts, kind)
         alone = _memberships(evidence, parts)

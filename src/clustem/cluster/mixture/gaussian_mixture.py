@@ -21,7 +21,8 @@ from clustem.cluster.mixture import _course
 from clustem.cluster.mixture._course import Course, best_course, some_rows, starts_of
 from clustem.cluster.mixture._densities import F64, posteriors, sorts_out
 from clustem.cluster.mixture._frame import needed_for, prepare, prepare_rows, size_of
-from clustem.cluster.mixture._over_rows import Grid, RowSteps, assigned_on
+from clustem.cluster.mixture._grid import Grid
+from clustem.cluster.mixture._over_rows import RowSteps, assigned_on
 from clustem.cluster.mixture._potts import (
     ROUNDS,
     Potts,

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, sparray, spmatrix
 
-from clustem.cluster._neighbours import checked_graph, softmax
+from clustem.cluster._neighbours import softmax
 from clustem.cluster.estimator import Markers
 from clustem.cluster.mixture._borders import scattered
 from clustem.cluster.mixture._counts import Counts, Fit, counts_of, maximize
@@ -118,8 +118,7 @@ class JointMixture(MultinomialMixture):
         self.kinds = kinds
         self.weights = weights
 
-    def _learned(self, rows: Any, params: dict[str, Any]) -> Counts:
-        graph = checked_graph(params["connectivity"], rows.shape[0])
+    def _learned(self, rows: Any, graph: Any, params: dict[str, Any]) -> Counts:
         self._columns, kinds, weights = self._layout(rows.shape[1], params)
         self._turns: list[tuple[F64, F64] | None] = []
         self._kept: list[NDArray[np.intp]] = []
@@ -217,8 +216,8 @@ class JointMixture(MultinomialMixture):
     def _keep_shapes(self, width: int) -> None:
         """Nothing more: shapes are those of each signal."""
 
-    def _keep(self, rows: Any, counts: Counts) -> None:
-        super()._keep(rows, counts)
+    def _keep_clusters(self, counts: Counts, width: int) -> None:
+        super()._keep_clusters(counts, width)
         self.information_, self.joint_information_ = _information(self._fit, counts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from numbers import Integral
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -12,23 +12,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 
-from clustem.cluster._neighbours import checked_graph
+from clustem.cluster._neighbours import softmax
 from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture._borders import scattered
-from clustem.cluster.mixture._counts import Counts, Fit, counts_of, em, expect
+from clustem.cluster.mixture._counts import Counts, Fit, counts_of, em
 from clustem.cluster.mixture._held_out import Choice, assigned, choose, fitted_part, settled
 from clustem.cluster.mixture._levels import hierarchy
+from clustem.cluster.mixture._parts import Parts
 from clustem.cluster.mixture._search import LARGE, from_regions, search
-from clustem.cluster.mixture._signals import F64, Counted, Detector
+from clustem.cluster.mixture._signals import F64, TINY, Counted, Detector
 from clustem.core import InputError, RandomState, clusterer, record, warn
-from clustem.core.memory import check_memory
+from clustem.passes.picked_rows import picked
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
-
-_HELD = {True: (140, 1000), False: (80, 300)}
-"""What a count that is not zero, and a row, take at most with and without neighbours [bytes]."""
-_HELD_PER_CLUSTER = 130
-"""What each row takes for each cluster [bytes]."""
 
 
 @clusterer
@@ -45,7 +41,8 @@ class MultinomialMixture(Estimator):
         Number of clusters k.
     connectivity
         Weights between neighbouring rows, sparse (n, n), symmetric, as in scikit-learn's
-        ``AgglomerativeClustering``; None for none. Recipes give the grid of the scan.
+        ``AgglomerativeClustering``; or the mask of a scan, True = excluded, whose positions have
+        those around them as neighbours; None for none. Recipes give the mask.
     coupling
         How much a neighbour of weight 1 counts: it makes a cluster ``exp(coupling)`` times as
         likely. ``"auto"`` takes what explains held-out counts best. 0 leaves neighbours out.
@@ -96,6 +93,9 @@ class MultinomialMixture(Estimator):
         neighbours change at once.
     n_iter_, converged_
         Steps of the best start, and whether memberships came to rest.
+    fitted_rows_
+        Numbers of the rows that clusters were fitted to (m,), the others were assigned; None if to
+        all.
     n_features_in_
         Number of features D.
 
@@ -110,6 +110,10 @@ class MultinomialMixture(Estimator):
     With neighbours, a position near a border is pure or a mixture of both sides, and belongs to the
     larger part; shapes are fitted with its counts split between them. Memberships are then the
     shares of 100 Gibbs samples. Cost: non-zero values × k for each step; memory: these values.
+
+    Rows whose counts take more than 4 GiB, and whose neighbours are given as a mask or not at all,
+    are read in bands: clusters are fitted to eight bands of lines, evenly spread over the scan, and
+    all positions are assigned to them band by band, the 16 lines around each included.
 
     References
     ----------
@@ -177,15 +181,20 @@ class MultinomialMixture(Estimator):
             If these are no counts, all are zero, the connectivity has another size, or they need
             more memory than is free.
         """
-        rows = self._counts(X, reset=True)
-        params = self._checked(n_rows=rows.shape[0])
+        source = self._source(X, reset=True)
+        params = self._checked(n_rows=source.shape[0])
         k, seed = params["n_clusters"], params["random_state"]
-        counts = self._learned(rows, params)
+        regions = None
+        if params["markers"] is not None:
+            regions, _ = self._regions(params["markers"], source.shape[0], k)
+        parts = Parts.of(source, params["connectivity"], k)
+        some, graph = parts.some(regions)
+        rows = self._loaded(source, None if parts.whole else some, reset=True)
+        counts = self._learned(rows, graph, params)
         part = fitted_part(counts, seed)
         start = search(hierarchy(part), k, n_init=params["n_init"], seed=seed)
-        if params["markers"] is not None:
-            regions, _ = self._regions(params["markers"], rows.shape[0], k)
-            start = from_regions(start, part, regions)
+        if regions is not None:
+            start = from_regions(start, part, regions[some])
         part, counts = self._weighed(start, part, counts)
         choice = self._choice(start, part, counts, params)
         self.coupling_ = choice.coupling
@@ -206,7 +215,14 @@ class MultinomialMixture(Estimator):
         )
         self._seed = seed
         self._fit = settled(fit, counts, self.coupling_, scatter=choice.scatter, seed=seed)
-        self._keep(rows, counts)
+        self._keep_clusters(counts, source.shape[1])
+        self.fitted_rows_: NDArray[np.intp] | None = None
+        if parts.whole:
+            self._keep(self._fit.memberships, rows.T @ self._fit.memberships)
+        else:
+            self.fitted_rows_ = some
+            record(f"clusters fitted to {len(some)} of {source.shape[0]} rows", fitted=len(some))
+            self._keep(*self._assigned(parts))
         if not self.converged_:
             warn(
                 f"Memberships still changed after max_iter={params['max_iter']} steps. "
@@ -221,9 +237,10 @@ class MultinomialMixture(Estimator):
 
     def predict_proba(self, X: Any) -> F64:
         """Return posterior probabilities (n, k) of rows, without neighbours."""
-        counts = self._new(X)
-        fits = scattered(self._fit, counts)
-        return expect(fits, fits, self._fit, counts, 0.0)
+        fits = self._log_likelihoods(X) + np.log(np.maximum(self.weights_, TINY))
+        found = np.empty_like(fits)
+        softmax(fits, found)
+        return found
 
     def assign(self, X: Any, *, connectivity: Any = None) -> F64:
         """Return posterior probabilities (n, k) of rows of another scan, as :meth:`fit` does.
@@ -245,14 +262,12 @@ class MultinomialMixture(Estimator):
         InputError
             As :meth:`fit`.
         """
-        rows = self._counts(X, reset=False)
-        graph = checked_graph(connectivity, rows.shape[0])
-        counts = counts_of(self._described(rows), graph, self._signals)
-        return assigned(self._fit, counts, self.coupling_, seed=self._seed)
+        source = self._source(X, reset=False)
+        return self._assigned(Parts.of(source, connectivity, self.n_clusters))[0]
 
     def score_samples(self, X: Any) -> F64:
         """Return the log-likelihood (n,) of rows, that of the mean shape left out."""
-        fits = scattered(self._fit, self._new(X))
+        fits = self._log_likelihoods(X)
         found: F64 = np.logaddexp.reduce(fits + np.log(self.weights_), axis=1)
         return found
 
@@ -274,16 +289,20 @@ class MultinomialMixture(Estimator):
         ------
         :
             Number of clusters, and log-likelihood (m,) of 30 % of the counts, given the others,
-            above that of one shape. Beyond 20,000 rows with neighbours, these are pooled to m.
+            above that of one shape. Beyond 20,000 rows with neighbours, these are pooled to m; of
+            rows that do not fit in memory, some are asked.
 
         Raises
         ------
         InputError
             As :meth:`fit`.
         """
-        rows = self._counts(X, reset=True)
+        source = self._source(X, reset=True)
         params = self._checked()
-        counts = self._learned(rows, params)
+        parts = Parts.of(source, params["connectivity"], self.n_clusters)
+        some, graph = parts.some()
+        rows = self._loaded(source, None if parts.whole else some, reset=True)
+        counts = self._learned(rows, graph, params)
         seed, part = params["random_state"], fitted_part(counts, params["random_state"])
         levels, whole = hierarchy(part), hierarchy(counts)
         while min(len(levels), len(whole)) > 1 and len(levels[0].totals) > LARGE:
@@ -304,9 +323,8 @@ class MultinomialMixture(Estimator):
             seed=params["random_state"],
         )
 
-    def _learned(self, rows: Any, params: dict[str, Any]) -> Counts:
+    def _learned(self, rows: Any, graph: Any, params: dict[str, Any]) -> Counts:
         """Return counts without the channels that hold none."""
-        graph = checked_graph(params["connectivity"], rows.shape[0])
         totals = np.asarray(rows.sum(axis=0), dtype=np.float64).ravel()
         self._used = np.flatnonzero(totals)
         mean, shared = totals[self._used] / totals.sum(), params["intensity"] == "shared"
@@ -327,47 +345,81 @@ class MultinomialMixture(Estimator):
         """Return the columns of rows that the fit has seen."""
         return rows[:, self._used]
 
-    def _keep(self, rows: Any, counts: Counts) -> None:  # noqa: ARG002  # of other mixtures
+    def _keep(self, memberships: F64, sums: F64) -> None:
+        """Keep memberships (n, k), and the sums of all counts by cluster, (D, k)."""
+        self._fit = replace(self._fit, memberships=memberships)
+        self.memberships_ = memberships
+        self.labels_ = memberships.argmax(axis=1).astype(np.int32)
+        self.sizes_ = np.maximum(memberships.sum(axis=0), np.finfo(np.float64).tiny)
+        self.cluster_centers_ = sums.T / self.sizes_[:, None]
+
+    def _keep_clusters(self, counts: Counts, width: int) -> None:  # noqa: ARG002  # of others
+        """Keep what rows that were fitted tell of the clusters."""
         fit = self._fit
-        self.memberships_ = fit.memberships
-        self.labels_ = fit.memberships.argmax(axis=1).astype(np.int32)
-        sizes = np.maximum(fit.memberships.sum(axis=0), np.finfo(np.float64).tiny)
-        self.cluster_centers_ = (rows.T @ fit.memberships).T / sizes[:, None]
-        self.sizes_, self.weights_ = sizes, fit.weights
+        self.weights_, self.concentrations_ = fit.weights, None
         self.objective_, self.n_iter_ = fit.energy, fit.n_iter
         self.converged_ = fit.converged
-        self._keep_shapes(rows.shape[1])
+        if fit.concentrations is not None:
+            self.concentrations_ = fit.concentrations[:, 0]
+        self._keep_shapes(width)
 
     def _keep_shapes(self, width: int) -> None:
-        fit = self._fit
-        self.shapes_ = np.zeros((len(fit.weights), width))
-        self.shapes_[:, self._used] = fit.shapes
-        self.concentrations_ = None if fit.concentrations is None else fit.concentrations[:, 0]
+        self.shapes_ = np.zeros((len(self._fit.weights), width))
+        self.shapes_[:, self._used] = self._fit.shapes
 
-    def _new(self, X: Any) -> Counts:
+    def _assigned(self, parts: Parts) -> tuple[F64, F64]:
+        """Return memberships (n, k) in the clusters as they are, and sums of counts (D, k)."""
+        n, width = parts.rows.shape
+        memberships = np.empty((n, len(self._fit.weights)))
+        sums = np.zeros((width, memberships.shape[1]))
+        for here, inside, graph in parts.bands():
+            numbers = np.arange(here.start, here.stop)
+            rows = self._loaded(parts.rows, None if parts.whole else numbers)
+            counts = counts_of(self._described(rows), graph, self._signals)
+            found = assigned(self._fit, counts, self.coupling_, seed=self._seed)[inside]
+            memberships[numbers[inside]] = found
+            sums += rows[inside].T @ found
+        return memberships, sums
+
+    def _log_likelihoods(self, X: Any) -> F64:
+        """Log-likelihood (n, k) of rows, that of the mean shape left out."""
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self)
-        rows = self._described(self._counts(X, reset=False))
-        return counts_of(rows, None, self._signals)
+        source = self._source(X, reset=False)
+        parts, found = Parts.of(source, None, self.n_clusters), []
+        for here, _, _ in parts.bands():
+            numbers = None if parts.whole else np.arange(here.start, here.stop)
+            rows = self._described(self._loaded(source, numbers))
+            found.append(scattered(self._fit, counts_of(rows, None, self._signals)))
+        return np.concatenate(found)
 
-    def _counts(self, X: Any, *, reset: bool) -> Any:
-        """Return counts as sparse rows (n, D), float64, if they and their copies fit in memory."""
-        graph = self.connectivity is not None and self.coupling != 0
-        if isinstance(X, Rows):
-            _refuse_too_many(X, self.n_clusters, neighbours=graph)
-            rows = sparse(X).astype(np.float64)
-            self._check_n_features(rows, reset)
-        elif issparse(X) or hasattr(
-            X, "to_scipy_sparse"
-        ):  # scipy's, or those of the package sparse
-            rows = csr_array(X if issparse(X) else X.to_scipy_sparse(), dtype=np.float64, copy=True)
-            rows.sum_duplicates()
-            self._check_n_features(rows, reset)
+    def _source(self, X: Any, *, reset: bool) -> Any:
+        """Return what counts (n, D) are read from: Rows, or a sparse matrix."""
+        if issparse(X) or hasattr(X, "to_scipy_sparse"):  # scipy's, or the package sparse's
+            found: Any = csr_array(X if issparse(X) else X.to_scipy_sparse())
+        elif isinstance(X, Rows):
+            found = X
         else:
-            dense = Rows(self._validated(X, reset=reset))
-            _refuse_too_many(dense, self.n_clusters, neighbours=graph)
-            rows = sparse(dense).astype(np.float64)
+            return Rows(self._validated(X, reset=reset))
+        if reset:
+            self.n_features_in_ = found.shape[1]
+        elif found.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"Rows must have {self.n_features_in_} features as in fit",
+                got=found.shape[1],
+                cure="Describe the new scan as the fitted one.",
+            )
+        return found
+
+    def _loaded(self, source: Any, numbers: Any = None, *, reset: bool = False) -> Any:
+        """Load some rows of counts, or all, as sparse rows (m, D), float64."""
+        some = source if numbers is None else picked(source, numbers)
+        if isinstance(some, Rows):
+            rows = sparse(some).astype(np.float64)
+        else:
+            rows = csr_array(some, dtype=np.float64, copy=True)
+            rows.sum_duplicates()
         values = self._counted(rows)
         wrong = ~np.isfinite(values) | (values < 0) | (values != np.rint(values))
         if wrong.any():
@@ -386,27 +438,3 @@ class MultinomialMixture(Estimator):
     def _counted(self, rows: Any) -> Any:
         """Return the values that must be counts."""
         return rows.data
-
-    def _check_n_features(self, rows: Any, reset: bool) -> None:  # noqa: FBT001  # as scikit-learn's
-        if reset:
-            self.n_features_in_ = rows.shape[1]
-        elif rows.shape[1] != self.n_features_in_:
-            raise InputError(
-                f"Rows must have {self.n_features_in_} features as in fit",
-                got=rows.shape[1],
-                cure="Describe the new scan as the fitted one.",
-            )
-
-
-def _refuse_too_many(rows: Rows, n_clusters: int, *, neighbours: bool) -> None:
-    """Refuse counts that do not fit in memory: some rows tell how many are not zero."""
-    n, width = rows.shape
-    some = rows.take(np.unique(np.linspace(0, n - 1, 64).astype(np.intp)))
-    count, row = _HELD[neighbours]
-    k = n_clusters if isinstance(n_clusters, Integral) else 1  # what is no number is refused later
-    share = np.count_nonzero(some) / some.size
-    check_memory(
-        count * share * n * width + (row + _HELD_PER_CLUSTER * int(k)) * n,
-        "MultinomialMixture",
-        cure="Use KMeans, which reads rows from disk; or bin the scan (prepare.rebin).",
-    )

@@ -1,0 +1,121 @@
+"""Counts of a scan in parts that fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from clustem.cluster._neighbours import checked_graph, is_mask
+from clustem.cluster.mixture._grid import Grid
+from clustem.core.memory import check_memory
+from clustem.passes.picked_rows import picked
+from clustem.passes.rows import Rows
+from clustem.passes.sparse import sparse
+
+Where = NDArray[np.intp]
+_HELD = {True: (140, 1000), False: (80, 300)}
+"""What a count that is not zero, and a row, take at most with and without neighbours [bytes]."""
+_HELD_PER_CLUSTER = 130
+"""What each row takes for each cluster [bytes]."""
+_USUAL = 8
+"""Clusters that the size of a part allows for."""
+_MOST = 2**32
+"""What a part takes [bytes]."""
+_LOOKED_AT = 64
+"""Rows that tell how many counts are not zero."""
+_PIECES = 8, 64
+"""Pieces that clusters are fitted to, of scans and of rows without neighbours."""
+_REACH = 16
+"""Lines so far away do not change a membership."""
+_MARKED = 10_000
+"""Rows of a region that are fitted, at most, beside those of the pieces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Rows of counts and their neighbours; in parts where they do not fit in memory at once.
+
+    Parameters
+    ----------
+    rows
+        ``Rows`` or a sparse matrix (n, D).
+    connectivity
+        Weights between rows, or the mask of a scan; None for none.
+    most
+        Rows of a part.
+    """
+
+    rows: Any
+    connectivity: Any
+    most: int
+
+    @classmethod
+    def of(cls, rows: Any, connectivity: Any, n_clusters: Any) -> Parts:
+        """Take rows in so many parts as their counts need.
+
+        Raises
+        ------
+        InputError
+            If a part, and the memberships of all rows, do not fit in memory.
+        """
+        n = rows.shape[0]
+        on_grid = connectivity is None or is_mask(connectivity, n)
+        some = picked(rows, np.unique(np.linspace(0, n - 1, _LOOKED_AT).astype(np.intp)))
+        nonzero = sparse(some).nnz if isinstance(some, Rows) else np.count_nonzero(some.data)
+        count, row = _HELD[connectivity is not None]
+        size = count * nonzero / some.shape[0] + row
+        most = max(int(_MOST / (size + _HELD_PER_CLUSTER * _USUAL)), 1) if on_grid else n
+        # what is no number of clusters is refused later
+        k = int(n_clusters) if isinstance(n_clusters, Integral) else 1
+        part = min(n, most)
+        check_memory(
+            part * (size + _HELD_PER_CLUSTER * k) + (n - part) * 8 * k,
+            "MultinomialMixture",
+            cure="Use KMeans, which reads rows from disk; or bin the scan (prepare.rebin).",
+        )
+        return cls(rows, connectivity, most)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows are one part."""
+        return int(self.rows.shape[0]) <= self.most
+
+    def some(self, regions: Where | None = None) -> tuple[Where, csr_array | None]:
+        """Return the numbers of the rows that clusters are fitted to, and their graph.
+
+        Parameters
+        ----------
+        regions
+            Region of each row (n,), -1 = none: rows of each are among them.
+        """
+        n = self.rows.shape[0]
+        if self.whole:
+            return np.arange(n), checked_graph(self.connectivity, n)
+        scan = self.connectivity is not None
+        grid = Grid(self.connectivity if scan else np.zeros(n, dtype=bool))
+        numbers, graph = grid.some(self.most, _PIECES[0] if scan else _PIECES[1])
+        if regions is None:
+            return numbers, graph if scan else None
+        marked = [np.flatnonzero(regions == i) for i in range(int(regions.max()) + 1)]
+        marked = [own[:: len(own) // _MARKED + 1] for own in marked]
+        numbers = np.unique(np.concatenate([numbers, *marked]))
+        whole = checked_graph(self.connectivity, n)
+        return numbers, None if whole is None else whole[numbers][:, numbers]
+
+    def bands(self) -> Iterator[tuple[slice, slice, csr_array | None]]:
+        """Yield rows with those around them, where the former lie among these, and their graph."""
+        n = self.rows.shape[0]
+        if self.whole:
+            yield slice(0, n), slice(0, n), checked_graph(self.connectivity, n)
+        elif self.connectivity is None:
+            for first in range(0, n, self.most):
+                here = slice(first, min(first + self.most, n))
+                yield here, slice(0, here.stop - first), None
+        else:
+            yield from Grid(self.connectivity).bands(self.most, _REACH)
