@@ -1,16 +1,19 @@
+from dataclasses import replace
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
 
-from clustem.core import Clustering, InputError, Masks
+from clustem.core import Clustering, InputError, Masks, Step
 from clustem.describe import spectra
 from clustem.judge import residuals
 from clustem.judge._expected import _deviances, expected, shares, standardized
 from clustem.judge._rare_phases import _grow, _in_turn, best_mixture, rare_phases
 from clustem.judge._scan_counts import scan_counts
 from clustem.mapping import clusters
+from clustem.report.page._findings import unexplained, warnings_of
 
 WIDTH = 240
 CHANNELS = np.arange(WIDTH)
@@ -310,9 +313,17 @@ def test_what_is_no_counts_is_refused_in_one_line(change, got):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_source_is_refused():
-    from dataclasses import replace
+def test_counts_that_do_not_fit_in_memory_are_said_in_the_report(monkeypatch):
+    found = segmented(one_phase(np.random.default_rng(0), 60, (8, 9)))
+    monkeypatch.setattr("clustem.core.memory.free_memory", lambda: 1000.0)
+    with pytest.raises(InputError, match="GB of memory; got 1e-06 GB that are free"):
+        residuals(found)
+    named = replace(found, history=(Step("cluster", "MultinomialMixture", {}),))
+    (said,) = [text for text in warnings_of(named, unexplained(named)) if "unexplained" in text]
+    assert said.startswith("What the clusters leave unexplained was not looked for. Residuals of")
 
+
+def test_a_missing_source_is_refused():
     found = segmented(one_phase(np.random.default_rng(0), 60, (8, 9)))
     with pytest.raises(InputError, match="none"):
         residuals(replace(found, source=None))

@@ -185,7 +185,7 @@ def _mixed(segmentation: Segmentation) -> list[str]:
     shares = steps[-1].get("purity", []) if steps else []
     return [
         f"{name[:1].upper()}{name[1:]} holds several groups, of which the largest takes "
-        f"{100 * share:.0f} %: a larger number of clusters tells them apart."
+        f"{100 * share:.0f} %: a larger number of clusters may tell them apart."
         for name, share in zip(map(segmentation.name_of, range(len(shares))), shares, strict=True)
         if share < _PURE
     ]

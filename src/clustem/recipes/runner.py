@@ -399,12 +399,20 @@ class Run:
         if clustering is None:
             raise InputError("A recipe must cluster", got="no cluster step", cure="Add one.")
         k = clustering.n_clusters
-        shares = np.ones(k) if clustering.memberships is None else purity(clustering)
+        asked = clustering.memberships is not None and not self._enough(k)
+        shares = purity(clustering) if asked else np.ones(k)
         number = np.empty(k, dtype=np.intp)
         number[clustering.order] = np.arange(k)
         return Fitted(
             clustering.estimator, number, shares, described, about, typical=typical(clustering)
         )
+
+    def _enough(self, k: int) -> bool:
+        """Whether it is certain that more than k clusters explain the rows no better."""
+        found = next(
+            (step.found["warranted"] for step in self.history if "warranted" in step.found), None
+        )
+        return found is not None and found["confidence"] == "high" and found["k"] <= k
 
     def neighbours(self, entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the neighbours on the scan for a clusterer that takes them and was given none."""

@@ -7,7 +7,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from clustem.core import PatchGrid, Segmentation, Signal, Step, elements_of, instrument
+from clustem.core import InputError, PatchGrid, Segmentation, Signal, Step, elements_of, instrument
 from clustem.judge.residuals import Residuals, residuals
 from clustem.judge.verdict import Verdict
 from clustem.mapping import Tracks
@@ -70,19 +70,27 @@ def _mapping_notes(history: Sequence[Step]) -> list[str]:
     return [*takewhile(lambda note: not note.endswith("% unassigned"), notes[-1] if notes else [])]
 
 
-def unexplained(segmentation: Segmentation) -> Residuals | None:
-    """Find what clusters of counts leave unexplained; None for clusters of other values."""
+def unexplained(segmentation: Segmentation) -> Residuals | str | None:
+    """Find what clusters of counts leave unexplained.
+
+    None for clusters of other values; a sentence where the counts do not fit in memory.
+    """
     if segmentation.source is None or segmentation.mask.ndim > 2:
         return None
     if not any(step.name == _OF_COUNTS for step in segmentation.history):
         return None
-    return residuals(segmentation)
+    try:
+        return residuals(segmentation)
+    except InputError as error:
+        return f"What the clusters leave unexplained was not looked for. {error}"
 
 
-def warnings_of(segmentation: Segmentation, missed: Residuals | None = None) -> list[str]:
+def warnings_of(segmentation: Segmentation, missed: Residuals | str | None = None) -> list[str]:
     """List what is not certain about the result."""
     found = []
-    if missed is not None and missed.candidates:
+    if isinstance(missed, str):
+        found.append(missed)
+    elif missed is not None and missed.candidates:
         found.append(f"{missed.summary[:1].upper()}{missed.summary[1:]}.")
     scores = segmentation.scores
     if scores.get("converged") == 0:

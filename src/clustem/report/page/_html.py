@@ -34,7 +34,7 @@ def page(
     segmentation: Segmentation,
     plates: list[Plate],
     *,
-    missed: Residuals | None,
+    missed: Residuals | str | None,
     title: str,
     provenance: Mapping[str, object],
 ) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import Segmentation
+from clustem.judge.residuals import Residuals
 from clustem.report.layout.plates import checked_folder, drawn
 from clustem.report.layout.sheet import styled
 from clustem.report.page._findings import default_title, unexplained
@@ -114,7 +115,7 @@ def write_report(
         job = pool.submit(copy_context().run, look, segmentation)
         plates = drawn(figures, dpi)
         missed = job.result()
-    if missed is not None:
+    if isinstance(missed, Residuals):
         plates += drawn([plan_residuals(segmentation, missed)], dpi)
     for plate in plates:
         files.append(folder / "figures" / f"{plate.name}.png")
