@@ -67,13 +67,13 @@ class OfFirstColumn(KMeans1D):
 class Rounded:
     """Takes any numbers of at least 0, so that all checks reach what takes counts only."""
 
-    def _counts(self, X, *, reset):
+    def _source(self, X, *, reset):
         if issparse(X):
             X = X.tocsr(copy=True)
             X.data = np.ceil(X.data)
-            return super()._counts(X, reset=reset)
+            return super()._source(X, reset=reset)
         checked = self._validated(X, reset=reset)
-        return super()._counts(np.rint(20 * checked), reset=reset)
+        return super()._source(np.rint(20 * checked), reset=reset)
 
 
 class OfRounded(Rounded, MultinomialMixture):
