@@ -310,3 +310,18 @@ def test_a_buffer_is_used_again_once_nobody_has_a_part_of_it(tmp_path):
     assert_array_equal(third, data[4:6])
     assert_array_equal(read_directly(data[::2]), data[::2])
     assert_array_equal(read_directly(data[6:]), data[6:])  # to the end of the file
+
+
+def test_few_rows_are_read_from_their_own_chunks(tmp_path):
+    """A file of many small chunks: as many are unpacked as hold what is asked for."""
+    data = np.random.default_rng(0).integers(0, 99, (40, 30, 6, 4)).astype(np.uint8)
+    array = zarr.open(
+        str(tmp_path / "s.zarr"), mode="w", shape=data.shape, chunks=(1, 5, 6, 4), dtype="u1"
+    )
+    array[:] = data
+    rows = Rows(array, row_ndim=2)
+    numbers = np.array([3, 4, 200, 777, 1199])
+    pieces = list(rows._blocks(numbers))
+    assert_array_equal(rows.take(numbers), data.reshape(1200, 24)[numbers])
+    assert len(pieces) == 4  # two of them lie in one chunk
+    assert max(np.asarray(piece.data.read()).nbytes for piece in pieces) == 5 * 24

@@ -41,6 +41,8 @@ _SPANS = 32
 """A pass joins sums to about so many."""
 _SPAN_BYTES = 2**25, 2**30
 """But each of at least and at most so many bytes."""
+_FEW = 0.25
+"""Share of the rows below which chunks of a file are read one by one."""
 _READERS = 2
 """So many threads more where blocks are read past the cache: they wait while others compute."""
 
@@ -360,7 +362,8 @@ class Rows:
         if subset is not None:
             wanted = np.zeros(len(self), dtype=bool)
             wanted[subset] = True
-        for number, data in self._pieces():
+        few = subset is not None and len(subset) < _FEW * len(self)
+        for number, data in self._pieces(apart=few):
             keep = number >= 0
             if wanted is not None:
                 keep &= wanted[number]
@@ -385,15 +388,19 @@ class Rows:
             part = slice(first, first + self._per_block)
             yield _Block(subset[part], self._data, place[part])
 
-    def _pieces(self) -> Iterator[tuple[Where, Any]]:
-        """Cut the data along its leading axes: row numbers, and the data (lazy for dask)."""
+    def _pieces(self, *, apart: bool) -> Iterator[tuple[Where, Any]]:
+        """Cut the data along its leading axes: row numbers, and the data (lazy for dask).
+
+        With ``apart`` chunks of a file are not read together, as few of them are needed.
+        """
         data, per_block = self._data, self._per_block
         number = self._number.reshape(data.shape[: data.ndim - len(self.row_shape)])
         if is_dask(data):
             per_block *= _CHUNK_BLOCKS  # to cut a chunk is to load it several times
         source = stored(data)
         if source is not None and (source.portable or not has_workers(data)):
-            cuts, data = _whole_units(source.unit[: number.ndim], number.shape, per_block), source
+            most = 1 if apart else per_block
+            cuts, data = _whole_units(source.unit[: number.ndim], number.shape, most), source
         elif is_dask(data):
             cuts = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks[: number.ndim]]
         else:
