@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH ?= torch==2.13.0  # a version whose small build for CPUs is at hand on many machines
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types faces bench fuzz soak mutants clean
+.PHONY: help demo test lint types faces docs bench fuzz soak mutants clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,14 +35,21 @@ test: .venv/.dev .venv/.browser  ## Run all tests
 	$(BIN)/python -m pytest --quiet -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev  ## Check style
-	$(BIN)/ruff check src tests benchmarks tools
-	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/ruff check src tests benchmarks tools docs
+	$(BIN)/ruff format --check src tests benchmarks tools docs
 
 types: .venv/.dev  ## Check types
 	$(BIN)/mypy
 
 faces: .venv/.dev  ## Write the typed faces of the stages (.pyi) from their files
 	$(BIN)/python tools/faces.py
+
+.venv/.docs: pyproject.toml | .venv/.dev
+	$(PIP) --editable '.[docs]'
+	@touch $@
+
+docs: .venv/.docs  ## Build the documentation into docs/_build/html; warnings are errors
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 bench: .venv/.dev  ## Print speed and memory against named peers
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clustem import samples, segment
 from clustem.core import InputError
-from clustem.report import colors, phase_map
+from clustem.report import colors, image_map, phase_map
 from clustem.report.page.card import card
 
 
@@ -55,6 +56,22 @@ def test_the_plot_is_that_of_the_report(case, cases):
         figure.canvas.draw()
     pixels = [np.asarray(f.canvas.buffer_rgba()) for f in (shown, printed)]
     assert np.mean(np.any(pixels[0] != pixels[1], axis=-1)) < 0.02  # scaled in another order
+
+
+def test_patches_are_plotted_on_their_image():
+    result = segment(samples.domains(shape=(160, 200)).signal, "domains", n_clusters=2)
+    shown, printed = result.plot(), image_map(result)
+    np.testing.assert_allclose(shown.get_size_inches(), printed.get_size_inches())
+    pixels = []
+    for figure in (shown, printed):
+        figure.set_dpi(100)
+        figure.canvas.draw()
+        pixels.append(np.asarray(figure.canvas.buffer_rgba()))
+    assert np.mean(np.any(pixels[0] != pixels[1], axis=-1)) < 0.02
+    _, ax = plt.subplots()
+    result.plot(ax)
+    assert ax.images[0].get_array().shape == (160, 200)
+    assert sum(len(marks.get_offsets()) for marks in ax.collections) == len(result.labels.data)
 
 
 def test_plots_leave_the_users_settings(eds):

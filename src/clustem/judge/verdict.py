@@ -64,6 +64,12 @@ class Verdict:
         """All doubts in one line; empty if there are none."""
         return " ".join(self.doubts)
 
+    def __str__(self) -> str:
+        """Doubts; where there is structure also whether the number of clusters is warranted."""
+        asked = self.structure and self.warranted not in self.doubts
+        said = (*self.doubts, self.warranted if asked else "")
+        return " ".join(filter(None, said)) or "Nothing speaks against this map."
+
 
 @checked
 def verdict(segmentation: Segmentation) -> Verdict:

@@ -41,6 +41,11 @@ def image_map(segmentation: Segmentation) -> Figure:
     >>> round(float(figure.get_figwidth()) * 25.4)
     183
     """
+    return draw_image_map(segmentation)
+
+
+def draw_image_map(segmentation: Segmentation, figure: Figure | None = None) -> Figure:
+    """Draw the patches on their image, with scale bar and color key; figure as for Sheet."""
     frame = image_frame(patches_of(segmentation))
     inner = DOUBLE - 2 * _EDGE
     width = min(inner, _TALLEST * frame.aspect)
@@ -49,7 +54,7 @@ def image_map(segmentation: Segmentation) -> Figure:
     columns = key_columns(segmentation, total)
     lines = -(-len(key_entries(segmentation)) // columns)
     top = _EDGE + height + BAR + 1
-    sheet = Sheet(total + 2 * _EDGE, top + lines * ROW + _EDGE)
+    sheet = Sheet(total + 2 * _EDGE, top + lines * ROW + _EDGE, figure)
     draw_placed(sheet.axes(_EDGE, _EDGE, width, height), segmentation, frame, width=width)
     scale_bar(sheet, _EDGE, _EDGE + height, width, frame)
     color_key(sheet, segmentation, left=_EDGE, top=top, width=total, columns=columns)

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clustem.core import Segmentation
+from clustem.report.figures.image_map import draw_image_map
 from clustem.report.figures.phase_map import draw_line, draw_phase_map
 from clustem.report.layout.extent import Frame, frame_of, scan_axes
 from clustem.report.layout.maps import (
@@ -17,9 +18,12 @@ from clustem.report.layout.maps import (
     key_entries,
     painted,
 )
+from clustem.report.layout.placed import draw_placed, image_frame, is_placed, patches_of
 from clustem.report.layout.sheet import INK, styled
 from clustem.report.layout.units import length_text
 
+_MM = 25.4
+"""Millimetres in an inch."""
 _DPI = 180
 """Resolution of the figure on a screen [dots per inch]; files are saved as pyplot is set up."""
 
@@ -30,7 +34,7 @@ def plot_map(result: Segmentation, ax: Axes | None = None) -> Figure:
     Parameters
     ----------
     result
-        The clusters on their scan of one or two axes.
+        The clusters on their scan of one or two axes; patches are drawn on their image.
     ax
         Axes to draw into, with the user's fonts; the key stands at their right, the scale bar below
         them. None makes a pyplot figure as in the report, which ``plt.show()`` shows.
@@ -58,7 +62,13 @@ def plot_map(result: Segmentation, ax: Axes | None = None) -> Figure:
     axes = scan_axes(result)
     if ax is None:
         return _of_its_own(result)
-    if len(axes) == 1:
+    if is_placed(result):
+        frame = image_frame(patches_of(result))
+        width = ax.get_window_extent().width / ax.figure.dpi * _MM
+        draw_placed(ax, result, frame, width=width)
+        ax.set_aspect("equal")
+        _scale_bar(ax, frame)
+    elif len(axes) == 1:
         draw_line(ax, result)
     else:
         frame = frame_of(axes)
@@ -73,7 +83,10 @@ def plot_map(result: Segmentation, ax: Axes | None = None) -> Figure:
 def _of_its_own(result: Segmentation) -> Figure:
     import matplotlib.pyplot as plt
 
-    return draw_phase_map(result, context_images(result), plt.figure(dpi=_DPI))
+    figure = plt.figure(dpi=_DPI)
+    if is_placed(result):
+        return draw_image_map(result, figure)
+    return draw_phase_map(result, context_images(result), figure)
 
 
 def _scale_bar(ax: Axes, frame: Frame) -> None:
