@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH ?= torch==2.13.0  # a version whose small build for CPUs is at hand on many machines
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)  # some tests wait for other processes
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types faces docs bench fuzz soak mutants clean
+.PHONY: help demo test lint types faces docs dist dist-test test-lowest bench fuzz soak mutants clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,7 +33,7 @@ demo: .venv/.user  ## Run the EDS recipe on an embedded sample; the report is in
 	$(BIN)/clustem demo eds --output demo_eds --force
 
 test: .venv/.dev .venv/.browser  ## Run all tests
-	$(BIN)/python -m pytest --quiet -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --quiet -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev  ## Check style
 	$(BIN)/ruff check src tests benchmarks tools docs
@@ -50,6 +51,27 @@ faces: .venv/.dev  ## Write the typed faces of the stages (.pyi) from their file
 
 docs: .venv/.docs  ## Build the documentation into docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+.venv/.release: pyproject.toml | .venv/bin/python
+	$(PIP) --editable '.[release]'
+	@touch $@
+
+dist: .venv/.release  ## Build and check the sdist and the wheel
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/check-wheel-contents dist/*.whl
+
+dist-test: dist  ## Install the wheel into an empty environment and use it
+	$(PYTHON) -m venv dist/venv
+	dist/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[app]"
+	$(BIN)/python tools/installed.py dist/venv/bin/python
+
+test-lowest: .venv/.release  ## Run tests with the oldest versions that are declared
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv/lowest
+	VIRTUAL_ENV=.venv/lowest $(BIN)/uv pip install --quiet --resolution lowest-direct --editable '.[dev,app]'
+	.venv/lowest/bin/python -m pytest --quiet -n auto -W default --ignore tests/front \
+		tests/contract tests/oracle tests/golden
 
 bench: .venv/.dev  ## Print speed and memory against named peers
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -167,3 +167,41 @@ def test_the_commands_of_the_readme(files, capsys):
         status = app([with_samples(word) for word in arguments], standalone_mode=False)
         assert not status, arguments
     assert "report: result" in capsys.readouterr().out
+
+
+PAGES = sorted(
+    page for page in (ROOT / "docs").glob("*.md") if BLOCK.search(page.read_text("utf-8"))
+)
+OF_CLUSTERS = ("dask_jobqueue", "dask_kubernetes")
+"""Packages of examples that need a cluster of machines: these are compiled, not run."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_python_examples_of_docs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    for block in blocks(page):
+        code = compile(block, page.name, "exec")
+        if not any(name in block for name in OF_CLUSTERS):
+            exec(code, space)
+    plt.close("all")
+
+
+def test_the_version_is_one_everywhere():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    printed = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == wanted
+    for name in ("CITATION.cff", "codemeta.json", "packaging/recipe.yaml"):
+        found = re.findall(r"^\W*version\W+(\d[\w.]*)", (ROOT / name).read_text(), re.M)
+        assert found == [wanted], name
+
+
+def test_the_recipe_for_conda_has_the_dependencies_of_the_wheel():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "packaging" / "recipe.yaml").read_text()
+    there = dict(re.findall(r"^    - ([\w-]+) >=([\w.${} ]+)$", text, re.M))
+    other = {"dask": "dask-core", "hyperspy": "hyperspy-base", "matplotlib": "matplotlib-base"}
+    for line in project["dependencies"]:
+        name, _, least = line.partition(">=")
+        name = name.partition("[")[0]
+        assert there[other.get(name, name)] == least, line
