@@ -14,7 +14,6 @@ from .core.segmentation import Segmentation as Segmentation
 from .recipes.compare import compare as compare
 from .recipes.joint import Joint as Joint
 from .recipes.load import load as load
-from .recipes.movie import Movie as Movie
 from .recipes.recipe import Recipe as Recipe
 from .recipes.segment import segment as segment
 from .recipes.segment_joint import segment_joint as segment_joint

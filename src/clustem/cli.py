@@ -22,12 +22,17 @@ from clustem.app.command import serve
 
 if TYPE_CHECKING:
     from clustem.core import Scan, Segmentation, Step
+    from clustem.judge.verdict import Verdict
     from clustem.recipes.joint import Joint
     from clustem.recipes.recipe import Recipe
     from clustem.recipes.segment import Source as AnySource
     from clustem.recipes.study import Study
 
-_SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {"eels-shape": ("eels", {"kind": "core"})}
+_SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "eels-shape": ("eels", {"kind": "core"}),
+    "domains-vae": ("domains", {}),
+    "particles-vae": ("particles", {}),
+}
 """Sample of each recipe that does not have its name."""
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -110,6 +115,24 @@ Anyway = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's callback
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("clustem"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[  # its callback prints it
+        bool, typer.Option("--version", callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def run(
     source: Sources,
@@ -146,27 +169,28 @@ def run(
         lazy = True if client is not None and lazy is None else lazy
         more = {"lazy": lazy, "reader": reader, "anyway": anyway, "client": client}
         if signals or chosen.data == "several":
-            if resume or skip_broken or (len(files) > 1 and not signals):
+            if skip_broken or (len(files) > 1 and not signals):
                 raise ParameterError(
-                    "Several signals of one scan need names, and take no --resume or --skip-broken",
+                    "Several signals of one scan need names, and take no --skip-broken",
                     got=" ".join(map(str, source)),
                     cure="clustem run eds=map.bcf haadf=image.tif -r joint",
                 )
-            _save_joint(signals or files[0], chosen, folder, force=force, **more)
+            with _unfinished(folder, resume=resume) as kept:
+                given = {**more, "resume": kept}
+                _save_joint(signals or files[0], chosen, folder, force=force, **given)
             return
         if len(files) > 1:
-            if resume:
-                raise ParameterError("A study cannot be resumed", got="--resume", cure="Omit it.")
-            _save_study(files, chosen, folder, force=force, skip_broken=skip_broken, **more)
+            with _unfinished(folder, resume=resume) as kept:
+                given = {**more, "resume": kept, "skip_broken": skip_broken}
+                _save_study(files, chosen, folder, force=force, **given)
             return
         scan = open_scan(chosen, files[0], lazy=lazy, stack=True, reader=reader, plain=True)
         n = n_frames(scan.signal)
         if n > 1 and ("describe", "gabor") in chosen.steps:
             typer.echo(f"a stack of {n} images: segmented as a movie, frame by frame")
-            _save_movie(scan, chosen, folder, force=force, anyway=anyway)
-            return
         if is_series(scan, chosen):
-            _save_study(scan, chosen, folder, force=force, **more)
+            with _unfinished(folder, resume=resume) as kept:
+                _save_study(scan, chosen, folder, force=force, **more, resume=kept)
             return
         _check_axes(scan)
         with _unfinished(folder, resume=resume) as kept:
@@ -192,13 +216,27 @@ def apply(
     from clustem.core import ClustemError
     from clustem.io.output_folder import check_output
     from clustem.recipes.apply import apply as apply_to
+    from clustem.recipes.joint import Joint
     from clustem.recipes.load import load
     from clustem.recipes.study import Study
 
-    files = _files(source)
-    folder = output or Path(f"{files[0].stem}_as_{result.name}")
-    check_output(folder, force=force, inputs=[*files, result])
+    files, signals = _files(source), _signals(source)
+    inputs = [*signals.values()] or files
+    folder = output or Path(f"{inputs[0].stem}_as_{result.name}")
+    check_output(folder, force=force, inputs=[*inputs, result])
     known, found, skipped = load(result), [], {}
+    if isinstance(known, Joint):
+        with _progress() as progress:
+            joint = apply_to(
+                known,
+                signals or files[0],
+                novelty=novelty,
+                lazy=lazy,
+                reader=reader,
+                progress=progress,
+            )
+        _write_joint(joint, folder, force=force)
+        return
     with _progress() as progress:
         for i, file in enumerate(files):
             progress(file.name, i / len(files))
@@ -249,7 +287,7 @@ def demo(
         if ("prepare", "beam_mask") in chosen.steps:
             plain = chosen.with_settings({"prepare.beam_mask": False})
             beside["without the beam mask"] = _segmented(source, plain)
-        if chosen.name == "domains":
+        if chosen.name in ("domains", "domains-vae"):
             both = views(source, chosen)
             beside |= {"all dimensions": both.full, "two principal components": both.plane}
         truth = {"truth": sample.truth_for(result), "truth_names": sample.names}
@@ -693,12 +731,18 @@ def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> No
 
 
 def _save_joint(source: Any, recipe: Recipe, folder: Path, *, force: bool, **more: Any) -> Joint:
-    from clustem.judge.common_verdict import common_verdict
-    from clustem.judge.verdict import verdict
     from clustem.recipes.segment_joint import segment_joint
 
     with _progress() as progress:
         joint = segment_joint(source, recipe, progress=progress, **more)
+    _write_joint(joint, folder, force=force)
+    return joint
+
+
+def _write_joint(joint: Joint, folder: Path, *, force: bool) -> None:
+    from clustem.judge.common_verdict import common_verdict
+    from clustem.judge.verdict import verdict
+
     joint.save(folder, force=force)
     found = common_verdict([verdict(one) for one in joint.values()])
     for doubt in found.doubts:
@@ -709,12 +753,12 @@ def _save_joint(source: Any, recipe: Recipe, folder: Path, *, force: bool, **mor
         for step in one.history:
             if step.note and step.stage in {"prepare", "describe", "reduce"}:
                 typer.echo(f"{name}: {step.stage}.{step.name}: {step.note}")
-    typer.echo(joint.sentence)
+    if joint.sentence:
+        typer.echo(joint.sentence)
     for i, count in enumerate(joint.counts):
         share = 100 * count / max((~joint.mask).sum(), 1)
         typer.echo(f"{joint.first.name_of(i)}: {count} positions, {share:.2f} %")
     typer.echo(f"report: {folder / 'report.html'}")
-    return joint
 
 
 def _save_study(source: Any, recipe: Recipe, folder: Path, *, force: bool, **more: Any) -> None:
@@ -736,6 +780,21 @@ def _write_study(study: Study, folder: Path, *, force: bool) -> None:
         typer.secho(doubt, fg="red", bold=True)
     if common.warranted and common.warranted not in common.doubts:
         typer.echo(common.warranted)
+    tracks = study.tracks
+    if tracks is None:
+        _print_shares(study, verdicts, common)
+    else:
+        _print_notes(study[0].history)
+        for name, pixels in zip(tracks.names, tracks.pixels.T, strict=True):
+            there = int((pixels > 0).sum())
+            typer.echo(f"{name}: in {there} of {len(pixels)} frames, {pixels.mean():.0f} pixels")
+    for title, why in study.skipped.items():
+        typer.secho(f"{title} was left out: {why}", fg="red")
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _print_shares(study: Study, verdicts: Iterable[Verdict], common: Verdict) -> None:
+    """Print area shares of each map, and what is doubtful in it alone."""
     for title, one, found in zip(study.titles, study, verdicts, strict=True):
         shares = ", ".join(
             f"{study.name_of(i)} {100 * count / max((~one.mask).sum(), 1):.1f} %"
@@ -745,23 +804,6 @@ def _write_study(study: Study, folder: Path, *, force: bool) -> None:
         for doubt in found.doubts:
             if doubt not in common.doubts:
                 typer.secho(f"{title}: {doubt}", fg="red")
-    for title, why in study.skipped.items():
-        typer.secho(f"{title} was left out: {why}", fg="red")
-    typer.echo(f"report: {folder / 'report.html'}")
-
-
-def _save_movie(scan: Scan, recipe: Recipe, folder: Path, *, force: bool, anyway: bool) -> None:
-    from clustem.recipes.segment_movie import segment_movie
-
-    with _progress() as progress:
-        movie = segment_movie(scan, recipe, progress=progress, anyway=anyway)
-    movie.save(folder, force=force)
-    _print_notes(movie.history)
-    tracks = movie.tracks
-    for name, pixels in zip(tracks.names, tracks.pixels.T, strict=True):
-        there = int((pixels > 0).sum())
-        typer.echo(f"{name}: in {there} of {len(pixels)} frames, {pixels.mean():.0f} pixels")
-    typer.echo(f"report: {folder / 'report.html'}")
 
 
 def _print_notes(history: Iterable[Step]) -> None:

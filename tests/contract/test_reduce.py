@@ -2,6 +2,8 @@
 
 import inspect
 import json
+from functools import partial
+from importlib.util import find_spec
 
 import dask.array as da
 import numpy as np
@@ -28,7 +30,18 @@ def features(values=None, **rows):
     return Features.of_scan(Rows(values, mask=MASK, **rows), None, MASK)
 
 
-every_step = pytest.mark.parametrize("step", [entry.step for entry in STEPS.values()])
+NEEDS_TORCH = pytest.mark.skipif(
+    find_spec("torch") is None, reason="needs PyTorch: pip install 'clustem[torch]'"
+)
+every_step = pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(partial(entry.step, max_steps=30), marks=NEEDS_TORCH, id="vae")
+        if entry.name == "vae"
+        else pytest.param(entry.step, id=entry.name)
+        for entry in STEPS.values()
+    ],
+)
 
 
 @every_step
@@ -119,5 +132,5 @@ def test_factors_that_still_change_are_said():
 
 
 def test_the_registry_is_not_empty():
-    assert {"pca", "nmf", "smooth"} <= set(STEPS)
+    assert {"pca", "nmf", "smooth", "vae"} <= set(STEPS)
     assert all(inspect.isfunction(entry.step) for entry in STEPS.values())

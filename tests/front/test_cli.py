@@ -185,17 +185,25 @@ def test_a_stack_is_segmented_as_a_movie(files, tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert told.startswith("a stack of 2 images: segmented as a movie, frame by frame\n")
     assert "lattice 1: in 2 of 2 frames" in told
-    names = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")}
+    names = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").glob("*")}
     assert names == {
+        "1_map_1",
+        "2_map_2",
+        "centers.hspy",
+        "figures",
         "labels.tif",
-        "tracks.csv",
         "manifest.json",
         "recipe.toml",
         "provenance.json",
         "report.html",
-        "figures/movie_strip.png",
-        "figures/movie_curves.png",
+        "table.csv",
     }
+    assert {p.name for p in (tmp_path / "out" / "figures").iterdir()} == {
+        "movie_strip.png",
+        "movie_curves.png",
+    }
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert 'href="2_map_2/report.html"' in page
     assert in_process(args, tmp_path, monkeypatch) == 2
     assert "must not exist yet" in capsys.readouterr().err
 

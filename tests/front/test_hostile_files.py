@@ -248,7 +248,6 @@ BROKEN = {
     "a huge axis": lambda f: change(f, axes=[{"size": 10**12}, {"size": 24}]),
     "title a number": lambda f: change(f, title=3),
     "format a list": lambda f: change(f, format=[1]),
-    "a movie": lambda f: change(f, kind="movie"),
 }
 
 

@@ -3,9 +3,11 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 import clustem
 from clustem import samples
@@ -50,8 +52,15 @@ def test_signals_are_run_by_name(folder, monkeypatch, capsys):
         == 2
     )
     assert "need names" in capsys.readouterr().err
-    assert run("apply", "out", "eds.hspy", folder=folder, monkeypatch=monkeypatch) == 2
-    assert "cannot be applied" in capsys.readouterr().err
+    given = ["apply", "out", "eels=eels.hspy", "eds=eds.hspy", "-o", "again"]
+    assert run(*given, folder=folder, monkeypatch=monkeypatch) == 0
+    assert "cluster 0: " in capsys.readouterr().out
+    again, known = clustem.load(folder / "again"), clustem.load(folder / "out")
+    np.testing.assert_array_equal(again.labels.data, known.labels.data)
+    assert not again.first.novel.any()
+    given = ["apply", "out", "eds=eds.hspy", "-o", "less"]
+    assert run(*given, folder=folder, monkeypatch=monkeypatch) == 2
+    assert "Give eels=FILE, eds=FILE." in capsys.readouterr().err
 
 
 def test_a_joint_result_is_read_back(result):
@@ -75,9 +84,43 @@ def test_a_joint_result_is_read_back(result):
     assert named["haadf"].names == {0: "diamond"} or named["haadf"].names == {1: "diamond"}
 
 
+def test_clusters_of_several_signals_are_found_on_another_scan(result):
+    found, path = result
+    again = clustem.load(path)
+    other = samples.joint(shape=(30, 26), random_state=2)
+    signals = {name: other.signals[name].deepcopy() for name in found}
+    signals["eds"].data[4:14, 5:15, 520:530] += 2  # lines that no phase has
+    one = again.relabel({0: "matrix"})
+    new = one.apply(signals)
+    inside = ~new.mask
+    assert new.first.novel[4:14, 5:15].mean() > 0.9
+    around = np.zeros(new.mask.shape, dtype=bool)
+    around[2:16, 3:17] = True
+    assert not new.first.novel[~around].any()
+    assert new["haadf"].novel is not None
+    known = inside & ~new.first.novel
+    assert adjusted_rand_score(other.labels[known], new.labels.data[known]) > 0.85
+    assert (new.first.name_of(0), new["eds"].color_index) == ("matrix", one.color_index)
+    assert new["eds"].centers.data.shape == (3, found["eds"].centers.data.shape[1])
+    merged = found.merge([1, 2])
+    labels = merged.apply({n: s.source for n, s in found.items()}, novelty=None).labels
+    assert adjusted_rand_score(labels.data.ravel(), merged.labels.data.ravel()) > 0.99
+    with pytest.raises(InputError, match="need all of these"):
+        found["eds"].apply(signals["eds"])
+    with pytest.raises(InputError, match="haadf must be of the kind"):
+        found.apply({**signals, "haadf": signals["eels"]})
+    with pytest.raises(InputError, match="cut"):
+        replace(found, signals={n: one.split(0) for n, one in found.items()}).apply(signals)
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"signals": ["../x"]}, {"information": {"eds": "much"}}, {"placements": {"eds": {"kind": 3}}}],
+    [
+        {"signals": ["../x"]},
+        {"information": {"eds": "much"}},
+        {"placements": {"eds": {"kind": 3}}},
+        {"recipes": {"eds": 3}},
+    ],
 )
 def test_a_broken_folder_is_refused(result, tmp_path, change):
     shutil.copytree(result[1], tmp_path / "copy")

@@ -9,9 +9,11 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+import clustem
 from clustem.core import OutputError, PatchGrid, Segmentation, Step
-from clustem.report import center_plot, write_movie, write_report
-from clustem.report.figures.example import example_tracks
+from clustem.recipes import Study
+from clustem.report import center_plot, write_report
+from clustem.report.figures.example import example_frames
 
 
 class Page(HTMLParser):
@@ -194,40 +196,29 @@ def test_patches_are_shown_beside_other_clusterings(cases, tmp_path):
     assert "This result, all dimensions" in page.text
 
 
-def test_a_movie_has_its_own_folder(tmp_path):
-    labels = hs.signals.Signal2D(np.zeros((2, 4, 6), dtype=np.int16))
-    labels.data[1, 1:3] = 1
-    time = labels.axes_manager[0]
-    time.name, time.scale, time.units = "time", 0.5, "s"
-    steps = (Step("describe", "gabor", {"orientations": 36}, version="0.1.0", note="2 frames"),)
-    tracks = example_tracks()
-    files = write_movie(labels, tracks, tmp_path, title="Turning", history=steps, dpi=60)
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+def test_a_movie_is_a_study_of_its_frames(tmp_path):
+    maps = example_frames()
+    study = Study(maps, ("time 0 s", "time 0.5 s"), (0.0, 0.5), ("time", "s"))
+    study.save(tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     for words in (
-        "Turning",
+        "Movie of 2 frames",
         "1 lattice followed through 2 frames (0 … 0.5 s) of 4 × 6 pixels",
-        "Sizes, mean over all frames",
         "lattice 1",
-        "describe.gabor",
     ):
         assert words in page.text, words
-    read = hs.load(tmp_path / "labels.tif")
-    np.testing.assert_array_equal(read.data, labels.data)
+    read = hs.load(tmp_path / "out" / "labels.tif")
+    np.testing.assert_array_equal(read.data, study.labels.data)
     assert (read.axes_manager[0].scale, read.axes_manager[0].units) == (0.5, "s")
-    lines = (tmp_path / "tracks.csv").read_text().splitlines()
-    assert lines[0].split(",")[:6] == [
-        "frame",
-        "time (s)",
-        "number",
-        "name",
-        "pixels",
-        "area (px²)",
-    ]
-    assert lines[3].split(",")[:5] == ["1", "0.5", "0", "lattice 1", "12"]
-    assert float(lines[3].split(",")[7]) == pytest.approx(10, abs=0.1)
-    assert {f for f in tmp_path.rglob("*") if f.is_file()} == set(files)
-    with pytest.raises(OutputError, match="empty folder"):
-        write_movie(labels, tracks, tmp_path)
+    table = study.table()
+    lattice = table[table["name"] == "lattice 1"]
+    np.testing.assert_allclose(lattice["turn"], [0, 10], atol=0.1)
+    assert table[table["name"] == "background"]["turn"].isna().all()
+    again = clustem.load(tmp_path / "out")
+    assert again.tracks.names == study.tracks.names
+    np.testing.assert_allclose(again.tracks.turns, study.tracks.turns)
+    named = again.relabel({0: "twin"})
+    assert named.tracks.names == ("twin", "background")
 
 
 def test_a_rerun_writes_the_same_report(eds, tmp_path):

@@ -57,6 +57,45 @@ def test_a_run_that_is_stopped_goes_on(recipe, scan, tmp_path, monkeypatch, caps
         assert (one.name, one.parameters, one.note) == (other.name, other.parameters, other.note)
 
 
+def test_a_study_that_is_stopped_goes_on(scan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(_checkpoints, "_LONG", 0.0)
+    other = tmp_path / "other.hspy"
+    samples.eds(shape=(18, 22), random_state=1).signal.save(other)
+    words = "run", scan, other, "-r", "eds", "-k", "3", "-o", tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.Run, "_mapping", stopped)
+        code, said = clustem(patch, capsys, *words)
+    assert code == 130
+    assert "--resume goes on from there" in said.err
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.Run, "_cluster", stopped)
+        code, said = clustem(patch, capsys, *words, "--resume")
+    assert code == 0, said.err
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "other.hspy"}
+    found, whole = load(tmp_path / "out"), segment([scan, other], "eds", n_clusters=3)
+    for one, again in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(one.labels.data, again.labels.data)
+    words = "run", other, scan, *words[3:]
+    monkeypatch.setattr(runner.Run, "_cluster", stopped)
+    code, said = clustem(monkeypatch, capsys, *words, "--force", "--resume")
+    assert code == 130, "maps in another order are another fit"
+
+
+def test_signals_of_one_scan_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(_checkpoints, "_LONG", 0.0)
+    signals = samples.joint(shape=(16, 18)).signals
+    given = {name: signals[name] for name in ("eels", "eds")}
+    settings = {"eds.place": "same"}
+    kept = {"n_clusters": 2, "settings": settings, "resume": tmp_path / "kept"}
+    one = segment(given, "joint", **kept)
+    monkeypatch.setattr(runner.Run, "_cluster", stopped)
+    other = segment(given, "joint", **kept)
+    np.testing.assert_array_equal(one.labels.data, other.labels.data)
+    assert dict(other.information) == pytest.approx(dict(one.information))
+    with pytest.raises(KeyboardInterrupt):
+        segment(given, "joint", **{**kept, "settings": {**settings, "eds.weight": 0.5}})
+
+
 def test_regions_that_clusters_started_from_are_known_again(scan, tmp_path, monkeypatch):
     monkeypatch.setattr(_checkpoints, "_LONG", 0.0)
     regions = np.zeros((20, 24), dtype=np.uint8)

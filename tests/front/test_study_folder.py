@@ -56,6 +56,11 @@ def test_a_study_is_run_and_applied(folder, study, monkeypatch, capsys):
     assert found.color_index == clustem.load(study)[0].color_index
 
 
+def test_a_study_is_no_single_result(study):
+    with pytest.raises(InputError, match="result of one scan or image; got several"):
+        clustem.Segmentation.load(study)
+
+
 def test_a_broken_file_stops_a_study_or_is_left_out(folder, monkeypatch, capsys):
     given = ["run", "map_[01].hspy", "map_9.hspy", "-r", "eds", "-k", "2", "-o", "some"]
     assert run(*given, folder=folder, monkeypatch=monkeypatch) == 2

@@ -44,12 +44,28 @@ def test_facets_keep_their_numbers_while_they_turn(movie, found):
 
 
 def test_all_frames_have_the_same_filters_and_the_recipe_names_them(movie, found):
-    waves = found.recipe.steps["describe", "gabor"]["wavelengths"]
+    waves = found[0].recipe.steps["describe", "gabor"]["wavelengths"]
     assert 2 <= len(waves) <= 3
     assert waves[0] * 0.06 == pytest.approx(0.2354, rel=0.04)
     assert found.labels.axes_manager[0].units == "s"
-    assert set(found.images) == {0, 1, 2}
-    np.testing.assert_allclose(found.images[1], movie[0].data[1])
+    np.testing.assert_allclose(found[1].context[0].data, movie[0].data[1])
+
+
+def test_a_movie_is_a_study(found, tmp_path):
+    assert isinstance(found, clustem.Study)
+    assert {one.n_clusters for one in found} == {6}
+    for number in range(1, 6):  # clusters of all frames have the same mean, turned
+        sizes = [one.counts[number] for one in found]
+        assert max(sizes) < 1.2 * min(sizes)
+    assert found.titles == ("time 0 s", "time 0.5 s", "time 1 s")
+    part = found[1:]  # turns are counted from its first frame
+    np.testing.assert_allclose(part.tracks.turns[1, 1:], -4, atol=0.5)
+    again = clustem.load(part.save(tmp_path / "movie"))
+    assert again.at == (0.5, 1.0)
+    np.testing.assert_array_equal(again.labels.data, found.labels.data[1:])
+    np.testing.assert_allclose(again.tracks.turns, part.tracks.turns, atol=1e-4)
+    with pytest.raises(InputError, match=r"made by mapping\.facets"):
+        again.apply(found[0].context[0])
 
 
 def test_a_grain_that_comes_gets_a_number_of_its_own():
@@ -60,6 +76,7 @@ def test_a_grain_that_comes_gets_a_number_of_its_own():
     film = np.random.default_rng(1).permutation(grains[0][:4].ravel().repeat(18)).reshape(72, 76)
     frames = [np.hstack([grains[0], film]), np.hstack(grains), np.hstack([grains[0], film])]
     found = segment_movie(hs.signals.Signal2D(np.stack(frames)))
+    assert found[0].counts[2] == found[2].counts[2] == 0 < found[1].counts[2]
     assert found.tracks.names == ("background", "lattice 1", "lattice 2")
     assert (found.tracks.pixels > 0).tolist() == [[True, True, i == 1] for i in range(3)]
 
@@ -69,5 +86,10 @@ def test_what_is_no_movie_is_refused(movie):
         segment_movie(movie[0].inav[0])
     with pytest.raises(InputError, match=r"needs a recipe with describe\.gabor; got domains"):
         segment_movie(movie[0], "domains")
+    axes = movie[0].axes_manager.signal_axes
+    finer = movie[0].inav[1].deepcopy()
+    finer.axes_manager[0].scale = finer.axes_manager[1].scale = axes[0].scale / 2
+    with pytest.raises(InputError, match="must have the same pixel size"):
+        clustem.segment([movie[0].inav[0], finer], "particles", n_clusters=4)
     with pytest.raises(InputError, match="takes one image; got a stack of 3"):
         clustem.segment(movie[0], "particles")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from clustem.core import InputError, Masks, recording
+from clustem.prepare._pair_sums import add_pairs
 from clustem.prepare.counts import counts
 from clustem.prepare.normalize import normalize
 
@@ -282,3 +283,39 @@ def test_a_wandering_zero_loss_peak_is_left_out(data_dir, gain, share, read):
     values = electrons * gain + rng.normal(0, read, electrons.shape)
     found = counts(hs.signals.Signal1D(values.astype(np.float32)))
     assert found.data.sum() == pytest.approx(electrons.sum(), rel=0.05 if read else 1e-6)
+
+
+@pytest.mark.parametrize("kernel", [add_pairs, add_pairs.py_func])
+def test_pairs_are_added_as_a_slow_loop_does(kernel):
+    rng = np.random.default_rng(3)
+    lam = rng.gamma(0.7, 2.0, 9) * rng.uniform(0.2, 3, (14, 1))
+    one, two = (rng.poisson(lam) - 0.25 for _ in range(2))
+    totals = np.stack([one.sum(axis=1), two.sum(axis=1)])
+    compared, used = totals.sum(axis=0) > 20, np.arange(14) % 3 > 0
+    share, gain = lam.mean(axis=0) / lam.mean(axis=0).sum(), 1.3
+    edges, group = np.geomspace(0.05, 8, 6), np.arange(14) // 7 * 7
+    bins, of_pair, of_channel = np.zeros((5, 14)), np.zeros((4, 14)), np.zeros((4, 9))
+    kernel(one, two, totals, compared, used, group, share, gain, edges, bins, of_pair, of_channel)
+    told, pairs, channels = np.zeros_like(bins), np.zeros_like(of_pair), np.zeros_like(of_channel)
+    for i in range(14):
+        a, b = totals[:, i] if compared[i] else (1.0, 1.0)
+        for j in range(9):
+            mean = (one[i, j] + two[i, j]) / 2
+            p = 2 * mean / (a + b) if compared[i] else 0.0
+            drawn = (a + b) / max(a + b - gain, (a + b) / 2) if compared[i] else 1.0
+            terms = np.array(
+                [
+                    (a * two[i, j] - b * one[i, j]) ** 2 / (2 * a * b),
+                    mean * (1 - p) * drawn,
+                    (a / b + b / a) / 2 * (1 - 2 * p + 9 * p**2),
+                    (mean * (1 - p) * drawn) ** 2,
+                ]
+            )
+            pairs[:, i] += terms
+            if used[i]:
+                at = group[i] + np.searchsorted(edges, max(totals[:, i].mean(), 0) * share[j])
+                told[:, at] += [1, *terms]
+                channels[:, j] += terms
+    np.testing.assert_allclose(bins, told, rtol=1e-12)
+    np.testing.assert_allclose(of_pair, pairs, rtol=1e-12)
+    np.testing.assert_allclose(of_channel, channels, rtol=1e-12)

@@ -76,6 +76,20 @@ def test_marginals_are_those_of_all_labellings():
     np.testing.assert_allclose(found, expected / total, atol=0.01)
 
 
+def test_rows_that_no_neighbours_can_turn_are_not_drawn():
+    shape = (9, 11)
+    values = np.random.default_rng(8).normal(size=(99, 3)) * 40
+    found = marginals(values, grid(shape), 0.7, values.argmax(axis=1), sweeps=20, seed=5)
+    first, second = np.sort(values, axis=1)[:, [2, 1]].T
+    certain = first - second > 4 * 0.7 + 31
+    assert 0.2 < certain.mean() < 0.8
+    np.testing.assert_array_equal(found[certain], np.eye(3)[values.argmax(axis=1)[certain]])
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    weak = values * 1e-3  # none is certain: nothing is left out
+    drawn = marginals(weak, grid(shape), 0.7, weak.argmax(axis=1), sweeps=20, seed=5)
+    assert (drawn.max(axis=1) < 1).all()
+
+
 def test_marginals_are_the_same_with_any_number_of_threads(monkeypatch):
     shape = (90, 150)
     values = np.random.default_rng(2).normal(size=(np.prod(shape), 3))

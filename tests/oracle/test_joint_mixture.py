@@ -192,6 +192,24 @@ def test_a_scan_is_clustered_by_all_its_signals(sample):
     assert "eels" in found.sentence
 
 
+def test_a_phase_of_few_positions_that_one_signal_tells_is_found():
+    scene = samples.joint(shape=(48, 56), random_state=20)  # a tenth is diamond
+    given = {name: scene.signals[name] for name in ("eels", "eds")}
+    found = clustem.segment(given, "joint", n_clusters=3, settings={"eds.place": "same"})
+    assert adjusted_rand_score(scene.labels.ravel(), found.labels.data.ravel()) > 0.98
+    assert found.information["eels"] > 0.1  # though its shapes of the other two are too sure
+
+
+def test_a_scan_of_the_fit_gets_its_labels_again():
+    signals = dict(samples.joint(shape=(20, 24)).signals)
+    same = {f"{name}.place": "same" for name in signals}
+    settings = {**same, "haadf.use": "guide", "eels.recipe": "eels-shape"}
+    found = clustem.segment(signals, "joint", n_clusters=3, settings=settings)
+    again = found.apply(signals, novelty=None)
+    np.testing.assert_array_equal(again.labels.data, found.labels.data)
+    np.testing.assert_allclose(again.memberships.data, found.memberships.data, atol=1e-6)
+
+
 def test_an_image_may_be_a_guide(sample):
     found = clustem.segment(
         dict(sample.signals), "joint", n_clusters=3, settings={"haadf.use": "guide"}

@@ -140,7 +140,8 @@ def test_the_recipes_that_fit():
     assert Recipe.fitting(eds) == ["eds", "eds-fuzzy"]
     assert Recipe.fitting(hs.signals.Signal2D(np.ones((3, 4, 5, 6)))) == ["diffraction"]
     image = hs.signals.Signal2D(np.ones((5, 6)))
-    assert set(Recipe.fitting(image)) == {"domains", "particles", "texture"}
+    learned = {"domains-vae", "particles-vae"}
+    assert set(Recipe.fitting(image)) == {"domains", "particles", "texture", *learned}
 
 
 def test_a_recipe_without_an_end_is_refused():

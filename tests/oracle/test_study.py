@@ -151,12 +151,6 @@ def test_scans_that_do_not_go_together_are_refused(change, message):
         clustem.segment([one, *given[1:]] if given else given, "eds", n_clusters=2)
 
 
-def test_facets_are_refused():
-    image = samples.particles(kind="crystal", shape=(80, 88), diameter=4.0).signal
-    with pytest.raises(InputError, match="keep the clusters of one fit"):
-        clustem.segment([image, image.deepcopy()], "particles")
-
-
 def test_patterns_of_another_size_are_refused():
     one = samples.diffraction(shape=(8, 9)).signal
     with pytest.raises(InputError, match="one shape and calibration"):

@@ -1,5 +1,7 @@
 """Numbers that stay through a movie, and turns between responses, against what was put in."""
 
+from dataclasses import replace
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -103,6 +105,25 @@ def test_what_comes_gets_a_new_number_and_what_comes_back_its_own():
     other = tracks.add(frame([FILM, (response(140.0), slice(16, 20), slice(0, 9)), a]))
     assert set(np.unique(other[16:20, :9])) == {3}
     assert tracks.names == ("background", "lattice 1", "lattice 2", "lattice 3")
+
+
+def test_numbers_that_stay_are_measured_again():
+    tracks = Tracks()
+    a, b = (response(20.0), *LEFT), (response(95.0), *RIGHT)
+    frames = [frame([FILM, a]), frame([FILM, (response(98.0), *RIGHT), a]), frame([FILM, b])]
+    maps = []
+    for one in frames:
+        labels, number = tracks.add(one), tracks.numbers[-1]
+        shown = np.zeros((3, *one.centers.data.shape[1:]))
+        shown[number] = one.centers.data
+        there = np.bincount(labels.ravel(), minlength=3)
+        found = replace(one, labels=hs.signals.Signal2D(labels), counts=there, color_index=())
+        maps.append(replace(found, centers=hs.signals.Signal2D(shown)))
+    again = Tracks.of(maps)
+    np.testing.assert_array_equal(again.pixels, tracks.pixels)
+    np.testing.assert_allclose(again.directions, tracks.directions)
+    np.testing.assert_allclose(again.turns, tracks.turns)
+    np.testing.assert_array_equal(again.background, tracks.background)
 
 
 def test_excluded_pixels_stay_excluded():

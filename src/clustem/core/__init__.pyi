@@ -7,6 +7,7 @@ from .about import PatchGrid as PatchGrid
 from .about import PatternInfo as PatternInfo
 from .about import PCAInfo as PCAInfo
 from .about import TextureInfo as TextureInfo
+from .about import VAEInfo as VAEInfo
 from .clustering import Clustering as Clustering
 from .clustering import numbered as numbered
 from .clustering import ranked_by as ranked_by

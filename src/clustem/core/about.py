@@ -108,6 +108,78 @@ class NMFInfo(Info):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class VAEInfo(Info):
+    """A variational autoencoder, and what it says of each row beside its latent coordinates.
+
+    Parameters
+    ----------
+    width
+        Standard deviation of the posterior of each latent coordinate, float32, shape of the scan,
+        then (q,); NaN where excluded. (n, q) for rows of no scan, or of several.
+    angle
+        Angle by which the motif of each row is turned, from the columns' axis toward the rows'
+        [°], 0 ... 360, float32, shape of the scan; None where motifs are not turned.
+    shift
+        Row and column by which it is shifted [px], shape of the scan, then (2,); None if it is not.
+    fold
+        Number of turns in a circle after which the motif of each row looks the same, int16, shape
+        of the scan: angles repeat after 360°/fold.
+    manifold
+        What the decoder draws on a grid over the first two latent coordinates, in the unit of the
+        rows (of counts: shares), (g, g, pixels or channels).
+    manifold_at
+        Latent coordinates of the lines and columns of the grid, (2, g).
+    examples
+        Some rows, upright, and what the decoder makes of them, (2, m, pixels or channels).
+    shape
+        Rows and columns of an image, or (channels,).
+    full
+        The same before binning.
+    mean, scale, level
+        Center and unit of each column, (D,); counts of a typical row, 0 where rows are no counts.
+    factors, variances
+        Principal components that encoder and decoder start from, (r, D), and variances along them.
+    weights
+        Weights of the network, one after the other.
+    n_components
+        Number of latent coordinates, q.
+    templates
+        Motifs that rows are held against, (t, rows, columns); None where they are not turned.
+    transfer
+        Filter that rows pass before.
+    folds
+        Symmetry of each template, (t,).
+    unit
+        What rows are divided by before.
+    turned, most_shift
+        Which poses there can be.
+    """
+
+    width: NDArray[np.float32]
+    shape: NDArray[np.int64]
+    full: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    factors: NDArray[np.float32]
+    variances: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    n_components: int
+    level: float = 0.0
+    angle: NDArray[np.float32] | None = None
+    shift: NDArray[np.float32] | None = None
+    fold: NDArray[np.int16] | None = None
+    manifold: NDArray[np.float32] | None = None
+    manifold_at: NDArray[np.float32] | None = None
+    examples: NDArray[np.float32] | None = None
+    templates: NDArray[np.float32] | None = None
+    transfer: NDArray[np.float32] | None = None
+    folds: NDArray[np.int16] | None = None
+    unit: float = 1.0
+    turned: bool = False
+    most_shift: float = 0.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PatternInfo(Info):
     """Diffraction patterns.
 

@@ -75,7 +75,7 @@ def checked(content: Any) -> Provenance:
     Raises
     ------
     InputError
-        If it is of another format, of a movie, or a field is missing, unknown or broken.
+        If it is of another format, of several results, or a field is missing, unknown or broken.
     """
     if not isinstance(content, dict):
         raise _broken("", f"{type(content).__name__} instead of named fields")
@@ -85,11 +85,11 @@ def checked(content: Any) -> Provenance:
             got=str(content.get("format", "none, as those of version 0.1"))[:60],
             cure="Run the recipe in it again with this version of Clustem.",
         )
-    if content.get("kind") == "movie":
+    if content.get("kind") in ("study", "joint"):
         raise InputError(
-            "Only the result of one scan or image can be loaded",
-            got="that of a movie",
-            cure="Open its labels.tif and tracks.csv.",
+            "This must be the result of one scan or image",
+            got="several in one folder",
+            cure="Load them with clustem.load(...), or name one of the folders in it.",
         )
     check_axes(content.get("axes"), "provenance.json")
     try:

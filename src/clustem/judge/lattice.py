@@ -15,7 +15,7 @@ from clustem.core.image import PlainImage
 F64 = NDArray[np.float64]
 Verdict = Literal["columns", "fringes", "none"]
 
-RECIPES = frozenset({"domains", "particles", "texture"})
+RECIPES = frozenset({"domains", "particles", "texture", "domains-vae", "particles-vae"})
 """Recipes between which the lattice decides."""
 
 _WINDOWS = {512: 5, 256: 8, 128: 12, 64: 16}

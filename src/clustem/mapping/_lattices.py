@@ -71,7 +71,8 @@ def lattices(segmentation: Segmentation, *, faintest: float = 0.4) -> Lattices:
     )
     directions = np.full(len(responses), np.nan)
     facets = np.flatnonzero(~background)
-    first = int(facets[0])  # clusters are numbered by falling size
+    sizes = np.asarray(segmentation.counts)[facets]
+    first = int(facets[sizes.argmax()])
     for i in facets.tolist():
         start = fringes[first][0].direction if fringes[first] else 0.0
         directions[i] = (start + turned_by(responses[first], responses[i])) % 180

@@ -21,12 +21,16 @@ _WINDOW = 0.5
 """Width of the windows whose shifts must agree [keV]."""
 _NEAR = 0.25
 """Largest shift of such a window [keV]."""
-_WEAK = 0.02
+_WEAK = 0.005
 """Share of the strongest window's weight below which one tells nothing."""
 _FEWEST = 4
 """Windows that are needed."""
 _CHANCE = 1e-3
 """Chance of windows that agree by accident."""
+_FINER = 0.75
+"""Ratio of two scales from which on one is finer."""
+_SURE = 0.05
+"""Error of the shift of a window, at least [channels]."""
 _LEAST = 0.15
 """Energy below which detectors see noise [keV]."""
 
@@ -88,6 +92,10 @@ def shared_lines(
 
     x, own = np.asarray(counts, dtype=np.float64), np.asarray(energy, dtype=np.float64)
     y, other = np.asarray(reference, dtype=np.float64), np.asarray(reference_energy, np.float64)
+    if np.ptp(own) * len(other) < _FINER * np.ptp(other) * len(own):  # the finer axis is the rule
+        found = shared_lines(y, other, x, own)
+        shift = -found.shift / found.stretch + 0.0
+        return AxisChange(1 / found.stretch, shift, found.correlation)
     lines, template = _lines(x, own), _lines(y, other)
     used = (other > max(_LEAST, own[0])) & (other < own[-1])
     none = AxisChange(1.0, 0.0, 0.0)
@@ -144,11 +152,19 @@ def _line_shifts(
         norms = np.linalg.norm(cuts, axis=1) * np.sqrt(power)
         near = np.abs(steps - expects) <= _NEAR / 2
         score = np.where(near & (norms > 0), cuts @ part / np.maximum(norms, 1e-30), -1)
-        found.append(
-            (middle, float(steps[score.argmax()]), power * max(float(score.max()), 0.0) ** 6)
-        )
+        found.append((middle, _peak(steps, score), power * max(float(score.max()), 0.0) ** 6))
     energy, apart, weight = np.array(found).T if found else np.zeros((3, 0))
     return energy, apart, weight
+
+
+def _peak(steps: F64, score: F64) -> float:
+    """Return where a score is highest, between the steps."""
+    top = int(score.argmax())
+    before, here, after = score[max(top - 1, 0)], score[top], score[min(top + 1, len(score) - 1)]
+    bend = float(before - 2 * here + after)
+    inside = 0 < top < len(score) - 1 and min(before, after) > 0 and bend < 0
+    between = 0.5 * float(before - after) / bend if inside else 0.0
+    return float(steps[top] + between * (steps[1] - steps[0]))
 
 
 def _agree(energy: F64, apart: F64, weight: F64, scale: float) -> bool:
@@ -163,7 +179,7 @@ def _agree(energy: F64, apart: F64, weight: F64, scale: float) -> bool:
     root = np.sqrt(weight / weight.mean())
     design = np.stack([np.ones(n), energy], axis=1) * root[:, None]
     fitted = design @ np.linalg.lstsq(design, apart * root, rcond=None)[0]
-    rest = float(((apart * root - fitted) ** 2).sum()) + n * (scale / 4) ** 2 / 3  # of the steps
+    rest = float(((apart * root - fitted) ** 2).sum()) + n * (_SURE * scale) ** 2
     off = float(np.sqrt((fitted**2).mean()))
     statistic = float((fitted**2).sum()) / 2 / (rest / (n - 2))
     return bool(f.sf(statistic, 2, n - 2) < _CHANCE and off > 0.1 * scale)

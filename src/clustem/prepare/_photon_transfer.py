@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from clustem.passes.rows import Rows
+from clustem.prepare._pair_sums import add_pairs
 
 F64 = NDArray[np.float64]
 Where = NDArray[np.intp]
@@ -279,22 +280,26 @@ def _sums(sample: Sample, line: _Line, keep: NDArray[np.bool_]) -> _Sums:
     edges = _edges(share, totals.mean(axis=0)[keep])
     bins = np.zeros((5, _GROUPS * (_BINS + 1)))
     of_pair, of_channel = np.zeros((4, n)), np.zeros((4, channels))
+    compared, alike = _compared(totals, line.gain), _alike(totals, line.gain)
+    first = np.arange(n) * _GROUPS // n * (_BINS + 1)
     for start in range(0, n, max(_BLOCK // channels, 1)):
         part = slice(start, start + max(_BLOCK // channels, 1))
         one, two = (x[part].astype(np.float64) - line.offset for x in (sample.one, sample.two))
-        found = _terms(one, two, totals[:, part], line.gain)
-        used = keep[part] & _alike(totals[:, part], line.gain)
-        expected = np.maximum(totals[:, part].mean(axis=0), 0.0)[:, None] * share
-        at = np.searchsorted(edges, expected[used].ravel())
-        group = np.arange(n)[part] * _GROUPS // n
-        at += np.repeat(group[used], channels) * (_BINS + 1)
-        bins[0] += np.bincount(at, minlength=bins.shape[1])
-        for i, values in enumerate(found):
-            bins[i + 1] += np.bincount(at, values[used].ravel(), minlength=bins.shape[1])
-            of_pair[i, part] = np.where(
-                _alike(totals[:, part], line.gain), values.sum(axis=1), np.nan
-            )
-            of_channel[i] += values[used].sum(axis=0)
+        add_pairs(
+            one,
+            two,
+            totals[:, part],
+            compared[part],
+            keep[part] & alike[part],
+            first[part],
+            share,
+            float(line.gain),
+            edges,
+            bins,
+            of_pair[:, part],
+            of_channel,
+        )
+    of_pair[:, ~alike] = np.nan
     return _Sums(bins.reshape(5, _GROUPS, -1), of_pair, of_channel)
 
 
@@ -326,20 +331,6 @@ def _alike(totals: F64, gain: float) -> NDArray[np.bool_]:
     return np.asarray(
         ~_compared(totals, gain) | (totals.max(axis=0) <= _RATIO * totals.min(axis=0))
     )
-
-
-def _terms(one: F64, two: F64, totals: F64, gain: float) -> tuple[F64, F64, F64, F64]:
-    """Square of the difference, and what the line's parameters are multiplied by."""
-    compared = _compared(totals, gain)[:, None]
-    a, b = (np.where(compared, total[:, None], 1.0) for total in totals)
-    square = (a * two - b * one) ** 2 / (2 * a * b)
-    mean = (one + two) / 2
-    p = np.where(compared, 2 * mean / (a + b), 0.0)
-    channels = one.shape[1]
-    drawn = np.where(compared, (a + b) / np.maximum(a + b - gain, (a + b) / 2), 1.0)
-    counts = mean * (1 - p) * drawn
-    read = (a / b + b / a) / 2 * (1 - 2 * p + channels * p**2)
-    return square, counts, read, counts**2
 
 
 def _first(bins: F64, line: _Line, gain: float | None) -> _Line:

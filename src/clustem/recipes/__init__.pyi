@@ -1,11 +1,12 @@
 from .apply import apply as apply
 from .compare import compare as compare
+from .joint import Joint as Joint
 from .load import load as load
-from .movie import Movie as Movie
 from .pooling_check import PoolingCheck as PoolingCheck
 from .pooling_check import pooling_check as pooling_check
 from .recipe import Recipe as Recipe
 from .segment import segment as segment
+from .segment_joint import segment_joint as segment_joint
 from .segment_movie import segment_movie as segment_movie
 from .segment_study import segment_study as segment_study
 from .study import Study as Study

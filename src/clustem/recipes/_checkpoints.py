@@ -26,16 +26,18 @@ class Checkpoints:
     ----------
     folder
         Where they are kept; made when there is something to keep.
-    scan
-        What the run works on: its content is part of the hash.
+    scans
+        What the run works on: their content is part of the hash.
     """
 
-    def __init__(self, folder: Path, scan: Scan) -> None:
-        self._folder, self._scan = folder, scan
+    def __init__(self, folder: Path, *scans: Scan) -> None:
+        self._folder = folder
+        files = {scan.path or id(scan): scan for scan in scans}  # those of a series have one
+        self._digests = [scan.digest for scan in files.values()]
 
     def file(self, key: str, ending: str) -> Path:
         """Return the place of something that a step made."""
-        about = [key, self._scan.digest, versions()["clustem"]]
+        about = [key, *self._digests, versions()["clustem"]]
         name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
         return self._folder / f"{name}{ending}"
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import (
-    Features,
-    InputError,
-    Signal,
-    Step,
-    versions,
-)
+from clustem.core import Features, InputError, Segmentation, Signal, Step, registry, versions
 from clustem.passes.storage import loaded
-from clustem.recipes._detectors import Detector, positions_of
+from clustem.recipes._detectors import Detector, counts_kind, positions_of
+from clustem.recipes._joint import describe_as, naming, prepare_as
 from clustem.recipes._scan_images import scan_images
 from clustem.recipes.recipe import BEFORE
 from clustem.recipes.runner import Run
@@ -24,18 +20,38 @@ from clustem.recipes.runner import Run
 F64 = NDArray[np.float64]
 _SMOOTH = 1.5
 """Width of the smoothing of the thickness [px]."""
+_COLUMNS = 64
+"""Most columns of values that a covariance takes."""
 _LAG, _FEWEST, _MANY, _ALIKE = 3, 50, 20_000, 1e-3
 """Positions over which an image is compared with the thickness; fewest and most pairs, and the
 spread of the logarithm of the thickness that is none."""
 
 
-def described(detectors: Sequence[Detector], shape: tuple[int, ...]) -> dict[str, Run]:
-    """Prepare and describe signals; positions that one leaves out are left out of all."""
+def described(
+    detectors: Sequence[Detector],
+    shape: tuple[int, ...],
+    known: Mapping[str, Segmentation] | None = None,
+) -> dict[str, Run]:
+    """Prepare and describe signals; positions that one leaves out are left out of all.
+
+    Parameters
+    ----------
+    detectors
+        The signals, at common positions.
+    shape
+        Shape of the scan.
+    known
+        Results of the same signals of another scan, whose channels and components they get.
+    """
     runs: dict[str, Run] = {}
     excluded = np.zeros(shape, dtype=bool)
     for one in detectors:
         run = Run(one.scan)
-        run.steps(one.recipe, ("prepare",), None)
+        if known is None:
+            run.steps(one.recipe, ("prepare",), None)
+        else:
+            with naming(one.name):
+                prepare_as(run, one.recipe, known[one.name])
         for mask in (run.masks.scan, one.excluded):
             if mask is not None:
                 excluded |= mask
@@ -51,13 +67,30 @@ def described(detectors: Sequence[Detector], shape: tuple[int, ...]) -> dict[str
                 cure="Crop or bin all of them alike before.",
             )
         run.masks = replace(run.masks, scan=excluded if excluded.any() else None)
-        if not one.is_image:
-            run.steps(one.recipe, BEFORE[1:], None)
+        fitted = None if known is None else known[one.name].fitted
+        if not one.is_image and fitted is None:
+            _describe(one, run)
+        elif not one.is_image and fitted is not None:
+            with naming(one.name):
+                describe_as(run, one.recipe, fitted)
     thickness = _thickness([runs[one.name].raw for one in detectors if not one.is_image])
     for one in detectors:
         if one.is_image:
-            _describe_image(runs[one.name], excluded, thickness)
+            fitted = None if known is None else known[one.name].fitted
+            chosen = {} if fitted is None else fitted.described
+            _describe_image(runs[one.name], excluded, thickness, chosen)
     return runs
+
+
+def _describe(one: Detector, run: Run) -> None:
+    """Describe a signal; of many values take the components, as a covariance takes no more."""
+    run.steps(one.recipe, BEFORE[1:], None)
+    components = "reduce", "pca"
+    if counts_kind(one.recipe) or run.needed_features().rows.shape[1] <= _COLUMNS:
+        return
+    if components not in one.recipe.steps:
+        one.recipe = replace(one.recipe, steps={**one.recipe.steps, components: {}})
+        run.step(registry("reduce")["pca"], {})
 
 
 def _thickness(scans: Sequence[Signal]) -> F64 | None:
@@ -72,8 +105,16 @@ def _thickness(scans: Sequence[Signal]) -> F64 | None:
     return found if (found > 0).all() else None
 
 
-def _describe_image(run: Run, excluded: NDArray[np.bool_], thickness: F64 | None) -> None:
-    """Describe an image by its values, without what they follow of the thickness."""
+def _describe_image(
+    run: Run,
+    excluded: NDArray[np.bool_],
+    thickness: F64 | None,
+    chosen: Mapping[str, Any],
+) -> None:
+    """Describe an image by its values, without what they follow of the thickness.
+
+    Power of the thickness and logarithm are those that were chosen for another scan, if any were.
+    """
     image = np.asarray(loaded(run.raw.data), dtype=np.float64)
     if not np.isfinite(image[~excluded]).all():
         raise InputError(
@@ -81,12 +122,22 @@ def _describe_image(run: Run, excluded: NDArray[np.bool_], thickness: F64 | None
             got="NaN or inf in an image",
             cure="Fill them in first.",
         )
-    power, name = 0.0, "intensity"
-    if thickness is not None and (image[~excluded] > 0).all():
+    above = bool((image[~excluded] > 0).all())
+    logarithm = bool(chosen.get("logarithm", thickness is not None and above))
+    if logarithm and (thickness is None or not above):
+        raise InputError(
+            "An image must have values above 0, and counts beside it that tell the thickness, as "
+            "in the fit",
+            got="values of 0 and less" if not above else "no counts",
+            cure="Do not subtract an offset from it, or leave the image out of the fit.",
+        )
+    power = 0.0
+    if logarithm and thickness is not None:
         image = np.log(np.maximum(image, 1e-300))
-        power = _power(image, np.log(thickness), excluded)
+        found = chosen.get("power")
+        power = round(_power(image, np.log(thickness), excluded), 4) if found is None else found
         image = image - power * np.log(thickness)
-        name = "log intensity"
+    name = "log intensity" if logarithm else "intensity"
     features = Features.of_scan(image[~excluded][:, None], run.raw, excluded, names=(name,))
     run.features = features
     note = f"as thickness, by the counts of the scan, to the power of {power:.2g} is divided out"
@@ -94,8 +145,8 @@ def _describe_image(run: Run, excluded: NDArray[np.bool_], thickness: F64 | None
         Step(
             "describe",
             "image",
-            {},
-            found={"power": round(power, 4)},
+            {"power": None, "logarithm": None},
+            found={"power": power, "logarithm": logarithm},
             version=versions()["clustem"],
             note=note if power else "",
         )

@@ -95,8 +95,20 @@ def opened(
     lazy: bool | None,
     reader: str | None,
     anyway: bool,
+    recipes: Mapping[str, Recipe] | None = None,
 ) -> list[Detector]:
     """Open signals, and choose how each is described.
+
+    Parameters
+    ----------
+    sources
+        Signals by name.
+    settings
+        Those of each signal.
+    lazy, reader, anyway
+        As for ``segment_joint``.
+    recipes
+        How each is described, if that is known.
 
     Raises
     ------
@@ -114,7 +126,11 @@ def opened(
         known = {"eds": "EDS", "eels": "EELS"}.get(name.split("_")[0].lower(), "")
         scan = _image_of(read(source, kind=known, lazy=lazy, reader=reader))
         own = {key: given.pop(key) for key in _OWN if key in given}
-        recipe = _recipe_of(name, scan, own.pop("recipe", None)).with_settings(given)
+        chosen = own.pop("recipe", None)
+        if recipes is None:
+            recipe = _recipe_of(name, scan, chosen).with_settings(given)
+        else:
+            recipe = recipes[name]
         if "shift" in own:
             own["shift"] = _shift(name, own["shift"])
         one = Detector(name, scan, recipe, **_checked(name, own))
@@ -153,6 +169,15 @@ def _image_of(scan: Scan) -> Scan:
     return Scan.of(Signal2D(gray, axes=axes), path=scan.path)
 
 
+def counts_kind(recipe: Recipe) -> str:
+    """Return whether a recipe takes ``"counts"``, or ``"rates"``; empty if it takes values."""
+    for (stage, _), entry in zip(recipe.steps, recipe.entries(), strict=True):
+        if stage == "cluster" and hasattr(entry.step, "held_out_gains"):
+            shared = recipe.steps[stage, entry.name].get("intensity") == "shared"
+            return "rates" if shared else "counts"
+    return ""
+
+
 def _recipe_of(name: str, scan: Scan, given: str | None) -> Recipe:
     """Return the recipe that describes a signal by values whose likelihood is known."""
     if given is not None:
@@ -173,7 +198,7 @@ def _recipe_of(name: str, scan: Scan, given: str | None) -> Recipe:
             return Recipe.named(recipe.few_counts)
     drifting = any(recipe.reaches is not None for recipe in fitting)  # a zero-loss peak is in it
     mixtures = [one for one in fitting if _is_mixture(one)]
-    if mixtures and (drifting or not counted or _is_counted(mixtures[0])):
+    if mixtures and (drifting or not counted or counts_kind(mixtures[0])):
         return mixtures[0]
     kind = "spectra" if manager.signal_dimension == 1 else "patterns"
     plain: dict[tuple[str, str], dict[str, Any]]
@@ -189,10 +214,6 @@ def _recipe_of(name: str, scan: Scan, given: str | None) -> Recipe:
 
 def _is_mixture(recipe: Recipe) -> bool:
     return any(hasattr(entry.step, "predict_proba") for entry in recipe.entries())
-
-
-def _is_counted(recipe: Recipe) -> bool:
-    return any(hasattr(entry.step, "held_out_gains") for entry in recipe.entries())
 
 
 def _checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

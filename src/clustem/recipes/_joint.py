@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import (
+    ClustemError,
     Entry,
     Features,
     Fitted,
@@ -18,6 +20,7 @@ from clustem.core import (
     InputError,
     Masks,
     PatchGrid,
+    PatternInfo,
     Progress,
     Scan,
     Segmentation,
@@ -31,6 +34,7 @@ from clustem.core import (
 from clustem.passes.joined_rows import joined
 from clustem.passes.rows import Rows
 from clustem.physics.shared_lines import shared_lines
+from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes.recipe import Recipe, kind_of
 from clustem.recipes.runner import Run, steps_of
 
@@ -197,6 +201,25 @@ def prepare(run: Run, recipe: Recipe, *, geometry: bool) -> None:
             run.step(entry, parameters)
 
 
+def prepare_as(run: Run, recipe: Recipe, result: Segmentation) -> None:
+    """Prepare a scan as that of a result was, and bring it to its channels."""
+    fitted = result.fitted
+    known = None if fitted is None else fitted.spectrum
+    lines: NDArray[Any] | None = result.mean if known is None else known
+    prepare(run, recipe, geometry=True)
+    if recipe.data != "image":
+        to_channels(run, Channels.of(result.centers, lines))
+    prepare(run, recipe, geometry=False)
+
+
+def describe_as(run: Run, recipe: Recipe, fitted: Fitted) -> None:
+    """Describe and reduce a scan as that of a fit was."""
+    pattern = None if fitted.about is None else fitted.about.find(PatternInfo)
+    hidden = None if pattern is None else pattern.signal_mask
+    describe([run], recipe, hidden, dict(fitted.described))
+    reduce_again(run, recipe, fitted.about)
+
+
 def describe(
     runs: Sequence[Run], recipe: Recipe, hidden: NDArray[np.bool_] | None, chosen: dict[str, Any]
 ) -> None:
@@ -292,7 +315,11 @@ def _with(about: Info, grid: PatchGrid) -> Info:
 
 
 def learn(
-    runs: Sequence[Run], recipe: Recipe, joint: Run, progress: Progress | None
+    runs: Sequence[Run],
+    recipe: Recipe,
+    joint: Run,
+    progress: Progress | None,
+    kept: Checkpoints | None = None,
 ) -> tuple[Fitted, tuple[Step, ...]]:
     """Reduce and cluster all scans in one fit.
 
@@ -306,6 +333,8 @@ def learn(
         The run that clusters; it gets the features of all.
     progress
         Called with the step and the share of steps done.
+    kept
+        Where a long fit is kept, and found again by a run that goes on.
 
     Returns
     -------
@@ -331,7 +360,8 @@ def learn(
     if side > 1:
         features = [_pooled(each, side) for each in features]
     joint.features = mosaic(features)
-    joint.steps(recipe, ("cluster",), None)
+    for entry, parameters in steps_of(recipe, ("cluster",)):
+        joint.step_or_resume(entry, parameters, recipe.to_toml(), kept)
     if side > 1:
         step = joint.history[-1]
         note = f"fitted to sums of {side} x {side} positions, as there are so many"
@@ -401,6 +431,11 @@ def map_with(run: Run, recipe: Recipe, fitted: Fitted) -> Segmentation:
     return run.result(replace(recipe, edits=()))
 
 
+def in_look_of(result: Segmentation, found: Segmentation) -> Segmentation:
+    """Give clusters the colors and names that they have in a result of the same clusters."""
+    return replace(found, color_index=result.color_index, names=result.names, recipe=result.recipe)
+
+
 def as_fitted(entry: Entry, parameters: Any) -> Step:
     """Write the line of history of a step that was fitted before."""
     plain = {k: v for k, v in parameters.items() if isinstance(v, str | int | float | bool)}
@@ -415,6 +450,17 @@ def _again(entry: Entry) -> Any:
 def name_of(scan: Scan, number: int) -> str:
     """Name a scan by its file, or by its place."""
     return scan.path.name if scan.path is not None else f"map {number + 1}"
+
+
+@contextmanager
+def naming(title: str) -> Iterator[None]:
+    """Say which of the scans an error is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{title}: {error.what}", got=error.got, cure=error.cure) from None
+    except ClustemError as error:
+        raise ClustemError(f"{title}: {error}") from None
 
 
 def refuse_other_kind(runs: Sequence[Scan]) -> None:

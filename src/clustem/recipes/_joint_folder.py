@@ -8,53 +8,44 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from clustem.core import InputError, Segmentation
-from clustem.io.output_folder import PROVENANCE, check_output, whole_folder
-from clustem.io.result_folder import FORMAT, made_with, write_provenance
+from clustem.io.output_folder import PROVENANCE
 from clustem.physics.shared_positions import Placement
+from clustem.recipes._in_folder import validated, write_results
 from clustem.recipes._result import load_result
-from clustem.report.page.save_result import write_result
+from clustem.recipes.recipe import Recipe
 from clustem.report.page.write_joint import write_joint
 
 if TYPE_CHECKING:
     from clustem.recipes.joint import Joint
 
-TABLE = "table.csv"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 
 
-def save_joint(joint: Joint, folder: str | Path, *, force: bool) -> Path:
-    """Write a joint result; see ``Joint.save``."""
-    inputs = [path for one in joint.values() if (path := one.origin.get("path"))]
-    target = check_output(folder, force=force, inputs=inputs)
+def write_joint_folder(joint: Joint, folder: Path) -> None:
+    """Write a joint result into an empty folder; see ``Joint.save``."""
     common = next((name for name in joint if name not in joint.placements), next(iter(joint)))
-    with whole_folder(target, force=force) as sibling:
-        write_joint(
-            joint.signals,
-            sibling,
-            told=joint.information,
-            together=joint.joint_information,
-            entropy=joint.entropy,
-            sentence=joint.sentence,
-            images={
-                name: image for name, one in joint.items() if (image := _total(one)) is not None
-            },
-            common=common,
-            links=[f"{name}/report.html" for name in joint],
-        )
-        for name, one in joint.items():
-            (sibling / name).mkdir()
-            write_result(one, sibling / name)
-        joint.table().to_csv(sibling / TABLE, index=False)
-        text = joint.first.recipe_text
-        (sibling / "recipe.toml").write_text(text, encoding="utf-8", newline="\n")
-        provenance = {
-            "format": FORMAT,
-            "kind": "joint",
-            **made_with(),
+    images = {name: image for name, one in joint.items() if (image := _total(one)) is not None}
+    write_joint(
+        joint.signals,
+        folder,
+        told=joint.information,
+        together=joint.joint_information,
+        entropy=joint.entropy,
+        sentence=joint.sentence,
+        images=images,
+        common=common,
+        links=[f"{name}/report.html" for name in joint],
+    )
+    write_results(
+        joint.signals,
+        folder,
+        kind="joint",
+        table=joint.table(),
+        content={
             "signals": list(joint),
             "information": dict(joint.information),
             "joint_information": joint.joint_information,
@@ -66,9 +57,10 @@ def save_joint(joint: Joint, folder: str | Path, *, force: bool) -> Path:
                 }
                 for name, place in joint.placements.items()
             },
-        }
-        write_provenance(provenance, sibling)
-    return target
+            "recipes": {name: recipe.to_toml() for name, recipe in joint.recipes.items()},
+        },
+        pages=[*joint],
+    )
 
 
 def load_joint(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,15 +71,7 @@ def load_joint(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     InputError
         If a field is missing or broken, or a result is.
     """
-    try:
-        known = _AJoint.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(
-            f"{PROVENANCE} must hold what Clustem writes of several signals",
-            got=f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:120],
-            cure="Run the recipe again.",
-        ) from None
+    known = validated(_AJoint, content, "several signals")
     signals = {name: load_result(folder / name) for name in known.signals}
     labels = [one.labels.data for one in signals.values()]
     if any(not np.array_equal(labels[0], other) for other in labels[1:]):
@@ -103,6 +87,9 @@ def load_joint(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "placements": {
             name: Placement(np.array(place.matrix), place.kind, place.chance)
             for name, place in known.placements.items()
+        },
+        "recipes": {
+            name: Recipe.from_toml(text, where=PROVENANCE) for name, text in known.recipes.items()
         },
     }
 
@@ -128,6 +115,7 @@ class _AJoint(BaseModel):
     information: dict[str, Finite] = {}
     joint_information: Finite = 0.0
     placements: dict[str, _APlacement] = {}
+    recipes: dict[str, str] = {}
 
 
 def _total(one: Segmentation) -> NDArray[np.float64] | None:

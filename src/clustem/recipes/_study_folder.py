@@ -7,55 +7,54 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from clustem.core import InputError
-from clustem.io.output_folder import PROVENANCE, check_output, whole_folder
-from clustem.io.result_folder import FORMAT, made_with, write_provenance
+from clustem.io.output_folder import PROVENANCE
+from clustem.recipes._in_folder import broken, validated, write_results
 from clustem.recipes._result import load_result
-from clustem.report.page.save_result import write_result
+from clustem.report.figures.movie_strip import strip_frames
 from clustem.report.page.write_study import write_study
 
 if TYPE_CHECKING:
     from clustem.recipes.study import Study
 
-TABLE = "table.csv"
 
-
-def save_study(study: Study, folder: str | Path, *, force: bool) -> Path:
-    """Write a study; see ``Study.save``."""
-    inputs = [path for one in study if (path := one.origin.get("path"))]
-    target = check_output(folder, force=force, inputs=inputs)
-    names = _folders(study.titles)
-    with whole_folder(target, force=force) as sibling:
-        write_study(
-            study.maps,
-            study.titles,
-            sibling,
-            at=study.at,
-            along=study.along,
-            links=[f"{name}/report.html" for name in names],
-            skipped=study.skipped,
-            history=[step for step in study[0].history if step.stage in {"reduce", "cluster"}],
-        )
-        for name, one in zip(names, study, strict=True):
-            (sibling / name).mkdir()
-            write_result(one, sibling / name)
-        study.centers.save(sibling / "centers.hspy")
-        study.table().to_csv(sibling / TABLE, index=False)
-        (sibling / "recipe.toml").write_text(study[0].recipe_text, encoding="utf-8", newline="\n")
-        provenance = {
-            "format": FORMAT,
-            "kind": "study",
-            **made_with(),
+def write_study_folder(study: Study, folder: Path) -> None:
+    """Write a study into an empty folder; see ``Study.save``."""
+    names, tracks = _folders(study.titles), study.tracks
+    followed = tracks is not None
+    pages = [names[t] for t in strip_frames(len(names))] if followed else names
+    labels = study.labels if len({one.mask.shape for one in study}) == 1 else None
+    write_study(
+        study.maps,
+        study.titles,
+        folder,
+        at=study.at,
+        along=study.along,
+        links={name: f"{name}/report.html" if name in pages else "" for name in names},
+        skipped=study.skipped,
+        history=[
+            step for step in study[0].history if followed or step.stage in {"reduce", "cluster"}
+        ],
+        labels=labels,
+        tracks=tracks,
+    )
+    study.centers.save(folder / "centers.hspy")
+    write_results(
+        dict(zip(names, study, strict=True)),
+        folder,
+        kind="study",
+        table=study.table(),
+        content={
             "maps": names,
             "titles": list(study.titles),
             "at": list(study.at),
             "along": list(study.along),
             "skipped": dict(study.skipped),
-        }
-        write_provenance(provenance, sibling)
-    return target
+        },
+        pages=pages,
+    )
 
 
 def load_study(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -66,13 +65,9 @@ def load_study(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     InputError
         If a field is missing or broken, or a map is.
     """
-    try:
-        known = _AStudy.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise _broken(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:120]) from None
+    known = validated(_AStudy, content, "a study")
     if not len(known.maps) == len(known.titles) == len(known.at):
-        raise _broken("maps, titles and places of other numbers")
+        raise broken("a study", "maps, titles and places of other numbers")
     maps = tuple(load_result(folder / name) for name in known.maps)
     if len({one.n_clusters for one in maps}) > 1:
         raise InputError(
@@ -101,14 +96,6 @@ class _AStudy(BaseModel):
     at: list[Annotated[float, Field(allow_inf_nan=False)]]
     along: tuple[str, str] = Field(strict=False)
     skipped: dict[str, str] = {}
-
-
-def _broken(got: str) -> InputError:
-    return InputError(
-        f"{PROVENANCE} must hold what Clustem writes of a study",
-        got=got,
-        cure="Run the study again.",
-    )
 
 
 def kind_of(folder: Path) -> dict[str, Any] | None:

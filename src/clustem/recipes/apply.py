@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, overload
 
 from annotated_types import Gt, Lt
 
-from clustem.core import (
-    InputError,
-    PatternInfo,
-    Progress,
-    Segmentation,
-    type_of,
-)
+from clustem.core import InputError, Progress, Segmentation, type_of
 from clustem.judge.novelty import with_novelty
 from clustem.recipes import _joint
+from clustem.recipes._apply_joint import apply_joint
 from clustem.recipes.joint import Joint
 from clustem.recipes.runner import Run, open_scan
 from clustem.recipes.study import Study
@@ -24,26 +20,48 @@ if TYPE_CHECKING:
     from clustem.recipes.segment import Source
 
 
+@overload
+def apply(
+    result: Segmentation | Study,
+    source: Source,
+    *,
+    novelty: float | None = 0.01,
+    lazy: bool | None = None,
+    reader: str | None = None,
+    progress: Progress | None = None,
+) -> Segmentation: ...
+@overload
+def apply(
+    result: Joint,
+    source: Mapping[str, Source] | str | Path,
+    *,
+    novelty: float | None = 0.01,
+    lazy: bool | None = None,
+    reader: str | None = None,
+    progress: Progress | None = None,
+) -> Joint: ...
 def apply(
     result: Segmentation | Study | Joint,
-    source: Source,
+    source: Source | Mapping[str, Source],
     *,
     novelty: Annotated[float, Gt(0), Lt(1)] | None = 0.01,
     lazy: bool | None = None,
     reader: str | None = None,
     progress: Progress | None = None,
-) -> Segmentation:
+) -> Segmentation | Joint:
     """Find the clusters of a result on another scan, without fitting.
 
     Parameters
     ----------
     result
-        A result, also one loaded from its folder, or a study.
+        A result, also one loaded from its folder, a study, or a result of several signals.
     source
-        Path of a file, a HyperSpy signal, or a scan, as for ``segment``.
+        Path of a file, a HyperSpy signal, or a scan, as for ``segment``; for a result of several
+        signals these by name, or a file that holds them.
     novelty
         False-alarm rate of positions that no cluster explains: see ``judge.novelty``. None does not
-        look for any.
+        look for any. Of several signals each gets an equal part of it; images are not
+        asked, as another brightness may be another thickness.
     lazy
         Whether to leave the data on disk; if None, files beyond 2 GB are.
     reader
@@ -55,7 +73,8 @@ def apply(
     -------
     :
         The result on that scan: clusters in the same numbers, colors and names, their means those
-        of that scan. A scan of the fit gets the labels that it has.
+        of that scan. A scan of the fit gets the labels that it has. Of several signals a
+        :class:`Joint`.
 
     Raises
     ------
@@ -79,10 +98,20 @@ def apply(
     ((24, 30), True)
     """
     if isinstance(result, Joint):
+        if not isinstance(source, Mapping | str | Path):
+            raise InputError(
+                "A result of several signals needs all of these by name",
+                got="one signal",
+                cure=f"Give {{{', '.join(f'{name!r}: ...' for name in result)}}}.",
+            )
+        return apply_joint(
+            result, source, novelty=novelty, lazy=lazy, reader=reader, progress=progress
+        )
+    if isinstance(source, Mapping):
         raise InputError(
-            "Clusters of several signals cannot be applied to another scan",
-            got=f"a joint result of {', '.join(result)}",
-            cure="Run the recipe on all its signals.",
+            "Several signals need a result of several signals",
+            got=f"that of {type(result).__name__.lower()} of one",
+            cure="Give one file or signal.",
         )
     if isinstance(result, Study):
         result = result.whole()
@@ -95,6 +124,12 @@ def apply(
             else "a result without recipe",
             cure="Run the recipe with more clusters instead of splitting, or on all scans.",
         )
+    if recipe.data == "several":
+        raise InputError(
+            "Clusters of several signals need all of these",
+            got="one signal",
+            cure='Apply the joint result: clustem.load(FOLDER).apply({"eds": ..., "eels": ...}).',
+        )
     scan = open_scan(recipe, source, lazy=lazy, reader=reader)
     kind, other = type_of(result.centers), type_of(scan.signal)
     if kind != other:
@@ -103,21 +138,10 @@ def apply(
             got=f"{other or 'no signal type'} where it has {kind or 'none'}",
             cure="Set the signal type, or run a recipe on it.",
         )
-    run, lines = Run(scan), result.mean if fitted.spectrum is None else fitted.spectrum
-    _joint.prepare(run, recipe, geometry=True)
-    if recipe.data != "image":
-        _joint.to_channels(run, _joint.Channels.of(result.centers, lines))
-    _joint.prepare(run, recipe, geometry=False)
+    run = Run(scan)
+    _joint.prepare_as(run, recipe, result)
     if progress is not None:
         progress("describe", 0.5)
-    pattern = None if fitted.about is None else fitted.about.find(PatternInfo)
-    hidden = None if pattern is None else pattern.signal_mask
-    _joint.describe([run], recipe, hidden, dict(fitted.described))
-    _joint.reduce_again(run, recipe, fitted.about)
-    found = in_look_of(result, _joint.map_with(run, recipe, fitted))
+    _joint.describe_as(run, recipe, fitted)
+    found = _joint.in_look_of(result, _joint.map_with(run, recipe, fitted))
     return found if novelty is None else with_novelty(found, rate=novelty)
-
-
-def in_look_of(result: Segmentation, found: Segmentation) -> Segmentation:
-    """Give clusters the colors and names that they have in a result of the same clusters."""
-    return replace(found, color_index=result.color_index, names=result.names, recipe=result.recipe)

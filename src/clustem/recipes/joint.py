@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import InputError, Segmentation, Signal, UnknownNameError
+from clustem.recipes._in_folder import InFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from clustem.physics.shared_positions import Placement
+    from clustem.recipes.recipe import Recipe
+    from clustem.recipes.segment import Source
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Joint(Mapping[str, Segmentation]):
+class Joint(InFolder, Mapping[str, Segmentation]):
     """Several signals of one scan with one set of clusters: results by the name of the signal.
 
     All of them have the same map; each has the means of its own signal.
@@ -34,6 +37,8 @@ class Joint(Mapping[str, Segmentation]):
         What all of them tell [bits].
     placements
         How signals lie on the one whose positions are the common ones.
+    recipes
+        How each signal was prepared and described.
 
     Raises
     ------
@@ -54,6 +59,7 @@ class Joint(Mapping[str, Segmentation]):
     information: Mapping[str, float] = field(default_factory=dict)
     joint_information: float = 0.0
     placements: Mapping[str, Placement] = field(default_factory=dict)
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.signals:
@@ -171,6 +177,47 @@ class Joint(Mapping[str, Segmentation]):
             )
         return DataFrame(lines)
 
+    def apply(
+        self,
+        sources: Mapping[str, Source] | str | Path,
+        *,
+        novelty: float | None = 0.01,
+        lazy: bool | None = None,
+        progress: Any = None,
+    ) -> Joint:
+        """Find the same clusters on another scan that has the same signals, without fitting.
+
+        Parameters
+        ----------
+        sources
+            Signals by the names that they have here, or a file that holds them.
+        novelty
+            False-alarm rate of positions that no cluster explains; None does not look for any.
+        lazy
+            Whether to leave the data on disk; if None, files beyond 2 GB are.
+        progress
+            Called with the step and the share of steps done, 0 ... 1.
+
+        Returns
+        -------
+        :
+            The result on that scan, clusters in the same numbers, colors and names.
+
+        Raises
+        ------
+        InputError
+            If a signal is missing or of another kind, does not lie on the others, or the clusters
+            cannot be had without fitting.
+
+        Notes
+        -----
+        Each signal is prepared anew and described as in the fit; images must be taken with the same
+        settings, as their values are compared with those of the clusters.
+        """
+        from clustem.recipes.apply import apply
+
+        return apply(self, sources, novelty=novelty, lazy=lazy, progress=progress)
+
     def relabel(self, names: Mapping[int, str]) -> Joint:
         """Give clusters names: see ``Segmentation.relabel``."""
         return self._each(lambda one: one.relabel(names))
@@ -193,27 +240,10 @@ class Joint(Mapping[str, Segmentation]):
         """
         return self.first.plot()
 
-    def save(self, folder: str | Path, *, force: bool = False) -> Path:
-        """Write a result folder for each signal, and an overview.
+    def _results(self) -> Iterator[Segmentation]:
+        return iter(self.signals.values())
 
-        Parameters
-        ----------
-        folder
-            Where to; it must not exist yet.
-        force
-            Whether an earlier result there is replaced.
+    def _write(self, folder: Path) -> None:
+        from clustem.recipes._joint_folder import write_joint_folder
 
-        Returns
-        -------
-        :
-            The folder.
-
-        Raises
-        ------
-        OutputError
-            If the folder exists, cannot be written, or the disk is full; nothing is left behind.
-        """
-        from clustem.recipes._joint_folder import save_joint
-
-        target: Path = save_joint(self, folder, force=force)
-        return target
+        write_joint_folder(self, folder)

@@ -275,7 +275,7 @@ class Recipe:
         signals = {name: dict(given) for name, given in self.signals.items()}
         for setting in [*settings] if self.data == "several" else []:
             of, _, own = setting.partition(".")
-            if own and of not in STAGES:
+            if own and of not in MAPPING:  # a signal may be called eels, as a stage is
                 signals.setdefault(of, {})[own] = settings.pop(setting)
         settings = {_full_name(steps, name): value for name, value in settings.items()}
         for name, value in sorted(settings.items(), key=_steps_first):

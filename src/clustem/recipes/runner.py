@@ -195,7 +195,18 @@ class Run:
         )
         _LOG.info("%s %.2f s", entry.label, self.history[-1].seconds)
 
-    def resume(
+    def step_or_resume(
+        self, entry: Entry, parameters: Mapping[str, Any], key: str, kept: Checkpoints | None
+    ) -> None:
+        """Fit a clusterer and keep it, or take what a killed run has fitted."""
+        if kept is None:
+            self.step(entry, parameters)
+        elif not self._resume(entry, parameters, key, kept):
+            self.step(entry, parameters)
+            if self.clustering is not None:
+                kept.keep(key, self.clustering.estimator, self.history[-1])
+
+    def _resume(
         self, entry: Entry, parameters: Mapping[str, Any], key: str, kept: Checkpoints
     ) -> bool:
         """Take a clusterer that a killed run has fitted; whether there is one."""
@@ -615,16 +626,14 @@ class Runner:
 
     def _step(self, run: Run, entry: Entry, parameters: Mapping[str, Any], key: str) -> None:
         """Run a step, or take what a killed run has made of it."""
-        kept = self._checkpoints
-        if kept is None:
+        if self._checkpoints is None:
             run.step(entry, parameters)
             return
-        run.computed = kept.file(key, ".npy")
-        if entry.stage == "cluster" and run.resume(entry, parameters, key, kept):
-            return
-        run.step(entry, parameters)
-        if entry.stage == "cluster" and run.clustering is not None:
-            kept.keep(key, run.clustering.estimator, run.history[-1])
+        run.computed = self._checkpoints.file(key, ".npy")
+        if entry.stage == "cluster":
+            run.step_or_resume(entry, parameters, key, self._checkpoints)
+        else:
+            run.step(entry, parameters)
 
     def clear(self) -> None:
         """Forget all outcomes."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from clustem.core import ParameterError, Progress, Scan, Segmentation, Signal
+from clustem.core import Progress, Scan, Segmentation, Signal
 from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes.joint import Joint
 from clustem.recipes.misfit import refuse_misfit
@@ -124,13 +124,19 @@ def segment(
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
     if isinstance(source, Mapping) or (chosen.data == "several" and isinstance(source, str | Path)):
         return segment_joint(
-            source, chosen, lazy=lazy, client=client, progress=progress, anyway=anyway
+            source,
+            chosen,
+            lazy=lazy,
+            client=client,
+            progress=progress,
+            anyway=anyway,
+            resume=resume,
         )
     with on_workers(client):
         if isinstance(source, list | tuple):
-            if resume is not None:
-                raise ParameterError("A study cannot be resumed", got=resume, cure="Leave it out.")
-            return segment_study(source, chosen, lazy=lazy, progress=progress, anyway=anyway)
+            return segment_study(
+                source, chosen, lazy=lazy, progress=progress, anyway=anyway, resume=resume
+            )
         scan = open_scan(chosen, source, lazy=lazy if client is None or lazy is False else True)
         if not anyway:
             refuse_misfit(chosen, scan)

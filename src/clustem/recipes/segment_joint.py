@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
 
 from clustem.core import (
     Clustering,
@@ -19,25 +18,20 @@ from clustem.core import (
     Masks,
     ParameterError,
     Progress,
-    Scan,
-    Segmentation,
-    Step,
     registry,
 )
 from clustem.io.reading import read_each
+from clustem.judge.novelty import typical
 from clustem.judge.purity import purity
-from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.rows import Rows
-from clustem.passes.sparse import sparse
+from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._describing import described
 from clustem.recipes._detectors import Detector, opened
 from clustem.recipes._placing import bring_together
+from clustem.recipes._several import mapped, together
 from clustem.recipes.joint import Joint
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Run, on_workers, own_number, steps_of
-
-_WIDE = 3.0
-"""Difference of neighbours in a guiding image that halves their coupling, about [noise]."""
 
 
 def segment_joint(
@@ -51,6 +45,7 @@ def segment_joint(
     client: Any = None,
     progress: Progress | None = None,
     anyway: bool = False,
+    resume: str | Path | None = None,
 ) -> Joint:
     """Cluster a scan by all that several detectors saw.
 
@@ -71,6 +66,8 @@ def segment_joint(
         as ``{"eds.prepare.energy_range.lowest": 0.5}``.
     reader
         Name of the reader in RosettaSciIO, for types of files that several can open.
+    resume
+        As for ``segment``: the fit is kept.
 
     Returns
     -------
@@ -112,39 +109,28 @@ def segment_joint(
         detectors = opened(sources, chosen.signals, lazy=lazy, reader=reader, anyway=anyway)
         if progress is not None:
             progress("positions", 0.1)
+        read = [one.scan for one in detectors]
+        kept = None if resume is None else Checkpoints(Path(resume), *read)
         first = bring_together(detectors)
         if progress is not None:
             progress("describe", 0.2)
         runs = described(detectors, first.shape)
-        return _clustered(detectors, first, runs, replace(chosen, edits=()), progress)
+        return _clustered(detectors, first, runs, replace(chosen, edits=()), progress, kept)
 
 
-def _clustered(
+def _clustered(  # noqa: PLR0917  # one call
     detectors: list[Detector],
     first: Detector,
     runs: dict[str, Run],
     recipe: Recipe,
     progress: Progress | None,
+    kept: Checkpoints | None,
 ) -> Joint:
     evidence = [one for one in detectors if one.use == "evidence"]
-    features = {name: run.needed_features() for name, run in runs.items()}
-    columns = [_columns(one, features[one.name]) for one in evidence]
-    mask = features[first.name].mask
     joint = Run(first.scan)
-    joint.masks = Masks(scan=mask)
-    joint.features = Features(
-        hstack([rows for rows, _ in columns], format="csr"),
-        scans=(Scan(first.scan.signal, mask),),
-    )
+    joint.features, layout = together(detectors, first, runs)
+    joint.masks = Masks(scan=joint.features.mask)
     joint.asks, joint.in_doubt = own_number(recipe), recipe.in_doubt
-    given = {
-        "widths": [int(rows.shape[1]) for rows, _ in columns],
-        "kinds": [kind for _, kind in columns],
-        "weights": [float(one.weight) for one in evidence],
-    }
-    guides = [one for one in detectors if one.use == "guide"]
-    if guides:
-        given["connectivity"] = _guided(mask, [features[one.name] for one in guides])
     if progress is not None:
         progress("cluster", 0.4)
     for entry, parameters in steps_of(recipe, ("cluster",)):
@@ -152,53 +138,37 @@ def _clustered(
             raise ParameterError(
                 "Several signals are clustered by JointMixture", got=entry.name, cure="Use it."
             )
-        joint.step(entry, {**parameters, **given})
+        joint.step_or_resume(entry, {**parameters, **layout}, recipe.to_toml(), kept)
     clustering = joint.clustering
     if clustering is None:
         raise InputError("A recipe must cluster", got="no cluster step", cure="Add one.")
-    told = dict(
-        zip([one.name for one in evidence], clustering.estimator.information_.tolist(), strict=True)
-    )
+    mixture = clustering.estimator
+    told = dict(zip([one.name for one in evidence], mixture.information_.tolist(), strict=True))
     step = joint.history[-1]
     found = {**step.found, "information": {name: round(v, 4) for name, v in told.items()}}
     joint.history[-1] = replace(step, found=found)
-    shares = _purity(clustering, [features[one.name] for one in evidence])
+    shares = _purity(clustering, [runs[one.name].needed_features() for one in evidence])
+    number = np.argsort(clustering.order)
     results = {}
     for i, one in enumerate(detectors):
         if progress is not None:
             progress(f"map {one.name}", 0.8 + 0.2 * i / len(detectors))
-        results[one.name] = _mapped(runs[one.name], clustering, recipe, joint.history, shares)
+        run = runs[one.name]
+        far = None
+        if one in evidence:
+            alone = mixture.of_signal(evidence.index(one))
+            own = replace(clustering, features=run.needed_features(), estimator=alone)
+            far = typical(own)
+        about = run.needed_features().about
+        fitted = Fitted(mixture, number, shares, run.described(), about, typical=far)
+        results[one.name] = mapped(run, clustering, recipe, joint.history, fitted)
     return Joint(
         results,
         told,
-        float(clustering.estimator.joint_information_),
+        float(mixture.joint_information_),
         {one.name: one.placement for one in detectors if one.placement is not None},
+        {one.name: one.recipe for one in detectors},
     )
-
-
-def _columns(one: Detector, features: Features) -> tuple[csr_array, str]:
-    """Return what a signal says of each position, and of what kind that is."""
-    for entry, parameters in steps_of(one.recipe, ("cluster",)):
-        if hasattr(entry.step, "held_out_gains"):
-            kind = "rates" if parameters.get("intensity") == "shared" else "counts"
-            return sparse(Rows.of(features.rows)).astype(np.float64), kind
-    if features.rows.shape[1] > 64:  # as many as a covariance takes
-        features = registry("reduce")["pca"].step(features)
-    return csr_array(np.asarray(features.rows, dtype=np.float64)), "values"
-
-
-def _guided(mask: NDArray[np.bool_], guides: list[Features]) -> csr_array:
-    """Weaken the coupling of neighbours that differ in a guiding image, in units of its noise."""
-    graph = grid_graph(mask).tocoo()
-    first, second = graph.coords
-    weights = graph.data.copy()
-    for features in guides:
-        values = np.asarray(features.rows, dtype=np.float64)
-        apart = values[first] - values[second]
-        noise = 1.4826 * np.median(np.abs(apart), axis=0)  # of a difference
-        far = (apart / np.where(noise > 0, noise, np.inf)) ** 2
-        weights *= np.exp(-0.5 * far.max(axis=1) / _WIDE**2)
-    return csr_array((weights, (first, second)), shape=graph.shape)
 
 
 def _purity(clustering: Clustering, features: list[Features]) -> NDArray[np.float64]:
@@ -211,23 +181,9 @@ def _purity(clustering: Clustering, features: list[Features]) -> NDArray[np.floa
         if each.rows.shape[1] == 1:
             continue
         counted = Rows.of(each.rows).dtype.kind in "ui"
-        estimator = registry("cluster")["MultinomialMixture"].step() if counted else None
+        estimator = None
+        if counted:
+            estimator = registry("cluster")["MultinomialMixture"].step()
+            estimator.fitted_rows_ = clustering.estimator.fitted_rows_
         found = np.minimum(found, purity(replace(clustering, features=each, estimator=estimator)))
     return found
-
-
-def _mapped(
-    run: Run,
-    clustering: Clustering,
-    recipe: Recipe,
-    history: list[Step],
-    shares: NDArray[np.float64],
-) -> Segmentation:
-    """Draw the map with the means of one signal."""
-    k = clustering.n_clusters
-    run.clustering = replace(clustering, features=run.needed_features(), estimator=None)
-    run.history += history
-    run.fitted = Fitted(None, np.arange(k), shares)  # says how pure clusters are
-    run.steps(recipe, ("mapping",), None)
-    run.fitted = None  # nothing can be applied to one signal alone
-    return run.result(recipe)

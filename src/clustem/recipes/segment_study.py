@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,9 @@ from clustem.core import (
     title_of,
 )
 from clustem.recipes import _joint
+from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
+from clustem.recipes._movie import follow, is_followed
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Run, n_frames, on_workers, open_scan, own_number, part_of
@@ -43,6 +44,7 @@ def segment_study(
     progress: Progress | None = None,
     anyway: bool = False,
     skip_broken: bool = False,
+    resume: str | Path | None = None,
 ) -> Study:
     """Run a recipe on several scans, in one fit.
 
@@ -57,6 +59,8 @@ def segment_study(
         Name of the reader in RosettaSciIO, for types of files that several can open.
     skip_broken
         Whether files that cannot be read are left out, instead of refused.
+    resume
+        As for ``segment``: the fit is kept, and what preparations compute of large maps.
 
     Returns
     -------
@@ -75,6 +79,8 @@ def segment_study(
     EDS after the lines that maps share are laid over each other. Channels that one scan leaves out
     are left out of all. One fit sees the rows of all scans; those of scans that lie on disk are
     read block by block. Each scan is then assigned to the clusters as by ``Segmentation.apply``.
+    Images whose lattices are described (``describe.gabor``) are fitted one after the other, each
+    lattice with one number in all: see :func:`segment_movie`.
     """
     chosen = Recipe.of(recipe, n_clusters=n_clusters, settings=settings)
     chosen = replace(chosen, edits=())
@@ -87,6 +93,7 @@ def segment_study(
             progress=progress,
             anyway=anyway,
             skip_broken=skip_broken,
+            resume=None if resume is None else Path(resume),
         )
 
 
@@ -106,21 +113,16 @@ def _segment(
     progress: Progress | None,
     anyway: bool,
     skip_broken: bool,
+    resume: Path | None,
 ) -> Study:
-    if ("mapping", "facets") in chosen.steps:
-        raise InputError(
-            "Maps of a study keep the clusters of one fit",
-            got=f"{chosen.name}, which joins facets image by image",
-            cure="Run each image, or a stack of them as a movie: clustem.segment_movie(...).",
-        )
     skipped: dict[str, str] = {}
     opened: list[tuple[str, float, Scan]] = []
     lazily = lazy if lazy is not None else given.leave_on_disk(chosen, reader)
     for title, at, source in zip(given.titles, given.at, given.sources, strict=True):
         try:
-            with _about(title):
+            with _joint.naming(title):
                 scan = open_scan(chosen, source, lazy=lazily, reader=reader)
-                if not anyway:
+                if not anyway and not is_followed(chosen):
                     refuse_misfit(chosen, scan)
         except ClustemError as error:
             if not skip_broken:
@@ -136,12 +138,32 @@ def _segment(
     _joint.refuse_other_kind(scans)
     if not given.series:
         _refuse_twins(opened)
-    chosen, why = for_few_counts(chosen, lambda: _fewest(scans))
-    titles = [title for title, _, _ in opened]
-    runs, described, spectrum = _prepared(scans, chosen, titles, part_of(progress, "", 0, 3))
+    titles = tuple(title for title, _, _ in opened)
+    if is_followed(chosen):
+        maps = follow(scans, titles, chosen, progress=progress, anyway=anyway)
+    else:
+        kept = None if resume is None else Checkpoints(resume, *scans)
+        maps = _in_one_fit(scans, titles, chosen, progress, kept)
+    return Study(maps, titles, tuple(at for _, at, _ in opened), given.along, skipped)
+
+
+def _in_one_fit(
+    scans: Sequence[Scan],
+    titles: Sequence[str],
+    recipe: Recipe,
+    progress: Progress | None,
+    kept: Checkpoints | None,
+) -> tuple[Segmentation, ...]:
+    """Prepare scans alike, fit them together, and assign each."""
+    chosen, why = for_few_counts(recipe, lambda: _fewest(scans))
+    runs = [Run(scan) for scan in scans]
+    if kept is not None:
+        for i, run in enumerate(runs):
+            run.computed = kept.file(f"{i} {chosen.to_toml()}", ".npy")
+    described, spectrum = _prepared(runs, chosen, titles, part_of(progress, "", 0, 3))
     joint = Run(scans[0])
     joint.why, joint.asks, joint.in_doubt = why, own_number(chosen), chosen.in_doubt
-    fitted, learned = _joint.learn(runs, chosen, joint, part_of(progress, "", 1, 3))
+    fitted, learned = _joint.learn(runs, chosen, joint, part_of(progress, "", 1, 3), kept)
     fitted = replace(fitted, described=described, spectrum=spectrum)
     maps: list[Segmentation] = []
     for i, run in enumerate(runs):
@@ -153,35 +175,27 @@ def _segment(
             maps[-1],
             history=(*run.history[:known], *learned, *maps[-1].history[known + 1 :]),
         )
-    maps = [replace(one, names=maps[0].names) for one in maps]
-    return Study(
-        tuple(maps),
-        tuple(title for title, _, _ in opened),
-        tuple(at for _, at, _ in opened),
-        given.along,
-        skipped,
-    )
+    return tuple(replace(one, names=maps[0].names) for one in maps)
 
 
 def _prepared(
-    scans: Sequence[Scan], recipe: Recipe, titles: Sequence[str], progress: Progress | None
-) -> tuple[list[Run], dict[str, Any], NDArray[np.float64] | None]:
+    runs: Sequence[Run], recipe: Recipe, titles: Sequence[str], progress: Progress | None
+) -> tuple[dict[str, Any], NDArray[np.float64] | None]:
     """Prepare and describe scans alike; return what was chosen, and whose lines others follow."""
-    runs = [Run(scan) for scan in scans]
     for i, run in enumerate(runs):
         if progress is not None:
             progress(f"prepare {titles[i]}", i / len(runs))
-        with _about(titles[i]):
+        with _joint.naming(titles[i]):
             _joint.prepare(run, recipe, geometry=True)
     spectrum = None
     if recipe.data != "image" and len(runs) > 1:
         wanted = _joint.common_channels(runs)
         spectrum = wanted.spectrum
         for i, run in enumerate(runs):
-            with _about(titles[i]):
+            with _joint.naming(titles[i]):
                 _joint.to_channels(run, wanted, i)
     for title, run in zip(titles, runs, strict=True):
-        with _about(title):
+        with _joint.naming(title):
             _joint.prepare(run, recipe, geometry=False)
     hidden = _joint.signal_mask_of(runs)
     _joint.describe(runs, recipe, hidden, {})
@@ -191,7 +205,7 @@ def _prepared(
         for run in runs:
             run.history = [step for step in run.history if step.stage != "describe"]
         _joint.describe(runs, recipe, hidden, common)
-    return runs, common, spectrum
+    return common, spectrum
 
 
 @dataclass(frozen=True)
@@ -232,8 +246,8 @@ class _Sources:
                 cure="Take one series of the data: signal.inav[..., 0].",
             )
         axis = signal.axes_manager.navigation_axes[-1]
-        unit = "" if "undefined" in str(axis.units) else str(axis.units)
-        name = "map" if not unit or "undefined" in str(axis.name) else str(axis.name)
+        unit = _known(axis.units)
+        name = (_known(axis.name) if unit else "") or "map"
         at = [float(value) for value in axis.axis] if unit else [i + 1.0 for i in range(axis.size)]
         rest = (slice(None),) * (n - 1)
         scans = tuple(
@@ -261,15 +275,10 @@ def _title(source: Any, number: int) -> str:
     return title_of(signal) or f"map {number + 1}"
 
 
-@contextmanager
-def _about(title: str) -> Iterator[None]:
-    """Say which of the scans an error is about."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{title}: {error.what}", got=error.got, cure=error.cure) from None
-    except ClustemError as error:
-        raise ClustemError(f"{title}: {error}") from None
+def _known(word: Any) -> str:
+    """Return a name or unit of an axis; empty if it has none."""
+    text = str(word)
+    return "" if word is None or text == "None" or "undefined" in text else text
 
 
 def _refuse_twins(opened: Sequence[tuple[str, float, Scan]]) -> None:

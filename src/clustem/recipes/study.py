@@ -11,8 +11,23 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import InputError, Segmentation, Signal, stack_of_rows
+from clustem.core import (
+    InputError,
+    Segmentation,
+    Signal,
+    UnknownNameError,
+    elements_of,
+    instrument,
+    stack_of_maps,
+    stack_of_rows,
+    type_of,
+)
 from clustem.judge.area_share import area_share
+from clustem.mapping.tracks import Tracks
+from clustem.passes.scratch import scratch
+from clustem.physics.line_shares import line_shares
+from clustem.recipes._in_folder import InFolder
+from clustem.recipes._joint import Channels
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Study(Sequence[Segmentation]):
+class Study(InFolder, Sequence[Segmentation]):
     """Several scans with one set of clusters: a sequence of their results.
 
     Parameters
@@ -127,6 +142,43 @@ class Study(Sequence[Segmentation]):
         weights = np.maximum(self.counts, 1).reshape(-1, *[1] * (total.ndim - 1))
         return stack_of_rows((total / weights).astype(np.float32), first)
 
+    @cached_property
+    def labels(self) -> Signal:
+        """Label maps of all scans (map | row, column), int16, -1 = unassigned or excluded.
+
+        Raises
+        ------
+        InputError
+            If the scans have several shapes.
+        """
+        shapes = {one.mask.shape for one in self.maps}
+        if len(shapes) > 1:
+            raise InputError(
+                "Maps of one stack must have the same shape",
+                got=" and ".join(str(shape) for shape in sorted(shapes)[:2]),
+                cure="Take them one by one: study[0].labels.",
+            )
+        out = scratch((len(self), *shapes.pop()), np.int16)
+        for page, one in zip(out, self.maps, strict=True):
+            page[...] = one.labels.data
+        step = self.at[1] - self.at[0] if len(self) > 1 else 1.0
+        even = np.allclose(np.diff(self.at), step, rtol=1e-6, atol=0) and step != 0
+        axis = {
+            "name": self.along[0],
+            "units": self.along[1],
+            "offset": self.at[0] if even else 0.0,
+            "scale": step if even else 1.0,
+        }
+        return stack_of_maps(out, self.maps[0].labels, axis=axis)
+
+    @cached_property
+    def tracks(self) -> Tracks | None:
+        """Size, direction and turn of each lattice in each map; None of other data."""
+        bank = self.maps[0].lattice
+        if bank is None or self.maps[0].centers.data.ndim != 3:
+            return None
+        return Tracks.of(self.maps)
+
     def name_of(self, cluster: int) -> str:
         """Name of a cluster: the user's, or ``cluster 0``, ``cluster 1``, ..."""
         return self.maps[0].name_of(cluster)
@@ -167,7 +219,10 @@ class Study(Sequence[Segmentation]):
             One line for each map and cluster: ``map``, its place in the series, ``cluster``,
             ``name``, ``positions``, ``share`` of those that take part, ``low`` and ``high`` of its
             95 % interval, ``area`` in squared units of the scan where these are known, ``counts`` a
-            position, ``novel`` share of the map that no cluster explains.
+            position, ``novel`` share of the map that no cluster explains. Of lattices also
+            ``direction`` and ``turn`` since the first map [°], and ``strength`` of the mean
+            response; of X-ray spectra of known elements the share ``lines Si`` of the counts in
+            lines that are those of silicon (``physics.line_shares``), which is no composition.
 
         Notes
         -----
@@ -178,11 +233,19 @@ class Study(Sequence[Segmentation]):
 
         from clustem.report.layout.extent import area_of
 
-        lines = []
-        for title, at, one in zip(self.titles, self.at, self.maps, strict=True):
+        lines, tracks = [], self.tracks
+        of_lattices = {}
+        if tracks is not None:
+            of_lattices = {
+                "direction": tracks.directions,
+                "turn": tracks.turns,
+                "strength": tracks.strength,
+            }
+        for t, (title, at, one) in enumerate(zip(self.titles, self.at, self.maps, strict=True)):
             shares, low, high = area_share(one)
             area, unit = area_of(one) or (np.nan, "")
             novel = np.nan if one.novel is None else float(one.novel[~one.mask].mean())
+            lines_of = _line_shares(one.centers)
             for i in range(self.n_clusters):
                 mean = float(np.asarray(one.centers.data[i], dtype=np.float64).sum())
                 lines.append(
@@ -197,8 +260,10 @@ class Study(Sequence[Segmentation]):
                         "high": high[i],
                         "area": one.counts[i] * area,
                         "unit": unit,
-                        "counts": mean if one.counts[i] else np.nan,
+                        "counts": mean if one.counts[i] and not of_lattices else np.nan,
                         "novel": novel,
+                        **{name: values[t, i] for name, values in of_lattices.items()},
+                        **{f"lines {name}": shares[i] for name, shares in lines_of.items()},
                     }
                 )
         return DataFrame(lines)
@@ -215,27 +280,24 @@ class Study(Sequence[Segmentation]):
 
         return study_maps(self.maps, self.titles)
 
-    def save(self, folder: str | Path, *, force: bool = False) -> Path:
-        """Write the study: a result folder for each map, and an overview of all.
+    def _results(self) -> Iterator[Segmentation]:
+        return iter(self.maps)
 
-        Parameters
-        ----------
-        folder
-            Where to; it must not exist yet.
-        force
-            Whether an earlier result there is replaced.
+    def _write(self, folder: Path) -> None:
+        from clustem.recipes._study_folder import write_study_folder
 
-        Returns
-        -------
-        :
-            The folder.
+        write_study_folder(self, folder)
 
-        Raises
-        ------
-        OutputError
-            If the folder exists, cannot be written, or the disk is full; nothing is left behind.
-        """
-        from clustem.recipes._study_folder import save_study
 
-        target: Path = save_study(self, folder, force=force)
-        return target
+def _line_shares(centers: Signal) -> dict[str, NDArray[np.float64]]:
+    """Return the share of each element in the X-ray lines of mean spectra (k,); none of others."""
+    elements, channels = elements_of(centers), Channels.of(centers)
+    if not elements or not type_of(centers).startswith("EDS") or channels.kev is None:
+        return {}
+    energy = channels.kev * np.asarray(centers.axes_manager.signal_axes[0].axis, dtype=np.float64)
+    width = float(instrument(centers, "Detector.EDS.energy_resolution_MnKa", 130.0))
+    try:
+        found = line_shares(centers.data, energy, elements, resolution=width)
+    except UnknownNameError:  # no element that has lines
+        return {}
+    return dict(zip(elements, found.T, strict=True))

@@ -1,8 +1,9 @@
-"""The same rows clustered as they are and in the plane of their two first components."""
+"""The same rows clustered as they are, in the plane of two components, and learned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from clustem.recipes.segment import Source, segment
 
 
 class Views(NamedTuple):
-    """Two clusterings of the same rows.
+    """Two or three clusterings of the same rows.
 
     Parameters
     ----------
@@ -23,16 +24,35 @@ class Views(NamedTuple):
         In the plane of their two first principal components.
     split
         How clusters of ``plane`` (rows) lie in those of ``full`` (columns).
+    learned
+        In the latent space of the recipe's autoencoder; None where it has none.
     """
 
     full: Segmentation
     plane: Segmentation
     split: Comparison
+    learned: Segmentation | None = None
+
+    @property
+    def agreement(self) -> dict[tuple[str, str], Comparison]:
+        """How each pair of clusterings agrees, by their names."""
+        known = {"full": self.full, "plane": self.plane}
+        if self.learned is not None:
+            known["learned"] = self.learned
+        return {
+            (one, other): compare(known[one].labels.data, known[other].labels.data)
+            for one, other in combinations(known, 2)
+        }
 
     def plot(self) -> Any:
-        """Draw both maps, and how clusters of the first split into those of the second."""
+        """Draw two maps, and how clusters of the first split into those of the second.
+
+        The learned one beside that in all dimensions, if there is one, else that in the plane.
+        """
         from clustem.report.figures.split_views import split_views
 
+        if self.learned is not None:
+            return split_views(self.full, self.learned, titles=("All dimensions", "Learned"))
         titles = ("All dimensions", "Two principal components")
         return split_views(self.full, self.plane, titles=titles)
 
@@ -43,23 +63,23 @@ def views(
     *,
     settings: Mapping[str, Any] | None = None,
 ) -> Views:
-    """Cluster the same rows in all dimensions and after a reduction to two.
+    """Cluster the same rows in all dimensions, after a reduction to two, and learned.
 
     Parameters
     ----------
     source
         As for ``segment``.
     recipe
-        Recipe with a ``reduce.pca`` step.
+        Recipe with a ``reduce.pca`` or a ``reduce.vae`` step.
     settings
-        Changes to it, for both.
+        Changes to it, for all.
 
     Returns
     -------
     :
-        Both results and their comparison. The plane often splits what is one cluster in
+        The results and their comparison. The plane often splits what is one cluster in
         all dimensions where brightness or tilt changes slowly, and joins what differs in
-        weaker components.
+        weaker components. A recipe with an autoencoder gives that result, too.
 
     Examples
     --------
@@ -70,6 +90,13 @@ def views(
     (0, 2)
     """
     chosen = Recipe.of(recipe, settings=settings)
-    full = segment(source, chosen, settings={"reduce.pca": False})
-    plane = segment(source, chosen, settings={"reduce.pca.n_components": 2})
-    return Views(full, plane, compare(plane.labels.data, full.labels.data))
+    reductions = [step for stage, step in chosen.steps if stage == "reduce"]
+    none = {f"reduce.{step}": False for step in reductions}
+    two: dict[str, Any] = {"reduce.pca.n_components": 2}
+    if "pca" not in reductions:
+        two["reduce.pca.weights"] = "none"
+    others = {name: off for name, off in none.items() if name != "reduce.pca"}
+    full = segment(source, chosen, settings=none)
+    plane = segment(source, chosen, settings={**others, **two})
+    learned = segment(source, chosen) if "vae" in reductions else None
+    return Views(full, plane, compare(plane.labels.data, full.labels.data), learned)

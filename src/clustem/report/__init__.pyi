@@ -25,7 +25,6 @@ from .layout.colors import colors as colors
 from .page.write_comparison import write_comparison as write_comparison
 from .page.write_figures import Print as Print
 from .page.write_figures import write_figures as write_figures
-from .page.write_movie import write_movie as write_movie
 from .page.write_report import write_report as write_report
 from .tables.write_centers import write_centers as write_centers
 from .tables.write_labels import write_labels as write_labels

@@ -21,7 +21,7 @@ from clustem.app.plots.plots import (
     show_all,
 )
 from clustem.app.session.lasting_colors import colors_of_both
-from clustem.app.session.live import FULL, REDUCED, Live
+from clustem.app.session.live import FULL, LEARNED, REDUCED, Live
 from clustem.app.session.outcome import Outcome
 from clustem.app.session.probe import Places
 from clustem.app.session.state import Explorer
@@ -146,7 +146,7 @@ class SideBySide(param.Parameterized):
                 )
             )  # fmt: skip
         if self._is_image:
-            spaces = [(FULL, FULL), (REDUCED, REDUCED)]
+            spaces = [(name, name) for name in (FULL, REDUCED, LEARNED)]
             now = self._value(side, "space")
             found.append(fields.choice(f"{side}/space", "space", spaces, now))
         return found

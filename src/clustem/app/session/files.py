@@ -194,6 +194,13 @@ def open_result(explorer: Explorer, relative: str) -> None:
                 cure="Open the result of one of them.",
             )
         maps = list(found) if isinstance(found, Study) else [found]
+        paths = [path for one in maps if (path := one.origin.get("path", ""))]
+        if len(set(paths)) < len(paths):
+            raise InputError(
+                "A study that is opened here must be of several files",
+                got=f"{len(paths)} maps of {Path(paths[0]).name}",
+                cure="Open one of its maps, or load it in Python: clustem.load(...).",
+            )
         files, outcomes = [], []
         for i, one in enumerate(maps):
             report("its data", i / len(maps))

@@ -13,7 +13,7 @@ from clustem.core import InputError, Progress
 from clustem.recipes.recipe import UP_TO_MAP, Recipe
 from clustem.recipes.runner import part_of
 
-FULL, REDUCED = "all dimensions", "reduced"
+FULL, REDUCED, LEARNED = "all dimensions", "reduced", "learned"
 
 
 class Live(param.Parameterized):
@@ -77,18 +77,26 @@ class Live(param.Parameterized):
 
 
 def with_space(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """Change a recipe; ``"space"`` says whether it clusters in all dimensions.
+    """Change a recipe; ``"space"`` says whether it clusters all dimensions, components, or latents.
 
     Examples
     --------
     >>> full = with_space(Recipe.named("domains"), {"space": FULL})
     >>> [stage for stage, _ in full.steps]
     ['describe', 'cluster', 'mapping']
+    >>> [*with_space(Recipe.named("domains"), {"space": LEARNED}).steps][1]
+    ('reduce', 'vae')
+    >>> [*with_space(Recipe.named("domains-vae"), {"space": REDUCED}).steps][1]
+    ('reduce', 'pca')
     """
     settings = dict(settings)
     space = settings.pop("space", None)
-    if space == FULL:
-        settings |= {f"{stage}.{step}": False for stage, step in recipe.steps if stage == "reduce"}
-    elif space == REDUCED and not any(stage == "reduce" for stage, _ in recipe.steps):
+    known = [step for stage, step in recipe.steps if stage == "reduce"]
+    linear = [step for step in known if step != "vae"]
+    others = {FULL: known, REDUCED: ["vae"], LEARNED: linear}.get(str(space), [])
+    settings |= {f"reduce.{step}": False for step in others if step in known}
+    if space == REDUCED and not linear:
         settings["reduce.pca"] = True
+    elif space == LEARNED and "vae" not in known:
+        settings |= {"reduce.vae.rotation": "none", "reduce.vae.n_components": "auto"}
     return recipe.with_settings(settings)

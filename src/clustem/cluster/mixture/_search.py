@@ -143,10 +143,10 @@ def _starts(counts: Counts, k: int, *, n_init: int, seed: int) -> list[Fit]:
     least.
     """
     fits = _by_k_means(counts, k, n_init=n_init, seed=seed)
-    if len(counts.signals) > 1:
+    for each in sorted({2, k}) if len(counts.signals) > 1 and k > 1 else ():
         alone = []
         for i in range(len(counts.signals)):
-            found = _by_k_means(counts.of_signal(i), k, n_init=n_init, seed=seed)
+            found = _by_k_means(counts.of_signal(i), each, n_init=n_init, seed=seed)
             alone.append(found[0].memberships.argmax(axis=1))
         fits.append(_softly(joined(counts, np.array(alone), k), counts, k))
     return sorted(fits, key=lambda fit: -fit.energy)[:_KEPT]

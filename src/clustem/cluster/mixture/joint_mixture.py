@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,39 @@ from clustem.cluster.mixture.multinomial_mixture import MultinomialMixture
 from clustem.core import InputError, ParameterError, RandomState, clusterer
 
 Kind = Literal["counts", "rates", "values"]
+_HEEDED = 0.01
+"""Information below which a signal is left out: clusters follow its noise so far [bits]."""
+_PARTS = (1.0, 0.5, 0.25, 0.1, 0.05)
+"""Parts of the log-likelihood of which posteriors are taken, as it may be too sure."""
+
+
+@dataclass(frozen=True, eq=False)
+class SignalMeans:
+    """What one of several signals shows of clusters.
+
+    Attributes
+    ----------
+    cluster_centers_
+        Mean rows, (k, d).
+    sizes_
+        Sum of the memberships of each cluster, (k,).
+    """
+
+    cluster_centers_: F64
+    sizes_: F64
+
+
+@dataclass(frozen=True, eq=False)
+class CountedMeans(SignalMeans):
+    """What counts show of clusters.
+
+    Attributes
+    ----------
+    shapes_
+        Shapes, (k, d), each with sum 1.
+    """
+
+    shapes_: F64
 
 
 @clusterer
@@ -63,10 +96,11 @@ class JointMixture(MultinomialMixture):
 
     Notes
     -----
-    A signal whose shapes, fitted to one half of the positions, tell nothing of the other half is
-    left out. The covariance of values is that within the clusters, so that a detector whose values
-    vary for other reasons tells less. Coarse cells, held-out counts, mixed positions and neighbours
-    are as in ``MultinomialMixture``; of values, 70 % and noise are fitted and the rest is held out.
+    A signal whose shapes, fitted to one half of the positions, tell less than 0.01 bits of the
+    other half is left out. The covariance of values is that within the clusters, so that a detector
+    whose values vary for other reasons tells less. Coarse cells, held-out counts, mixed positions
+    and neighbours are as in ``MultinomialMixture``; of values, 70 % and noise are fitted and the
+    rest is held out.
 
     References
     ----------
@@ -117,6 +151,23 @@ class JointMixture(MultinomialMixture):
         self.widths = widths
         self.kinds = kinds
         self.weights = weights
+
+    def of_signal(self, number: int) -> SignalMeans:
+        """Return what one signal shows of each cluster, after :meth:`fit`.
+
+        Parameters
+        ----------
+        number
+            Which signal, counted from 0.
+        """
+        columns = self._columns[number]
+        means = np.asarray(self.cluster_centers_)[:, columns]
+        if self._turns[number] is not None:
+            return SignalMeans(means, self.sizes_)
+        where = self._signals[number].where
+        shapes = np.zeros(means.shape)
+        shapes[:, self._kept[number]] = self._fit.shapes[:, where]
+        return CountedMeans(means, self.sizes_, shapes)
 
     def _learned(self, rows: Any, graph: Any, params: dict[str, Any]) -> Counts:
         self._columns, kinds, weights = self._layout(rows.shape[1], params)
@@ -191,10 +242,10 @@ class JointMixture(MultinomialMixture):
 
     def _weighed(self, start: Fit, part: Counts, counts: Counts) -> tuple[Counts, Counts]:
         told = _information(start, part)[0]
-        if not (told > 0).any():
+        if not (told > _HEEDED).any():
             return part, counts
         self._signals = tuple(
-            signal if bits > 0 else replace(signal, weight=0.0)
+            signal if bits > _HEEDED else replace(signal, weight=0.0)
             for signal, bits in zip(counts.signals, told, strict=True)
         )
         return replace(part, signals=self._signals), replace(counts, signals=self._signals)
@@ -266,9 +317,16 @@ def _information(fit: Fit, counts: Counts) -> tuple[F64, float]:
 
 
 def _told(fits: F64, fit: Fit) -> float:
-    """Return what a posterior of log-likelihoods (n, k) tells of the clusters [bits]."""
+    """Return what a posterior of log-likelihoods (n, k) tells of the clusters [bits].
+
+    Shapes that were fitted to few positions are too sure: posteriors are also taken of parts of the
+    log-likelihood, and the one that tells most counts. Noise tells nothing in any of them.
+    """
     logs = np.log(np.maximum(fit.weights, TINY))
+    bits = [0.0]
     found = np.empty_like(fits)
-    softmax(fits + logs, found)
-    rise = np.log2(np.maximum(found, TINY)) - logs / np.log(2)
-    return max(float((fit.memberships * rise).sum(axis=1).mean()), 0.0)
+    for part in _PARTS:
+        softmax(part * fits + logs, found)
+        rise = np.log2(np.maximum(found, TINY)) - logs / np.log(2)
+        bits.append(float((fit.memberships * rise).sum(axis=1).mean()))
+    return max(bits)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clustem.core import FilterBank, PCAInfo, Segmentation
+from clustem.core import FilterBank, PCAInfo, Segmentation, VAEInfo
 from clustem.mapping import Tracks
 
 
@@ -46,16 +46,59 @@ def example() -> Segmentation:
     )
 
 
-def example_tracks() -> Tracks:
+def example_learned() -> Segmentation:
+    """Two clusters on a map of 4 × 6 pixels, of images of 5 × 5 pixels in a latent plane."""
+    whole = example()
+    shape = whole.mask.shape
+    rows, columns = np.indices((5, 5))
+    lines = np.linspace(-1, 1, 3, dtype=np.float32)
+    drawn = np.exp(-((rows - 2) ** 2) / 3 - (columns - 2 - lines[:, None, None, None]) ** 2 / 3)
+    grid = np.broadcast_to(drawn[None, :, 0], (3, 3, 5, 5)).reshape(3, 3, 25).astype(np.float32)
+    known = VAEInfo(
+        width=np.full((*shape, 2), 0.2, dtype=np.float32),
+        shape=np.array([5, 5]),
+        full=np.array([5, 5]),
+        mean=np.zeros(25, np.float32),
+        scale=np.ones(25, np.float32),
+        factors=np.eye(2, 25, dtype=np.float32),
+        variances=np.ones(2, np.float32),
+        weights=np.zeros(1, np.float32),
+        n_components=2,
+        angle=np.linspace(0, 350, 24, dtype=np.float32).reshape(shape),
+        fold=np.full(shape, 3, dtype=np.int16),
+        manifold=grid,
+        manifold_at=np.stack([lines, lines[::-1]]),
+        examples=np.stack([grid[0], grid[0] * np.float32(0.9)]),
+    )
+    return replace(whole, feature_names=("VAE 1", "VAE 2"), about=known)
+
+
+def example_frames() -> tuple[Segmentation, Segmentation]:
     """Two frames of 4 × 6 pixels: a lattice that turns by 10° beside background."""
     import hyperspy.api as hs
 
-    found, tracks = example(), Tracks()
+    found, frames = example(), []
     angles = np.arange(0, 180, 10.0)
     for turn in (60, 70):
         away = (angles - turn + 90) % 180 - 90
         response = np.exp(-0.5 * (away / 12) ** 2)
         centers = hs.signals.Signal2D(np.stack([response, 0.01 * np.ones(18)])[:, None])
         filters = FilterBank(wavelengths=np.array([5.0]), orientations=angles)
-        tracks.add(replace(found, centers=centers, about=filters))
-    return tracks
+        frames.append(
+            replace(
+                found,
+                centers=centers,
+                standard_error=centers.deepcopy() * 0.05,
+                memberships=None,
+                points=np.empty((24, 0), dtype=np.float32),
+                feature_names=(),
+                names={0: "lattice 1", 1: "background"},
+                about=filters,
+            )
+        )
+    return frames[0], frames[1]
+
+
+def example_tracks() -> Tracks:
+    """Follow the lattice through two frames."""
+    return Tracks.of(example_frames())

@@ -15,11 +15,9 @@ from clustem.judge.common_verdict import common_verdict
 from clustem.judge.residuals import Residuals
 from clustem.judge.verdict import Verdict, verdict
 from clustem.mapping import Tracks
-from clustem.report.layout.colors import colors
 from clustem.report.layout.extent import area_of, percent, sizes
 from clustem.report.layout.palette import palette
 from clustem.report.layout.plates import Plate
-from clustem.report.layout.units import pretty
 from clustem.report.page._findings import (
     movie_summary,
     movie_warnings,
@@ -64,55 +62,15 @@ def _in_words(segmentation: Segmentation, found: Verdict) -> Iterator[str]:
     yield shapes(segmentation, found)
 
 
-def movie_page(
-    labels: Signal,
-    tracks: Tracks,
-    plates: list[Plate],
-    *,
-    title: str,
-    history: tuple[Step, ...],
-    scores: Mapping[str, float],
-    provenance: Mapping[str, object],
-) -> str:
-    """Fill the template for a movie; sizes are means over its frames."""
-    mean = tracks.pixels.mean(axis=0)
-    shades = _shades(colors(len(mean)))
-    total = max(float(mean.sum()), 1.0)
-    units = pretty(tracks.units)
-    rows = [
-        {
-            "name": name,
-            "color": shades[i],
-            "count": _number(round(mean[i])),
-            "share": percent(mean[i] / total),
-            "width": round(100 * mean[i] / total, 2),
-            "area": _number(float(mean[i]) * tracks.pixel_area),
-        }
-        for i, name in enumerate(tracks.names)
-    ]
-    return _report(
-        title=title,
-        verdict=None,
-        summary=movie_summary(labels, tracks),
-        warnings=movie_warnings(tracks),
-        plates=plates,
-        sizes="Sizes, mean over all frames",
-        rows=rows,
-        area_units=f"{units}²" if units else "",
-        scores=scores,
-        history=history,
-        provenance=provenance,
-    )
-
-
 def study_page(
     maps: Sequence[Segmentation],
     titles: Sequence[str],
     plates: list[Plate],
     *,
-    links: Sequence[str],
+    links: Sequence[tuple[str, str]],
     skipped: Mapping[str, str],
     history: Sequence[Step],
+    followed: tuple[Signal, Tracks] | None = None,
 ) -> str:
     """Fill the template for several maps; sizes are those of all together."""
     first = maps[0]
@@ -139,11 +97,16 @@ def study_page(
         if doubt not in every.doubts
     ]
     warnings += [f"{title} was left out: {why}" for title, why in skipped.items()]
+    words = f"{first.n_clusters} clusters on {len(maps)} maps, {total} positions in all."
+    if followed is not None:
+        words = movie_summary(*followed)
+        warnings += movie_warnings(followed[1])
+    if every.warranted not in every.doubts:
+        words = f"{words} {every.warranted}"
     return _report(
-        title=f"Study of {len(maps)} maps",
+        title=f"Study of {len(maps)} maps" if followed is None else f"Movie of {len(maps)} frames",
         verdict=every,
-        summary=f"{first.n_clusters} clusters on {len(maps)} maps, {total} positions in all. "
-        + (every.warranted if every.warranted not in every.doubts else ""),
+        summary=words,
         warnings=warnings,
         plates=plates,
         sizes="Sizes, all maps together",
@@ -154,7 +117,7 @@ def study_page(
         provenance={
             title: one.origin.get("path", "") for title, one in zip(titles, maps, strict=True)
         },
-        links=[*zip(titles, links, strict=True)],
+        links=links,
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustem.core import ParticleMap, PCAInfo, Segmentation
+from clustem.core import ParticleMap, PCAInfo, Segmentation, VAEInfo
 from clustem.judge.compare import compare
 from clustem.judge.residuals import Residuals
 from clustem.judge.smooth_trend import SmoothTrend, smooth_trend
+from clustem.report.figures.angle_map import angle_map
 from clustem.report.figures.center_plot import center_plot
 from clustem.report.figures.confusion import confusion
 from clustem.report.figures.disagreement import disagreement
@@ -21,11 +22,13 @@ from clustem.report.figures.ellipses import ellipses
 from clustem.report.figures.image_map import image_map
 from clustem.report.figures.intensity_histogram import intensity_histogram
 from clustem.report.figures.intensity_map import intensity_map
+from clustem.report.figures.manifold import manifold
 from clustem.report.figures.margin_maps import margin_maps
 from clustem.report.figures.membership_maps import membership_maps
 from clustem.report.figures.orientation_map import orientation_map
 from clustem.report.figures.particle_sizes import particle_sizes
 from clustem.report.figures.phase_map import phase_map
+from clustem.report.figures.reconstructions import reconstructions
 from clustem.report.figures.reliability import reliability
 from clustem.report.figures.residual_map import residual_map
 from clustem.report.figures.scatter import scatter
@@ -35,6 +38,7 @@ from clustem.report.figures.split_views import split_views
 from clustem.report.figures.thickness_map import thickness_map
 from clustem.report.figures.trend_map import trend_map
 from clustem.report.figures.unassigned_map import unassigned_map
+from clustem.report.figures.width_map import width_map
 from clustem.report.figures.zero_loss_plot import zero_loss_plot
 from clustem.report.layout.fringes import has_fringes
 from clustem.report.layout.intensities import is_intensity
@@ -64,6 +68,7 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
         if segmentation.mask.ndim == 1:  # a strip of atom columns would show no places
             yield _centers(segmentation)
             yield from _data_space(segmentation)
+            yield from _learned(whole)
             return
     trend = smooth_trend(segmentation)
     if trend is not None:
@@ -118,6 +123,7 @@ def plan(segmentation: Segmentation) -> Iterator[Planned]:
             partial(margin_maps, segmentation),
         )
     yield from _data_space(segmentation)
+    yield from _learned(whole)
     if soft or segmentation.unassigned.any():
         yield Planned(
             "unassigned",
@@ -199,6 +205,49 @@ def _data_space(segmentation: Segmentation) -> Iterator[Planned]:
             "Share of the variance that each component explains. Filled: kept for the clustering.",
             partial(scree, segmentation),
         )
+
+
+def _learned(segmentation: Segmentation) -> Iterator[Planned]:
+    """Figures of learned descriptors."""
+    known = segmentation.find(VAEInfo)
+    if known is None or known.manifold is None or not segmentation.points.shape[1]:
+        return
+    yield Planned(
+        "manifold",
+        "Latent plane",
+        (
+            "Left: what the decoder draws at each place of the plane of the first two latent "
+            "coordinates. Right: every position in that plane, in the color of its cluster."
+        ),
+        partial(manifold, segmentation),
+    )
+    yield Planned(
+        "reconstructions",
+        "What the decoder makes of single positions",
+        (
+            "Positions along the first latent coordinate, turned and shifted back where they were "
+            "turned; what the decoder draws of them; and the difference."
+        ),
+        partial(reconstructions, segmentation),
+    )
+    if known.width.shape[:-1] != segmentation.mask.shape:
+        return
+    if known.angle is not None:
+        yield Planned(
+            "angles",
+            "Angle of the motif",
+            (
+                "From right (0°) toward below. Colors repeat after the angle at which the motif "
+                "looks the same."
+            ),
+            partial(angle_map, segmentation),
+        )
+    yield Planned(
+        "widths",
+        "How sure the latent coordinates are",
+        "Standard deviation of the posterior: 1, that of the prior, where a position says nothing.",
+        partial(width_map, segmentation),
+    )
 
 
 def _losses(segmentation: Segmentation) -> Iterator[Planned]:

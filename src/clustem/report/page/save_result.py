@@ -19,6 +19,8 @@ from clustem.report.figures.k_choice import k_choice
 from clustem.report.figures.lineage_plot import lineage_plot
 from clustem.report.figures.side_by_side import side_by_side
 from clustem.report.page.write_report import write_report
+from clustem.report.tables.write_centers import write_centers
+from clustem.report.tables.write_labels import write_labels
 
 
 def save_result(
@@ -89,4 +91,11 @@ def write_result(result: Segmentation, folder: Path, **more: Any) -> None:
     check_room(folder, result.centers.data.nbytes + result.standard_error.data.nbytes)
     origin = {f"input {key}": value for key, value in result.origin.items() if value}
     write_report(result, folder, provenance=origin, **more)
+    write_state(result, folder)
+
+
+def write_maps(result: Segmentation, folder: Path) -> None:
+    """Write label map, centers and state of a result into an empty folder, without a report."""
+    write_labels(result, folder / "labels.tif")
+    write_centers(result, folder)
     write_state(result, folder)

@@ -1,0 +1,100 @@
+"""By which angle the motif of each position is turned."""
+
+from __future__ import annotations
+
+from math import cos, pi, sin
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from clustem.core import InputError, Segmentation, checked
+from clustem.report.layout.maps import BAR, scale_bar
+from clustem.report.layout.sheet import DOUBLE, SIZE, Sheet, styled
+from clustem.report.layout.values import draw_values, frame_for, learned_of
+
+_EDGE, _TITLE, _WHEEL, _KEY, _TALLEST = 1.5, 5.0, 21.0, 40.0, 110.0
+
+
+@checked
+@styled
+def angle_map(segmentation: Segmentation) -> Figure:
+    """Draw the angle of the motif at each position on a color wheel.
+
+    Parameters
+    ----------
+    segmentation
+        Clusters of ``reduce.vae`` where motifs are turned.
+
+    Returns
+    -------
+    :
+        A ``matplotlib.figure.Figure``, at most 183 mm wide. The wheel goes round once in the angle
+        after which the motif looks the same.
+
+    Raises
+    ------
+    InputError
+        If motifs have no angle.
+
+    Examples
+    --------
+    >>> from clustem.report.figures.example import example_learned
+    >>> len(angle_map(example_learned()).axes)  # map and wheel
+    2
+    """
+    known = learned_of(segmentation)
+    if known.angle is None or known.fold is None or known.angle.shape != segmentation.mask.shape:
+        raise InputError(
+            "A map of angles needs motifs that are turned",
+            got="an autoencoder without rotation",
+            cure="Set rotation='any' of reduce.vae.",
+        )
+    frame = frame_for(segmentation)
+    room = DOUBLE - 2 * _EDGE - _KEY
+    width = min(room, _TALLEST * frame.aspect)
+    height, top = width / frame.aspect, _EDGE + _TITLE
+    sheet = Sheet(width + _KEY + 2 * _EDGE, top + max(height + BAR, _WHEEL + 14) + _EDGE)
+    fold = np.maximum(known.fold, 1)
+    hue = np.nan_to_num(known.angle) * fold / 360 % 1
+    colors = np.ones((*hue.shape, 4))
+    colors[..., :3] = _color(hue)
+    colors[segmentation.mask] = 0
+    ax = sheet.axes(_EDGE, top, width, height)
+    draw_values(ax, segmentation, colors, frame)
+    sheet.text(_EDGE, _EDGE + 2, "Angle of the motif")
+    scale_bar(sheet, _EDGE, top + height, width, frame)
+    folds, counts = np.unique(fold[~segmentation.mask], return_counts=True)
+    _wheel(sheet, _EDGE + width + (_KEY - _WHEEL) / 2 + 1, top + 6, int(folds[counts.argmax()]))
+    return sheet.figure
+
+
+def _color(turn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Colors (..., 3) of shares of a turn, 0 ... 1."""
+    from matplotlib.colors import hsv_to_rgb
+
+    flat = np.stack([turn, np.full_like(turn, 0.78), np.full_like(turn, 0.88)], axis=-1)
+    found: NDArray[np.float64] = hsv_to_rgb(flat)
+    return found
+
+
+def _wheel(sheet: Sheet, left: float, top: float, fold: int) -> None:
+    """Draw the wheel; its angles are those of the most frequent symmetry."""
+    ax = sheet.axes(left, top, _WHEEL, _WHEEL)
+    side = 200
+    row, column = np.indices((side, side)) - (side - 1) / 2
+    image = np.ones((side, side, 4))
+    image[..., :3] = _color(np.arctan2(row, column) / (2 * pi) % 1)
+    radius = np.hypot(row, column) / (side / 2)
+    image[..., 3] = (radius <= 1) & (radius >= 0.5)
+    ax.imshow(image)
+    ax.axis("off")
+    for quarter in range(4):
+        out = _WHEEL / 2 + 1.2
+        x = left + _WHEEL / 2 + out * cos(quarter * pi / 2)
+        y = top + _WHEEL / 2 + out * sin(quarter * pi / 2)
+        ha = ("left", "center", "right", "center")[quarter]
+        va = ("center", "top", "center", "bottom")[quarter]
+        sheet.text(x, y, f"{90 * quarter / fold:g}°", ha=ha, va=va, size=SIZE - 1)
+    text = "no symmetry" if fold == 1 else f"{fold} turns in a circle"
+    sheet.text(left + _WHEEL / 2, top + _WHEEL + 5.5, text, ha="center", size=SIZE - 1)
