@@ -32,7 +32,7 @@ def scan():
 def small_parts(monkeypatch):
     """Let a part be a quarter of the rows."""
     monkeypatch.setattr(_parts, "_MOST", 2**22)
-    monkeypatch.setattr(_parts, "_PIECES", (4, 4))
+    monkeypatch.setattr(_parts, "_FEWEST_PIECES", 4)
 
 
 def test_bands_give_the_map_of_the_whole(scan, monkeypatch):

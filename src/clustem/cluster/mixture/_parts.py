@@ -13,14 +13,17 @@ from scipy.sparse import csr_array
 
 from clustem.cluster._neighbours import checked_graph, is_mask
 from clustem.cluster.mixture._grid import Grid
+from clustem.cluster.mixture._levels import ENOUGH
 from clustem.core.memory import check_memory
 from clustem.passes.picked_rows import picked
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 
 Where = NDArray[np.intp]
-_HELD = {True: (140, 1000), False: (80, 300)}
-"""What a count that is not zero, and a row, take at most with and without neighbours [bytes]."""
+_HELD, _HELD_AT_A_LEVEL, _HELD_AT_MOST = 40, 20, 140
+"""What a count that is not zero takes; more at each level of pooled neighbours [bytes]."""
+_HELD_PER_ROW = {True: 1000, False: 300}
+"""What each row takes with and without neighbours [bytes]."""
 _HELD_PER_CLUSTER = 130
 """What each row takes for each cluster [bytes]."""
 _USUAL = 8
@@ -29,8 +32,10 @@ _MOST = 2**32
 """What a part takes [bytes]."""
 _LOOKED_AT = 64
 """Rows that tell how many counts are not zero."""
-_PIECES = 8, 64
-"""Pieces that clusters are fitted to, of scans and of rows without neighbours."""
+_FEWEST_PIECES, _MOST_PIECES = 8, 64
+"""Pieces that clusters are fitted to."""
+_LINES = 32
+"""Lines of a piece, unless there are too few pieces."""
 _REACH = 16
 """Lines so far away do not change a membership."""
 _MARKED = 10_000
@@ -67,9 +72,11 @@ class Parts:
         n = rows.shape[0]
         on_grid = connectivity is None or is_mask(connectivity, n)
         some = picked(rows, np.unique(np.linspace(0, n - 1, _LOOKED_AT).astype(np.intp)))
-        nonzero = sparse(some).nnz if isinstance(some, Rows) else np.count_nonzero(some.data)
-        count, row = _HELD[connectivity is not None]
-        size = count * nonzero / some.shape[0] + row
+        some = sparse(some) if isinstance(some, Rows) else some
+        nonzero, total = (float(f(some.data)) / some.shape[0] for f in (np.count_nonzero, np.sum))
+        levels = max(np.log2(ENOUGH / max(total, 1.0)), 0.0) if connectivity is not None else 0.0
+        count = min(_HELD + _HELD_AT_A_LEVEL * levels, _HELD_AT_MOST)
+        size = count * nonzero + _HELD_PER_ROW[connectivity is not None]
         most = max(int(_MOST / (size + _HELD_PER_CLUSTER * _USUAL)), 1) if on_grid else n
         # what is no number of clusters is refused later
         k = int(n_clusters) if isinstance(n_clusters, Integral) else 1
@@ -99,7 +106,9 @@ class Parts:
             return np.arange(n), checked_graph(self.connectivity, n)
         scan = self.connectivity is not None
         grid = Grid(self.connectivity if scan else np.zeros(n, dtype=bool))
-        numbers, graph = grid.some(self.most, _PIECES[0] if scan else _PIECES[1])
+        lines = self.most * len(grid.mask) // n
+        pieces = int(np.clip(lines // _LINES, _FEWEST_PIECES, _MOST_PIECES))
+        numbers, graph = grid.some(self.most, pieces)
         if regions is None:
             return numbers, graph if scan else None
         marked = [np.flatnonzero(regions == i) for i in range(int(regions.max()) + 1)]

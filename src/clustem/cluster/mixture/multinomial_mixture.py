@@ -112,8 +112,8 @@ class MultinomialMixture(Estimator):
     shares of 100 Gibbs samples. Cost: non-zero values × k for each step; memory: these values.
 
     Rows whose counts take more than 4 GiB, and whose neighbours are given as a mask or not at all,
-    are read in bands: clusters are fitted to eight bands of lines, evenly spread over the scan, and
-    all positions are assigned to them band by band, the 16 lines around each included.
+    are read in bands: clusters are fitted to eight and more bands of lines, evenly spread over the
+    scan, and all positions are assigned to them band by band, the 16 lines around each included.
 
     References
     ----------
