@@ -125,7 +125,7 @@ BAD = {
     ),
     "NaN in an image": (["run", "nan_image.hspy", "-r", "particles"], "finite numbers; got 8"),
     "NaN in patches": (["run", "nan_image.hspy", "-r", "domains"], "finite numbers; got 8"),
-    "NaN in a frame": (["run", "nan_stack.hspy", "-r", "particles"], "Frame 1: An image must hold"),
+    "NaN in a frame": (["run", "nan_stack.hspy", "-r", "particles"], "map 2: An image must hold"),
     "stack in a sweep": (
         ["sweep", "stack.hspy", "-r", "particles", "-k", "2:3"],
         "takes one image; got a stack of 2. Segment all of them: clustem run",
