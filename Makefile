@@ -50,6 +50,7 @@ faces: .venv/.dev  ## Write the typed faces of the stages (.pyi) from their file
 	@touch $@
 
 docs: .venv/.docs  ## Build the documentation into docs/_build/html; warnings are errors
+	rm -rf docs/_build docs/gallery docs/reference
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 .venv/.release: pyproject.toml | .venv/bin/python

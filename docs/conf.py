@@ -29,6 +29,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]  # the gallery's order is a function
 
+add_module_names = False
 python_maximum_signature_line_length = 88
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"

@@ -153,6 +153,7 @@ def _page(title: str, objects: list[tuple[str, str]], table: str = "") -> str:
         if name:
             stage = thing.__module__.split(".")[1]
             found += f".. _{stage}-{name}:\n\n{_heading(name, '-')}"
+            found += f"``from clustem.{stage} import {name}``\n\n"
         found += f".. {kind}:: {path}\n"
         if isinstance(thing, type) and not issubclass(thing, Exception):
             found += "   :members:\n"
