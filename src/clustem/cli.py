@@ -717,15 +717,9 @@ def _save(result: Segmentation, folder: Path, *, force: bool, **more: Any) -> No
     from clustem.judge.verdict import verdict
 
     result.save(folder, force=force, **more)
-    found = verdict(result)
-    for doubt in found.doubts:
-        typer.secho(doubt, fg="red", bold=True)
-    if found.warranted and found.warranted not in found.doubts:
-        typer.echo(found.warranted)
+    _print_verdict(verdict(result))
     _print_notes(result.history)
-    for i, count in enumerate(result.counts):
-        share = 100 * count / max((~result.mask).sum(), 1)
-        typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
+    _print_clusters(result)
     typer.echo(f"unassigned: {100 * result.unassigned_fraction:.2f} %")
     typer.echo(f"report: {folder / 'report.html'}")
 
@@ -744,20 +738,14 @@ def _write_joint(joint: Joint, folder: Path, *, force: bool) -> None:
     from clustem.judge.verdict import verdict
 
     joint.save(folder, force=force)
-    found = common_verdict([verdict(one) for one in joint.values()])
-    for doubt in found.doubts:
-        typer.secho(doubt, fg="red", bold=True)
-    if found.warranted and found.warranted not in found.doubts:
-        typer.echo(found.warranted)
+    _print_verdict(common_verdict([verdict(one) for one in joint.values()]))
     for name, one in joint.items():
         for step in one.history:
             if step.note and step.stage in {"prepare", "describe", "reduce"}:
                 typer.echo(f"{name}: {step.stage}.{step.name}: {step.note}")
     if joint.sentence:
         typer.echo(joint.sentence)
-    for i, count in enumerate(joint.counts):
-        share = 100 * count / max((~joint.mask).sum(), 1)
-        typer.echo(f"{joint.first.name_of(i)}: {count} positions, {share:.2f} %")
+    _print_clusters(joint.first)
     typer.echo(f"report: {folder / 'report.html'}")
 
 
@@ -776,10 +764,7 @@ def _write_study(study: Study, folder: Path, *, force: bool) -> None:
     study.save(folder, force=force)
     verdicts = [verdict(one) for one in study]
     common = common_verdict(verdicts)
-    for doubt in common.doubts:
-        typer.secho(doubt, fg="red", bold=True)
-    if common.warranted and common.warranted not in common.doubts:
-        typer.echo(common.warranted)
+    _print_verdict(common)
     tracks = study.tracks
     if tracks is None:
         _print_shares(study, verdicts, common)
@@ -804,6 +789,20 @@ def _print_shares(study: Study, verdicts: Iterable[Verdict], common: Verdict) ->
         for doubt in found.doubts:
             if doubt not in common.doubts:
                 typer.secho(f"{title}: {doubt}", fg="red")
+
+
+def _print_verdict(found: Verdict) -> None:
+    """Print doubts first, then whether the number of clusters is warranted."""
+    for doubt in found.doubts:
+        typer.secho(doubt, fg="red", bold=True)
+    if found.warranted and found.warranted not in found.doubts:
+        typer.echo(found.warranted)
+
+
+def _print_clusters(result: Segmentation) -> None:
+    for i, count in enumerate(result.counts):
+        share = 100 * count / max((~result.mask).sum(), 1)
+        typer.echo(f"{result.name_of(i)}: {count} positions, {share:.2f} %")
 
 
 def _print_notes(history: Iterable[Step]) -> None:

@@ -127,13 +127,13 @@ def _coded(value: Any, arrays: list[NDArray[Any]]) -> Any:
         return {type(value).__name__: [_coded(item, arrays) for item in value]}
     if isinstance(value, dict):
         return {"dict": [[_coded(k, arrays), _coded(v, arrays)] for k, v in value.items()]}
-    return (
-        {"slice": [value.start, value.stop]} if isinstance(value, slice) else _made(value, arrays)
-    )
+    return _made(value, arrays)
 
 
 def _made(value: Any, arrays: list[NDArray[Any]]) -> Any:
     """Write an object as its class and what it is made from."""
+    if isinstance(value, slice):
+        return {"slice": [value.start, value.stop]}
     names = _names(type(value))
     kind = type(value)
     parts = {name: _coded(getattr(value, name), arrays) for name in names}

@@ -13,12 +13,10 @@ from clustem.core import InputError, Segmentation, Signal
 from clustem.core.memory import check_memory
 from clustem.passes.rows import Rows
 from clustem.passes.scaled_rows import ScaledRows
-from clustem.passes.sparse import sparse
+from clustem.passes.sparse import some_of, sparse
 from clustem.passes.transform import RowTransform
 
 Where = NDArray[np.intp]
-_LOOKED_AT = 64
-"""Positions that tell how many counts are not zero."""
 _HELD, _HELD_PER_ROW = 40, 400
 """What a count that is not zero, and a position, take at most [bytes]."""
 CSR = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
@@ -124,10 +122,9 @@ def scan_counts(segmentation: Segmentation, source: Signal | None = None) -> Sca
     rows = Rows(raw.data, row_ndim=len(inner), mask=mask if mask.any() else None)
     if hidden.any():
         rows = ScaledRows(rows, RowTransform(rows.shape[1], mask=hidden))
-    n, width = rows.shape
-    some = rows.take(np.unique(np.linspace(0, n - 1, _LOOKED_AT).astype(np.intp)))
+    some = some_of(rows)
     check_memory(
-        (_HELD * np.count_nonzero(some) / some.size * width + _HELD_PER_ROW) * n,
+        (_HELD * some.nnz / some.shape[0] + _HELD_PER_ROW) * len(rows),
         "Residuals",
         cure="Bin the scan (prepare.rebin), or judge a part of it.",
     )

@@ -73,7 +73,10 @@ def purity(
         features = Features(features.rows, features.names, about=features.about)
     by_counts = hasattr(clustering.estimator, "held_out_gains")
     inner = _inside(features, labels)
-    counts = _counts(clustering, inner) if by_counts else None
+    counts = None
+    if by_counts:
+        counts, fitted = _counts(clustering)
+        inner &= fitted
     found = np.ones(clustering.n_clusters)
     for i in range(clustering.n_clusters):
         every = np.flatnonzero(labels == i)
@@ -92,18 +95,19 @@ def purity(
     return found
 
 
-def _counts(clustering: Clustering, inner: NDArray[np.bool_]) -> Any:
-    """Return the counts of the rows that clusters were fitted to; others are left out of inner."""
+def _counts(clustering: Clustering) -> tuple[Any, NDArray[np.bool_]]:
+    """Return counts, empty in rows that clusters were not fitted to, and which rows they were."""
     rows, some = Rows.of(clustering.features.rows), clustering.estimator.fitted_rows_
+    fitted = np.ones(len(rows), dtype=bool)
     if some is None:
-        return sparse(rows).astype(np.float64)
+        return sparse(rows).astype(np.float64), fitted
     found = sparse(picked(rows, some)).astype(np.float64)
     held = np.zeros(len(rows) + 1, dtype=found.indptr.dtype)
     held[some + 1] = np.diff(found.indptr)
-    left_out = np.ones(len(rows), dtype=bool)
-    left_out[some] = False
-    inner[left_out] = False
-    return csr_array((found.data, found.indices, np.cumsum(held)), shape=rows.shape)
+    fitted[:] = False
+    fitted[some] = True
+    whole = csr_array((found.data, found.indices, np.cumsum(held)), shape=rows.shape)
+    return whole, fitted
 
 
 def _inside(features: Features, labels: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -68,6 +68,8 @@ def picked(rows: Any, numbers: Where) -> Any:
     >>> np.asarray(picked(Rows(np.arange(6).reshape(3, 2)), np.array([0, 2]))).tolist()
     [[0, 1], [4, 5]]
     """
+    if len(numbers) == rows.shape[0]:
+        return rows
     if isinstance(rows, SummedRows):
         return SummedRows(PickedRows(rows.raw, numbers), rows.groups)
     return PickedRows(rows, numbers) if isinstance(rows, Rows) else rows[numbers]

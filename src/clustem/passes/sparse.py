@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.passes.picked_rows import picked
 from clustem.passes.rows import Rows
 from clustem.passes.summed_rows import SummedRows
 
@@ -59,6 +60,19 @@ def sparse(rows: Rows) -> csr_array:
     if (np.diff(where) != 1).any():  # chunks of a file need not follow each other
         loaded = loaded[np.argsort(where)]
     return csr_array(loaded)
+
+
+def some_of(rows: Any, count: int = 64) -> csr_array:
+    """Load a few evenly spaced rows of Rows or a sparse matrix: they tell what all would take.
+
+    Examples
+    --------
+    >>> some_of(Rows(np.eye(500)), 5).indices.tolist()
+    [0, 124, 249, 374, 499]
+    """
+    n = rows.shape[0]
+    some = picked(rows, np.unique(np.linspace(0, n - 1, count).astype(np.intp)))
+    return sparse(some) if isinstance(some, Rows) else some
 
 
 @numba.njit(nogil=True, cache=True)

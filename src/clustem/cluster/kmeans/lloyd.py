@@ -164,24 +164,14 @@ def distance(x, y):
 def choose(z, weights, draws, chosen):
     """Fill ``chosen`` with the rows that start the clusters."""
     n, trials = len(z), draws.shape[1]
-    total = np.empty(n)
+    cost = weights.copy()
     nearest = np.empty(n, z.dtype)
     trial, best = np.empty(n, z.dtype), np.empty(n, z.dtype)
-    some = False  # rows have a distance to the centers
     for j in range(len(chosen)):
-        so_far = 0.0
-        for i in range(n):
-            so_far += nearest[i] * weights[i] if some else weights[i]
-            total[i] = so_far
+        total = np.cumsum(cost)
         lowest = np.inf
         for t in range(1 if j == 0 else trials):
-            wanted, row, above = draws[j, t] * so_far, 0, n - 1
-            while row < above:  # the first whose total is greater
-                middle = (row + above) // 2
-                if total[middle] > wanted:
-                    above = middle
-                else:
-                    row = middle + 1
+            row = min(np.searchsorted(total, draws[j, t] * total[-1], side="right"), n - 1)
             potential = 0.0
             for i in range(n):
                 d = distance(z[i], z[row])
@@ -193,7 +183,11 @@ def choose(z, weights, draws, chosen):
                 lowest, chosen[j] = potential, row
                 best, trial = trial, best
         nearest, best = best, nearest
-        some = lowest > 0.0  # else every distinct row has a center: take any for the rest
+        for i in range(n):
+            cost[i] = nearest[i] * weights[i]
+        if lowest == 0.0:  # every distinct row has a center: take any for the rest
+            for i in range(n):
+                cost[i] = weights[i]
 
 
 @nb.njit(nogil=True, cache=True)
@@ -280,15 +274,11 @@ def relocate_empty_clusters(z, weights, labels, sums, counts, upper, lower, near
                 d = np.float64(distance(z[i], near[labels[i]]))
                 if d > farthest:
                     far, farthest = i, d
-        least, size = 1e-24 if z.itemsize == 8 else 1e-10, 0.0
-        for column in range(z.shape[1] if far >= 0 else 0):
-            size += np.float64(z[far, column]) ** 2
-        if far < 0 or farthest <= least * size:
+        least = 1e-24 if z.itemsize == 8 else 1e-10
+        if far < 0 or farthest <= least * np.sum(z[far] ** 2):
             continue  # fewer distinct rows than clusters: it stays empty where it is
         add_row(sums, counts, labels[far], z[far], -weights[far])
-        counts[j] = 0.0
-        for column in range(z.shape[1]):
-            sums[j, column] = 0.0
+        sums[j], counts[j] = 0.0, 0.0
         add_row(sums, counts, j, z[far], weights[far])
         labels[far] = j
         upper[far], lower[far] = np.inf, 0.0

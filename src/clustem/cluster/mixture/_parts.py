@@ -15,9 +15,7 @@ from clustem.cluster._neighbours import checked_graph, is_mask
 from clustem.cluster.mixture._grid import Grid
 from clustem.cluster.mixture._levels import ENOUGH
 from clustem.core.memory import check_memory
-from clustem.passes.picked_rows import picked
-from clustem.passes.rows import Rows
-from clustem.passes.sparse import sparse
+from clustem.passes.sparse import some_of
 
 Where = NDArray[np.intp]
 _HELD, _HELD_AT_A_LEVEL, _HELD_AT_MOST = 40, 20, 140
@@ -30,8 +28,6 @@ _USUAL = 8
 """Clusters that the size of a part allows for."""
 _MOST = 2**32
 """What a part takes [bytes]."""
-_LOOKED_AT = 64
-"""Rows that tell how many counts are not zero."""
 _FEWEST_PIECES, _MOST_PIECES = 8, 64
 """Pieces that clusters are fitted to."""
 _LINES = 32
@@ -71,8 +67,7 @@ class Parts:
         """
         n = rows.shape[0]
         on_grid = connectivity is None or is_mask(connectivity, n)
-        some = picked(rows, np.unique(np.linspace(0, n - 1, _LOOKED_AT).astype(np.intp)))
-        some = sparse(some) if isinstance(some, Rows) else some
+        some = some_of(rows)
         nonzero, total = (float(f(some.data)) / some.shape[0] for f in (np.count_nonzero, np.sum))
         levels = max(np.log2(ENOUGH / max(total, 1.0)), 0.0) if connectivity is not None else 0.0
         count = min(_HELD + _HELD_AT_A_LEVEL * levels, _HELD_AT_MOST)

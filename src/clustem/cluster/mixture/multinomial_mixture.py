@@ -189,7 +189,7 @@ class MultinomialMixture(Estimator):
             regions, _ = self._regions(params["markers"], source.shape[0], k)
         parts = Parts.of(source, params["connectivity"], k)
         some, graph = parts.some(regions)
-        rows = self._loaded(source, None if parts.whole else some, reset=True)
+        rows = self._loaded(source, some, reset=True)
         counts = self._learned(rows, graph, params)
         part = fitted_part(counts, seed)
         start = search(hierarchy(part), k, n_init=params["n_init"], seed=seed)
@@ -301,7 +301,7 @@ class MultinomialMixture(Estimator):
         params = self._checked()
         parts = Parts.of(source, params["connectivity"], self.n_clusters)
         some, graph = parts.some()
-        rows = self._loaded(source, None if parts.whole else some, reset=True)
+        rows = self._loaded(source, some, reset=True)
         counts = self._learned(rows, graph, params)
         seed, part = params["random_state"], fitted_part(counts, params["random_state"])
         levels, whole = hierarchy(part), hierarchy(counts)
@@ -374,7 +374,7 @@ class MultinomialMixture(Estimator):
         sums = np.zeros((width, memberships.shape[1]))
         for here, inside, graph in parts.bands():
             numbers = np.arange(here.start, here.stop)
-            rows = self._loaded(parts.rows, None if parts.whole else numbers)
+            rows = self._loaded(parts.rows, numbers)
             counts = counts_of(self._described(rows), graph, self._signals)
             found = assigned(self._fit, counts, self.coupling_, seed=self._seed)[inside]
             memberships[numbers[inside]] = found
@@ -389,8 +389,8 @@ class MultinomialMixture(Estimator):
         source = self._source(X, reset=False)
         parts, found = Parts.of(source, None, self.n_clusters), []
         for here, _, _ in parts.bands():
-            numbers = None if parts.whole else np.arange(here.start, here.stop)
-            rows = self._described(self._loaded(source, numbers))
+            rows = self._loaded(source, np.arange(here.start, here.stop))
+            rows = self._described(rows)
             found.append(scattered(self._fit, counts_of(rows, None, self._signals)))
         return np.concatenate(found)
 
@@ -412,9 +412,9 @@ class MultinomialMixture(Estimator):
             )
         return found
 
-    def _loaded(self, source: Any, numbers: Any = None, *, reset: bool = False) -> Any:
-        """Load some rows of counts, or all, as sparse rows (m, D), float64."""
-        some = source if numbers is None else picked(source, numbers)
+    def _loaded(self, source: Any, numbers: NDArray[np.intp], *, reset: bool = False) -> Any:
+        """Load some rows of counts as sparse rows (m, D), float64."""
+        some = picked(source, numbers)
         if isinstance(some, Rows):
             rows = sparse(some).astype(np.float64)
         else:
