@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 import zarr
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_array
 
 from clustem.core import InputError
 from clustem.passes.block_sums import BlockSums
 from clustem.passes.chunks import OnDisk
 from clustem.passes.direct import read_directly
+from clustem.passes.joined_rows import joined
+from clustem.passes.picked_rows import picked
 from clustem.passes.rows import Rows
+from clustem.passes.sparse import sparse
+from clustem.passes.sparse_rows import SparseRows
 from clustem.passes.storage import Stored, release
 
 SHAPE = (7, 5, 6, 4)
@@ -113,6 +118,16 @@ def test_some_rows_are_the_same_rows(opened, masked):
     assert sorted(seen) == subset.tolist()
     assert rows.take(np.array([], int)).shape == (0, 24)
     assert list(rows.map(lambda block, _: 0, subset=np.array([], int))) == []
+
+
+def test_sparse_rows_are_the_rows_that_they_hold():
+    truth = np.random.default_rng(0).poisson(0.2, (9, 11)).astype(np.uint16)
+    rows = SparseRows(csr_array(truth))
+    assert_array_equal(np.asarray(rows), truth)
+    assert_array_equal(rows.take(np.array([7, 2, 2])), truth[[7, 2, 2]])
+    both = joined([rows, rows])
+    assert_array_equal(sparse(both).toarray(), np.concatenate([truth, truth]))
+    assert_array_equal(sparse(picked(both, np.array([3, 12]))).toarray(), truth[[3, 3]])
 
 
 def test_blocks_come_in_the_same_order_whatever_the_threads(scan):

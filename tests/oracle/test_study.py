@@ -7,8 +7,11 @@ from sklearn.metrics import adjusted_rand_score
 
 import clustem
 from clustem import samples
-from clustem.core import InputError
+from clustem.core import Features, InputError
+from clustem.passes.rows import Rows
 from clustem.prepare import resample_energy
+from clustem.recipes import _cells as cells
+from clustem.recipes.recipe import Recipe
 
 
 def eds(seed, shape=(36, 44), share=1.0, shift=0, offset=0.0):
@@ -74,6 +77,43 @@ def test_a_map_of_the_fit_gets_its_labels_again(study, scans, tmp_path):
         for known in (study, loaded):
             again = known.apply(signal, novelty=None)
             np.testing.assert_array_equal(again.labels.data, study[i].labels.data)
+
+
+def test_a_fit_that_cannot_hold_all_counts_sees_a_share_of_their_sums(scans, study, monkeypatch):
+    monkeypatch.setattr(cells, "_MOST_CELLS", 600)
+    monkeypatch.setattr(cells, "_MOST_VALUES", 1)  # the largest map has more
+    few = clustem.segment([signal for signal, _ in scans], "eds", n_clusters=4)
+    notes = [step.note for step in few[0].history if step.stage == "cluster"]
+    assert "fitted to 1/2 of the counts of sums of 2 x 2 positions" in notes[0]
+    for one, every, (_, truth) in zip(few, study, scans, strict=True):
+        assert agreement(one, truth) > agreement(every, truth) - 0.03
+
+
+def test_cells_hold_the_counts_of_their_positions(monkeypatch):
+    monkeypatch.setattr(cells, "_MOST_CELLS", 1500)
+    counts = np.random.default_rng(0).poisson(3.0, (2, 31, 40, 5))
+    excluded = np.zeros((31, 40), dtype=bool)
+    excluded[:2, :2] = excluded[7, 9] = True
+    features = [
+        Features.of_scan(Rows(each, mask=excluded), hs.signals.Signal1D(each), excluded)
+        for each in counts
+    ]
+    recipe = Recipe.of("eds")
+    assert cells.in_cells(features[:1], recipe) == (features[:1], "")
+    found, note = cells.in_cells(features, recipe)
+    assert note == "fitted to sums of 2 x 2 positions, as there are so many"
+    for each, one in zip(counts, found, strict=True):
+        assert one.mask.shape == (16, 20)
+        np.testing.assert_array_equal(np.argwhere(one.mask), [[0, 0]])
+        kept = np.pad(np.where(excluded[..., None], 0, each), ((0, 1), (0, 0), (0, 0)))
+        sums = kept.reshape(16, 2, 20, 2, 5).sum(axis=(1, 3)).reshape(-1, 5)
+        np.testing.assert_array_equal(np.asarray(one.rows), sums[1:])
+    monkeypatch.setattr(cells, "_MOST_VALUES", 1)
+    thinned, note = cells.in_cells([*features, *features], recipe)
+    total = sum(int(np.asarray(one.rows).sum()) for one in thinned)
+    part = int(note.split("1/")[1].split()[0])
+    expected = 2 * counts[:, ~excluded].sum() / part
+    assert abs(total - expected) < 5 * np.sqrt(expected)
 
 
 def test_a_new_map_gets_what_a_common_fit_gives(study, scans):

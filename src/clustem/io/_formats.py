@@ -24,6 +24,7 @@ _DENSE = 1e9  # and compressed ones whose arrays are larger than this [bytes]
 _EVENTS = {".pts"}  # lists of X-rays, which readers spread over all channels
 _FEW = 16e6  # up to this a list takes less memory than the channels do [bytes]
 _TAKE_CHUNKS = {".mib", ".dm3", ".dm4", ".mrc"}  # readers that can be told how to cut
+_CACHE = 2**20  # of the chunks of each open HDF5 file, which a pass reads once [bytes]
 
 
 def open_file(
@@ -147,6 +148,8 @@ def _check_container(path: Path) -> None:
 
 def _loaded(path: Path, reader: str | None, **options: Any) -> tuple[list[Any], str | None]:
     """Load a file with a reader, or the only one that can open it; return signals and reader."""
+    if path.suffix.lower() == ".hspy" and reader is None and options.get("lazy"):
+        options["rdcc_nbytes"] = _CACHE
     if reader is not None:
         readers_of(path, reader)
         return load_signals(path, reader=reader, **options), reader

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clustem.core import InputError
 from clustem.passes.rows import Rows
 from clustem.passes.scaled_rows import ScaledRows
+from clustem.passes.sparse_rows import SparseRows
 from clustem.passes.summed_rows import SummedRows
 
 T = TypeVar("T")
@@ -97,6 +98,8 @@ def joined(parts: Sequence[Rows]) -> Rows:
     >>> type(joined([one, one])).__name__
     'SummedRows'
     """
+    from scipy.sparse import vstack
+
     first, *others = parts
     if not others:
         return first
@@ -106,6 +109,9 @@ def joined(parts: Sequence[Rows]) -> Rows:
         groups = summed[0].groups
         if all(np.array_equal(part.groups, groups) for part in summed):
             return SummedRows(joined([part.raw for part in summed]), groups)
+    if kinds == {SparseRows}:
+        held = [part.values for part in parts if isinstance(part, SparseRows)]
+        return SparseRows(vstack(held, format="csr"))
     if kinds == {ScaledRows}:
         scaled = [part for part in parts if isinstance(part, ScaledRows)]
         transform = scaled[0].transform

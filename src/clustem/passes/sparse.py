@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clustem.passes.picked_rows import picked
 from clustem.passes.rows import Rows
+from clustem.passes.sparse_rows import SparseRows
 from clustem.passes.summed_rows import SummedRows
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def sparse(rows: Rows) -> csr_array:
     """
     from scipy.sparse import csr_array, vstack
 
+    if isinstance(rows, SparseRows):
+        return rows.values
     if isinstance(rows, SummedRows):  # a sum of few values, instead of one of all channels
         found = sparse(rows.raw)
         columns = rows.groups[found.indices].astype(np.int32)

@@ -34,6 +34,7 @@ from clustem.core import (
 from clustem.passes.joined_rows import joined
 from clustem.passes.rows import Rows
 from clustem.physics.shared_lines import shared_lines
+from clustem.recipes._cells import in_cells
 from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes.recipe import Recipe, kind_of
 from clustem.recipes.runner import Run, steps_of
@@ -42,8 +43,6 @@ _OFF = 0.1
 """Energies that differ by less are the same [channels]."""
 _SAME_SCALE = 0.02
 """Relative difference of calibrations of patterns that is none."""
-_MOST_ROWS = 2**17
-"""Positions of a study beyond which a fit that holds all counts in memory gets sums of some."""
 _KEV = {"kev": 1.0, "ev": 1e-3}
 
 
@@ -355,53 +354,14 @@ def learn(
         about = joint.needed_features().about
         for run in runs:
             run.features = again(run.needed_features(), about)
-    features = [run.needed_features() for run in runs]
-    side = _cell(features, recipe)
-    if side > 1:
-        features = [_pooled(each, side) for each in features]
+    features, note = in_cells([run.needed_features() for run in runs], recipe)
     joint.features = mosaic(features)
     for entry, parameters in steps_of(recipe, ("cluster",)):
         joint.step_or_resume(entry, parameters, recipe.to_toml(), kept)
-    if side > 1:
-        step = joint.history[-1]
-        note = f"fitted to sums of {side} x {side} positions, as there are so many"
-        joint.history[-1] = replace(step, note="; ".join(filter(None, (step.note, note))))
+    step = joint.history[-1]
+    joint.history[-1] = replace(step, note="; ".join(filter(None, (step.note, note))))
     about = runs[0].needed_features().about
     return joint.learned({}, about), tuple(joint.history)
-
-
-def _cell(features: Sequence[Features], recipe: Recipe) -> int:
-    """Return how many lines and columns of positions to sum before a fit that holds all counts."""
-    n = sum(each.rows.shape[0] for each in features)
-    largest = max(each.rows.shape[0] for each in features)
-    for entry, parameters in steps_of(recipe, ("cluster",)):
-        free = parameters.get("intensity", "free") == "free"
-        if not (hasattr(entry.step, "held_out_gains") and free):
-            return 1
-    if len(features) == 1 or any(each.mask.ndim != 2 for each in features):
-        return 1
-    return max(1, int(np.ceil(np.sqrt(n / max(_MOST_ROWS, largest)))))
-
-
-def _pooled(features: Features, side: int) -> Features:
-    """Sum the counts of square cells of positions."""
-    lines = (features.shape[0] + side - 1) // side
-    columns = (features.shape[1] + side - 1) // side
-    row, column = np.unravel_index(features.positions, features.shape)
-    cells, number = np.unique(row // side * columns + column // side, return_inverse=True)
-    rows = Rows.of(features.rows)
-    dtype = np.min_scalar_type(side * side * np.iinfo(rows.dtype).max)
-    sums = np.zeros((len(cells), rows.shape[1]), dtype=min(dtype, np.dtype(np.uint32), key=_width))
-    for where, block in rows.map(lambda block, _: block, threads=1):
-        np.add.at(sums, number[where], block.astype(sums.dtype, copy=False))
-    mask = np.ones(lines * columns, dtype=bool)
-    mask[cells] = False
-    scan = replace(features.scan, mask=mask.reshape(lines, columns))
-    return replace(features, rows=sums, scans=(scan,))
-
-
-def _width(dtype: np.dtype[Any]) -> int:
-    return dtype.itemsize
 
 
 def reduce_again(run: Run, recipe: Recipe, about: Info | None) -> None:

@@ -28,7 +28,7 @@ from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Run, n_frames, on_workers, open_scan, own_number, part_of
 from clustem.recipes.study import Study
 
-_IN_MEMORY = 2**31
+_IN_MEMORY = 2**29
 """Size of all maps beyond which they are left on disk [bytes]."""
 
 
@@ -54,7 +54,7 @@ def segment_study(
         Paths, signals or scans, as for ``segment``; or one that is a series: a stack of images, or
         scans along a further axis, time, tilt or temperature.
     recipe, n_clusters, settings, lazy, client, progress, anyway
-        As for ``segment``. Maps beyond 2 GB together are left on disk.
+        As for ``segment``. Maps beyond 0.5 GB together are left on disk.
     reader
         Name of the reader in RosettaSciIO, for types of files that several can open.
     skip_broken

@@ -157,7 +157,8 @@ def scattered(fit: Fit, counts: Counts) -> F64:
         wide = np.ascontiguousarray(fit.concentrations[:, i])
         alphas = np.ascontiguousarray((fit.shapes[:, signal.where] * wide[:, None]).T)
         more = found if signal.weight == 1 else np.zeros_like(found)
-        more_than_once(rows.indptr, rows.indices, rows.data, alphas, wide, more)
+        values = rows.data.astype(np.float32, copy=False)  # one type, compiled once
+        more_than_once(rows.indptr, rows.indices, values, alphas, wide, more)
         if more is not found:
             found += signal.weight * more
     return found
@@ -194,7 +195,7 @@ def with_scatter(fit: Fit, counts: Counts) -> Fit:
 def more_than_once(
     indptr: NDArray[Any],
     indices: NDArray[Any],
-    values: F64,
+    values: NDArray[np.float32],
     alphas: F64,
     concentrations: F64,
     out: F64,

@@ -107,7 +107,7 @@ def _lines(rows: Any, where: slice) -> Any:
 def counts_of(rows: Any, graph: Any, signals: tuple[Detector, ...]) -> Counts:
     """Wrap sparse counts (n, D) with their totals, and weights (n, n) between neighbours."""
     if len(signals) == 1 and isinstance(signals[0], Counted):
-        totals = np.asarray(rows.sum(axis=1)).reshape(-1, 1)
+        totals = np.asarray(rows.sum(axis=1, dtype=np.float64)).reshape(-1, 1)
     else:
         tells = np.zeros((rows.shape[1], len(signals)))
         for i, signal in enumerate(signals):

@@ -162,7 +162,9 @@ def assigned(fit: Fit, counts: Counts, coupling: float, *, seed: int) -> F64:
     """
     near = counts.graph if coupling else None
     memberships = np.empty((0, len(fit.weights)))
-    for level in hierarchy(replace(counts, graph=near))[::-1]:
+    levels = hierarchy(replace(counts, graph=near))
+    while levels:
+        level = levels.pop()  # the coarsest
         known = scattered(fit, level)
         if len(memberships):
             memberships = memberships[level.parents]
@@ -239,7 +241,7 @@ def fitted_part(counts: Counts, seed: int) -> Counts:
             normal[signal.where] = 1
             normal[signal.where.stop - 1] = 2
     if not normal.any():
-        part = rng.binomial(rows.data.astype(np.int64), _FITTED).astype(np.float64)
+        part = rng.binomial(rows.data.astype(np.int64), _FITTED).astype(rows.dtype)
     else:
         kind = normal[rows.indices]
         kept = rng.binomial(np.where(kind == 0, rows.data, 0).astype(np.int64), _FITTED)

@@ -43,7 +43,7 @@ def hierarchy(counts: Counts) -> list[Counts]:
         if m < FEWEST_CELLS or m > 0.9 * len(parents):
             break
         cells = parents, np.arange(len(parents), dtype=parents.dtype)
-        pool = coo_array((np.ones(len(parents)), cells)).tocsr()
+        pool = coo_array((np.ones(len(parents), last.rows.dtype), cells)).tocsr()
         pooled = (pool @ last.rows).tocsr()
         graph = (pool @ graph @ pool.T).tocsr()
         graph.setdiag(0)

@@ -250,6 +250,10 @@ class JointMixture(MultinomialMixture):
         )
         return replace(part, signals=self._signals), replace(counts, signals=self._signals)
 
+    @staticmethod
+    def _dtype_of(counts: Any) -> type[np.floating[Any]]:  # noqa: ARG004  # values stand beside them
+        return np.float64
+
     def _counted(self, rows: Any) -> Any:
         columns, kinds, _ = self._layout(rows.shape[1], self._checked())
         values = [

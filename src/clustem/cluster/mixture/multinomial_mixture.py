@@ -197,6 +197,7 @@ class MultinomialMixture(Estimator):
             start = from_regions(start, part, regions[some])
         part, counts = self._weighed(start, part, counts)
         choice = self._choice(start, part, counts, params)
+        del part  # as much memory as the counts
         self.coupling_ = choice.coupling
         self.held_out_gain_ = float(choice.gain.sum())
         self.held_out_error_ = float(np.sqrt(len(choice.gain)) * choice.gain.std())
@@ -342,8 +343,16 @@ class MultinomialMixture(Estimator):
         return part, counts
 
     def _described(self, rows: Any) -> Any:
-        """Return the columns of rows that the fit has seen."""
-        return rows[:, self._used]
+        """Return the columns of rows that the fit has seen; the values are shared if possible."""
+        width = rows.shape[1]
+        if len(self._used) == width:
+            return rows
+        place = np.full(width, -1, dtype=rows.indices.dtype)
+        place[self._used] = np.arange(len(self._used))
+        columns = place[rows.indices]
+        if (columns < 0).any():
+            return rows[:, self._used]
+        return csr_array((rows.data, columns, rows.indptr), shape=(rows.shape[0], len(self._used)))
 
     def _keep(self, memberships: F64, sums: F64) -> None:
         """Keep memberships (n, k), and the sums of all counts by cluster, (D, k)."""
@@ -413,10 +422,10 @@ class MultinomialMixture(Estimator):
         return found
 
     def _loaded(self, source: Any, numbers: NDArray[np.intp], *, reset: bool = False) -> Any:
-        """Load some rows of counts as sparse rows (m, D), float64."""
+        """Load some rows of counts as sparse rows (m, D) of floating-point numbers."""
         some = picked(source, numbers)
         if isinstance(some, Rows):
-            rows = sparse(some).astype(np.float64)
+            rows = sparse(some)
         else:
             rows = csr_array(some, dtype=np.float64, copy=True)
             rows.sum_duplicates()
@@ -433,7 +442,12 @@ class MultinomialMixture(Estimator):
             raise InputError(
                 "There must be counts", got="only zeros", cure="Check the file and the mask."
             )
-        return rows
+        return rows.astype(self._dtype_of(values))
+
+    @staticmethod
+    def _dtype_of(counts: Any) -> type[np.floating[Any]]:
+        """Return the shortest type that holds counts, and sums of a thousand of them, exactly."""
+        return np.float32 if counts.max(initial=0) < 2**14 else np.float64
 
     def _counted(self, rows: Any) -> Any:
         """Return the values that must be counts."""
