@@ -336,6 +336,12 @@ def sweep(
     if results.choice is not None:
         typer.echo(f"recommended: {results.choice.summary}")
         typer.echo(f"evidence: {folder / 'k_choice.png'}")
+    for name, agreed in results.agreement().items():
+        title = {"full": "all dimensions", "plane": "two principal components"}[name]
+        found = ", ".join(f"k = {number}: {each.ari:.3f}" for number, each in agreed.items())
+        typer.echo(f"{title}: ARI with these maps {found}")
+        if (choice := results.others[name].choice) is not None:
+            typer.echo(f"{title}, recommended: {choice.summary}")
     typer.echo(f"maps: {folder / 'maps.png'}, {folder / 'lineage.png'}")
 
 

@@ -1,14 +1,17 @@
 """Recipes with learned descriptors, on simulated images with known truth."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import clustem
 from clustem import samples
 from clustem.core import PatchGrid, VAEInfo
+from clustem.judge.compare import compare
 from clustem.recipes.apply import apply
 from clustem.recipes.views import views
+from clustem.report.page.save_result import save_sweep
 
 pytest.importorskip("torch", reason="needs PyTorch: pip install 'clustem[torch]'")
 
@@ -105,3 +108,26 @@ def test_all_dimensions_components_and_learned_side_by_side(film):
     assert set(seen.agreement) == {("full", "plane"), ("full", "learned"), ("plane", "learned")}
     assert all(0 < one.ari <= 1 for one in seen.agreement.values())
     assert len(seen.plot().axes) == 3
+
+
+def test_a_sweep_says_what_is_found_without_learning(tmp_path):
+    sample = samples.domains(shape=(160, 200))
+    settings = {
+        "describe.size": 16,
+        "cluster.covariance_type": "spherical",
+        "cluster.n_init": 1,
+        "reduce.max_steps": 20,
+    }
+    found = clustem.sweep(sample.signal, "domains-vae", [4, 5], settings=settings)
+    assert set(found.others) == {"full", "plane"}
+    assert found.others["plane"][5].points.shape[1] == 2
+    assert found.others["full"].choice.ks == found.choice.ks == (4, 5)
+    folder = save_sweep(found, tmp_path / "sweep", force=False)
+    table = pd.read_csv(folder / "sweep.csv", index_col="k")
+    for name, agreed in found.agreement().items():
+        for k, each in agreed.items():
+            again = compare(found[k].labels.data, found.others[name][k].labels.data)
+            assert each.ari == pytest.approx(again.ari)
+            assert table.loc[k, f"ARI {name}"] == pytest.approx(again.ari)
+    reduced = {name: settings[name] for name in settings if name != "reduce.max_steps"}
+    assert not clustem.sweep(sample.signal, "domains", [4], choose=False, settings=reduced).others

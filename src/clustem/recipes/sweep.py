@@ -8,10 +8,12 @@ from typing import Any
 
 from clustem.core import ParameterError, Progress, Segmentation, check_data
 from clustem.judge.choose_k import KChoice
+from clustem.judge.compare import Comparison, compare
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner, on_workers, open_scan
 from clustem.recipes.segment import Source
+from clustem.recipes.views import spaces_of
 
 
 class Sweep(dict[int, Segmentation]):
@@ -21,9 +23,23 @@ class Sweep(dict[int, Segmentation]):
     ----------
     choice
         The recommendation with all scores; None if it was not asked for.
+    others
+        Of a recipe with an autoencoder: the same rows in all their dimensions (``full``) and in
+        the plane of two components (``plane``), each a sweep of its own; else empty.
     """
 
     choice: KChoice | None = None
+
+    def __init__(self, found: Mapping[int, Segmentation]) -> None:
+        super().__init__(found)
+        self.others: dict[str, Sweep] = {}
+
+    def agreement(self) -> dict[str, dict[int, Comparison]]:
+        """How the map of each k agrees with those of ``others``, by their names."""
+        return {
+            name: {k: compare(self[k].labels.data, one.labels.data) for k, one in other.items()}
+            for name, other in self.others.items()
+        }
 
 
 def sweep(
@@ -92,8 +108,16 @@ def sweep(
         if not anyway:
             refuse_misfit(base, scan)
         runner = Runner(scan, keep=len(base.steps))
-        found = Sweep(runner.sweep(base, numbers, shared=True, progress=progress))
         marked = any(parameters.get("markers") is not None for parameters in base.steps.values())
-        if choose and not marked:
-            found.choice = runner.choice(base, numbers)
+
+        def at_each(recipe: Recipe) -> Sweep:
+            found = Sweep(runner.sweep(recipe, numbers, shared=True, progress=progress))
+            if choose and not marked:
+                found.choice = runner.choice(recipe, numbers)
+            return found
+
+        found = at_each(base)
+        spaces = spaces_of(base)
+        if "learned" in spaces:
+            found.others = {name: at_each(spaces[name]) for name in ("full", "plane")}
     return found

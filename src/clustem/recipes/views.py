@@ -89,14 +89,35 @@ def views(
     >>> found.full.points.shape[1], found.plane.points.shape[1]  # 256 are too many to carry along
     (0, 2)
     """
-    chosen = Recipe.of(recipe, settings=settings)
-    reductions = [step for stage, step in chosen.steps if stage == "reduce"]
+    found = {
+        name: segment(source, each)
+        for name, each in spaces_of(Recipe.of(recipe, settings=settings)).items()
+    }
+    split = compare(found["plane"].labels.data, found["full"].labels.data)
+    return Views(found["full"], found["plane"], split, found.get("learned"))
+
+
+def spaces_of(recipe: Recipe) -> dict[str, Recipe]:
+    """Return a recipe in all dimensions, in a plane of components, and learned if it learns.
+
+    Parameters
+    ----------
+    recipe
+        Recipe with a ``reduce.pca`` or a ``reduce.vae`` step, or none.
+
+    Returns
+    -------
+    :
+        The recipes ``full``, ``plane`` and, with an autoencoder, ``learned``.
+    """
+    reductions = [step for stage, step in recipe.steps if stage == "reduce"]
     none = {f"reduce.{step}": False for step in reductions}
     two: dict[str, Any] = {"reduce.pca.n_components": 2}
     if "pca" not in reductions:
         two["reduce.pca.weights"] = "none"
     others = {name: off for name, off in none.items() if name != "reduce.pca"}
-    full = segment(source, chosen, settings=none)
-    plane = segment(source, chosen, settings={**others, **two})
-    learned = segment(source, chosen) if "vae" in reductions else None
-    return Views(full, plane, compare(plane.labels.data, full.labels.data), learned)
+    found = {
+        "full": recipe.with_settings(none),
+        "plane": recipe.with_settings({**others, **two}),
+    }
+    return {**found, "learned": recipe} if "vae" in reductions else found

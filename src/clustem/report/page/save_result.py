@@ -71,12 +71,13 @@ def save_sweep(results: Mapping[int, Segmentation], folder: str | Path, *, force
             k_choice(choice).savefig(sibling / "k_choice.png", dpi=200)
             (sibling / "k_choice.csv").write_text(choice.to_csv(), encoding="utf-8")
         names = sorted({name for result in results.values() for name in result.scores})
-        lines = [",".join(["k", "unassigned_fraction", "smallest", *names])]
+        agreed: Mapping[str, Any] = getattr(results, "agreement", dict)()
+        titles = [f"ARI {name}" for name in agreed]
+        lines = [",".join(["k", "unassigned_fraction", "smallest", *names, *titles])]
         for k, result in results.items():
-            row = [k, result.unassigned_fraction, int(min(result.counts))]
-            lines.append(
-                ",".join(str(v) for v in [*row, *(result.scores.get(n, "") for n in names)])
-            )
+            scores = [result.scores.get(name, "") for name in names]
+            row = [k, result.unassigned_fraction, int(min(result.counts)), *scores]
+            lines.append(",".join(map(str, [*row, *(one[k].ari for one in agreed.values())])))
         (sibling / SWEEP).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return target
 
