@@ -14,7 +14,7 @@ from clustem.judge._gaps import SURE, gap_between
 from clustem.judge._independence import independent
 from clustem.judge._intensity import intensity
 from clustem.judge._neighbourhoods import neighbourhoods
-from clustem.judge._structure import structure
+from clustem.judge._structure import _sphered, structure
 
 
 def chosen(rows, ks=range(1, 8), make=KMeans, **options):
@@ -351,3 +351,12 @@ def test_windows_that_overlap_count_as_so_many_as_fit_side_by_side():
     every, few = (structure(rows, 3, random_state=0, share=share) for share in (1, 0.1))
     assert few.groups.course[2] == pytest.approx(every.groups.course[2] * np.sqrt(0.1))
     assert (every.rows, few.rows) == (600, 60)
+
+
+def test_few_rows_of_many_columns_are_turned_as_any_others():
+    rows = np.random.default_rng(0).normal(size=(30, 50))
+    sphered, units = _sphered(rows)
+    np.testing.assert_allclose(sphered.T @ sphered / 30, np.eye(29), atol=1e-10)
+    centered = rows - rows.mean(axis=0)
+    back = sphered @ units
+    np.testing.assert_allclose(back @ back.T, centered @ centered.T, atol=1e-9)

@@ -65,7 +65,7 @@ def test_the_number_of_clusters_that_was_chosen_is_named():
     assert step.parameters["n_clusters"] == step.found["n_clusters"] == found.n_clusters
 
 
-@pytest.mark.parametrize("size", [3 * 2**20 + 17, 700 * 2**20 + 5])
+@pytest.mark.parametrize("size", [3 * 2**20 + 17, 300 * 2**20 + 5])
 def test_large_files_are_known_by_pieces_that_reach_their_end(size, tmp_path, monkeypatch):
     from clustem.core import scan
 

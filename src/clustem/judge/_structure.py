@@ -110,11 +110,13 @@ def _sphered(rows: F64) -> tuple[F64, F64]:
 
     Directions in which nothing varies are left out.
     """
-    centered = rows - rows.mean(axis=0)
-    values, vectors = np.linalg.eigh(centered.T @ centered / len(rows))
+    centered, n = rows - rows.mean(axis=0), len(rows)
+    few = n < rows.shape[1]  # then the products of rows are the smaller matrix
+    products = centered @ centered.T if few else centered.T @ centered
+    values, vectors = np.linalg.eigh(products / n)
     kept = values > 1e-12 * values.max()
-    spread = np.sqrt(values[kept])
-    return centered @ vectors[:, kept] / spread, np.diag(spread)
+    vectors, spread = vectors[:, kept], np.sqrt(values[kept])
+    return np.sqrt(n) * vectors if few else centered @ vectors / spread, np.diag(spread)
 
 
 def _discriminant(rows: F64, mixture: Mixture) -> F64:
