@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH ?= torch==2.13.0  # a version whose small build for CPUs is at hand on many machines
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)  # some tests wait for other processes
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types faces docs dist dist-test test-lowest bench fuzz soak mutants clean
+.PHONY: help demo test lint types faces docs docs-links pictures dist dist-test test-lowest bench fuzz soak mutants clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,9 +49,15 @@ faces: .venv/.dev  ## Write the typed faces of the stages (.pyi) from their file
 	$(PIP) --editable '.[docs]'
 	@touch $@
 
-docs: .venv/.docs  ## Build the documentation into docs/_build/html; warnings are errors
+docs: .venv/.docs .venv/.browser  ## Build the documentation into docs/_build/html; warnings are errors
 	rm -rf docs/_build docs/gallery docs/reference
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+docs-links: .venv/.docs  ## Build it without running the examples: links, docstrings and names alone
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -D plot_gallery=0 docs docs/_build/links
+
+pictures: .venv/.dev .venv/.browser  ## Draw the pictures that README shows, docs/images
+	$(BIN)/python docs/pictures.py
 
 .venv/.release: pyproject.toml | .venv/bin/python
 	$(PIP) --editable '.[release]'

@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import figures  # beside this file
+import pictures
 import reference
 
 project = "Clustem"
@@ -73,5 +74,17 @@ sphinx_gallery_conf = {
 
 
 def setup(app):
-    """Write the reference from the registries before Sphinx reads its sources."""
+    """Write the reference from the registries, and pictures, before Sphinx reads its sources."""
     reference.write(HERE / "reference")
+    fresh = []
+
+    def draw(app, config):
+        if str(config.plot_gallery) not in {"0", "False"}:
+            fresh.extend(pictures.write(HERE / "reference" / "pictures"))
+
+    def with_fresh_pictures(app, name, source):
+        for picture in fresh:
+            source[0] = source[0].replace(f"(images/{picture})", f"(reference/pictures/{picture})")
+
+    app.connect("config-inited", draw)
+    app.connect("source-read", with_fresh_pictures)

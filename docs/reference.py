@@ -1,11 +1,16 @@
 """The reference, from the registries: a table of the steps of each stage, then each of them."""
 
+import ast
 from pathlib import Path
+from textwrap import indent
+
+import code_map  # beside this file
 
 from clustem.core import registry
 from clustem.core.declare import STAGES
 from clustem.recipes.recipe import Recipe
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ORDER = (
     "eds_map",
     "eels_shapes",
@@ -19,8 +24,10 @@ ORDER = (
     "two_detectors",
     "choose_k",
     "trust",
+    "failures",
     "edit",
     "export",
+    "coming_from_hyperspy",
     "source_thickness",
     "source_phases",
     "source_grains",
@@ -107,7 +114,11 @@ def write(folder: Path) -> None:
     for name, recipe in recipes.items():
         for entry in recipe.entries():
             users.setdefault(entry.label, []).append(name)
-    pages = {"recipes": _recipes(recipes)}
+    pages = {
+        "recipes": _recipes(recipes),
+        "benchmarks": _benchmarks(),
+        "code-map": _code_map(folder),
+    }
     for key, (title, module, names) in PLAIN.items():
         pages[key] = _page(title, [(f"{module}.{name}", "") for name in names])
     for stage, title in TITLES.items():
@@ -115,7 +126,7 @@ def write(folder: Path) -> None:
         rows = [(e.name, e.summary, ", ".join(users.get(e.label, []))) for e in entries]
         objects = [(f"{e.step.__module__}.{e.step.__qualname__}", e.name) for e in entries]
         pages[stage] = _page(title, objects, _table(stage, rows, used=stage in STAGES))
-    order = ["run", "recipes", *TITLES, "results", "figures", "errors"]
+    order = ["run", "recipes", *TITLES, "results", "figures", "errors", "benchmarks", "code-map"]
     pages["index"] = _index(order)
     for name, text in pages.items():
         path = folder / f"{name}.rst"
@@ -185,4 +196,43 @@ def _recipes(recipes: dict[str, Recipe]) -> str:
         found += _heading(name, "-") + f"{recipe.title}.\n\n"
         found += ".. code-block:: toml\n\n"
         found += "".join(f"   {line}\n" for line in recipe.to_toml().splitlines()) + "\n"
+        found += _settings(recipe)
     return found
+
+
+def _settings(recipe: Recipe) -> str:
+    """List all settings of a recipe: what each is in it, and what it may be."""
+    found = f".. dropdown:: All settings of {recipe.name}\n\n   .. list-table::\n"
+    found += "      :header-rows: 1\n      :widths: auto\n\n"
+    found += "      * - Setting\n        - Value\n        - What it may be\n"
+    for entry in recipe.entries():
+        own = recipe.steps.get((entry.stage, entry.name), {})
+        for parameter in entry.parameters.values():
+            value = own.get(parameter.name, "required" if parameter.required else parameter.default)
+            found += f"      * - ``{entry.name}.{parameter.name}``\n"
+            found += f"        - ``{value!r}``\n        - {parameter.description}\n"
+    return found + "\n"
+
+
+def _benchmarks() -> str:
+    """List what is measured, from the docstrings of the scripts."""
+    found = _heading("Benchmarks") + (
+        "``python benchmarks/NAME.py`` prints what it measured; ``make bench`` runs all, which "
+        "takes hours. How they are read: :doc:`/contributing`.\n\n"
+    )
+    for path in sorted(BENCHMARKS.glob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        first, _, rest = text.partition("\n\n")
+        found += _heading(path.name, "-") + f"{first}\n\n"
+        found += ".. code-block:: text\n\n" + indent(rest, "   ") + "\n\n" if rest else ""
+    return found
+
+
+def _code_map(folder: Path) -> str:
+    code_map.write(folder / "code-map.png")
+    return _heading("Map of the code") + (
+        "Packages in their layers, with their number of lines. A row says how many modules of its "
+        "package import from those above it; nothing imports from below, and stages do not import "
+        "from each other. Drawn from the imports when this documentation is built.\n\n"
+        ".. image:: code-map.png\n   :alt: Matrix of packages and what they import\n"
+    )

@@ -20,10 +20,22 @@ whole = clustem.segment(
 figure = side_by_side({"beam masked": masked, "with the beam": whole})
 
 # %%
+# The mean pattern of each cluster, beam masked.
+
+from clustem.report import center_plot
+
+patterns = center_plot(masked)
+
+# %%
 # In numbers: with the beam, clusters are thickness.
 
 for name, found in {"beam masked": masked, "with the beam": whole}.items():
     print(f"{name}: adjusted Rand index {clustem.compare(found, sample.labels).ari:.3f}")
+
+# %%
+# The source chose six clusters by eye. Here the number is asked for, and found.
+
+print(clustem.judge.verdict(clustem.segment(sample.signal, "diffraction")))
 
 # %%
 # At 600 electrons a pattern the recipe takes a model of the counts by itself.

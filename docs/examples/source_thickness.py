@@ -40,3 +40,29 @@ print(f"cost at p = 1/2: proven least {cost(exact.labels_):.2f}, k-means {cost(l
 wedge = clustem.segment(sample.signal, "eels", n_clusters=5, settings={"eels.zero_loss": False})
 wedge.plot()
 print(clustem.recipes.pooling_check(sample.signal, radii=(0.5, 1.5, 3.0)))
+
+# %%
+# The clusters on the histogram of the totals.
+
+from clustem.report import intensity_histogram
+
+histogram = intensity_histogram(wedge)
+
+# %%
+# The zero-loss peak of each cluster with its 68 % band, and what is left. The source trains its
+# networks one by one; here all are one batch, 340 times faster (``benchmarks/zero_loss.py``).
+
+from clustem.eels import ZeroLossModel, thickness
+from clustem.report import thickness_map, zero_loss_plot
+
+model = ZeroLossModel(n_replicas=15).fit(wedge.source, wedge)
+fits = zero_loss_plot(model)
+
+# %%
+# Thickness against the truth of the simulation: median error of t/λ.
+
+found = thickness(wedge.source, model)
+maps = thickness_map(found)
+thick = sample.thickness > 0.2
+error = np.abs(found.relative.data / sample.thickness - 1)[thick]
+print(f"median error of t/λ: {100 * np.median(error):.1f} %")

@@ -8,7 +8,7 @@ simulated images on carbon it reports an accuracy of 96.96 % and F1 95.97 % (dar
 """
 
 import clustem
-from clustem.report import orientation_map
+from clustem.report import confusion, orientation_map
 
 # %%
 # The number of clusters is not given: facets whose direction and spacing agree are joined.
@@ -18,6 +18,11 @@ for contrast in ("haadf", "bf"):
     found = clustem.segment(sample.signal, "particles")
     score = clustem.compare(found, sample.labels)
     print(f"{contrast}: {100 * score.accuracy:.2f} %, F1 {100 * score.macro_f1:.2f} %")
+
+# %%
+# Where it is wrong, in percent: rows are the truth.
+
+table = confusion(score)
 
 # %%
 # Directions of the lattices: neighbours are turned by 72°.

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import hyperspy.api as hs
@@ -109,6 +109,7 @@ def test_the_other_stages_of_contributing(tmp_path):
     named = space["brightest_named"](clustering)
     assert named.name_of(0) == "largest"
     assert space["forget_names"](named).names == {}
+    assert 0 < space["with_evenness"](named).scores["evenness"] <= 1
     assert segment(samples.eds(shape=(9, 12)).signal, "eds", n_clusters=4).n_clusters == 4
 
 
@@ -172,6 +173,7 @@ def test_the_commands_of_the_readme(files, capsys):
 PAGES = sorted(
     page for page in (ROOT / "docs").glob("*.md") if BLOCK.search(page.read_text("utf-8"))
 )
+EXPLORER = ROOT / "docs" / "explorer.md"
 OF_CLUSTERS = ("dask_jobqueue", "dask_kubernetes")
 """Packages of examples that need a cluster of machines: these are compiled, not run."""
 
@@ -187,6 +189,15 @@ def test_the_python_examples_of_docs(page, tmp_path, monkeypatch):
         if not any(name in block for name in OF_CLUSTERS):
             exec(code, space)
     plt.close("all")
+
+
+def test_pictures_are_those_that_make_pictures_draws():
+    spec = spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
+    pictures = module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    assert {path.name for path in (ROOT / "docs" / "images").iterdir()} == set(pictures.NAMES)
+    shown = "".join(path.read_text("utf-8") for path in (ROOT / "README.md", *PAGES, EXPLORER))
+    assert set(re.findall(r"images/([\w.]+)", shown)) == set(pictures.NAMES)
 
 
 def test_the_version_is_one_everywhere():

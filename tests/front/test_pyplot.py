@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,20 @@ def test_a_script_shows_the_plot():
     command = [sys.executable, "-W", "ignore", "-c", code]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.stdout.split() == ["1", "1", "100.0"], answer.stderr
+
+
+def test_a_backend_may_set_itself_up_with_the_first_plot(tmp_path):
+    """A notebook's does, and shows no figure any more if what it set is put back."""
+    lines = ["from matplotlib import interactive", "from matplotlib.backends.backend_agg import *"]
+    (tmp_path / "once.py").write_text("\n".join([*lines, "interactive(True)"]))
+    code = (
+        "from clustem.report.figures.example import example; example().plot();"
+        "import matplotlib; print(matplotlib.is_interactive())"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    env = {**os.environ, "MPLBACKEND": "module://once", "PYTHONPATH": str(tmp_path)}
+    answer = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert answer.stdout.split() == ["True"], answer.stderr
 
 
 @pytest.mark.parametrize("case", ["eds", "context", "line", "many"])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
+    from clustem.app.notebook import View
     from clustem.eels.zero_loss_model import ZeroLossModel
     from clustem.recipes.recipe import Recipe
 
@@ -261,6 +262,27 @@ class Segmentation:
         """
         figure: Figure = _step_above("report.figures.pyplot", "plot_map")(self, ax)
         return figure
+
+    def explore(self, *, source: Signal | None = None) -> View:
+        """Show the map in a notebook, linked with the spectrum or pattern under the cursor.
+
+        Parameters
+        ----------
+        source
+            The raw signal, needed for a result loaded from disk.
+
+        Returns
+        -------
+        :
+            A view: make it the last line of a cell. No server is started.
+
+        Raises
+        ------
+        InputError
+            If the packages of ``clustem[app]`` are missing, or the raw signal is.
+        """
+        found: View = _step_above("app.notebook", "explore")(self, source)
+        return found
 
     def members(self, cluster: int, *, source: Signal | None = None) -> Any:
         """Take the raw spectra or patterns of one cluster.
@@ -522,8 +544,9 @@ class Segmentation:
         -------
         :
             A copy of the source that shares its data. ``metadata.Clustem`` holds ``labels``,
-            ``memberships`` and ``centers`` as signals. Where HyperSpy has ``learning_results``
-            (up to 2.5), they are filled, so that ``plot_cluster_results`` and
+            ``memberships`` and ``centers`` as signals; of a map of two axes, ``labels.plot()``
+            draws names and colors, also after HyperSpy has saved and loaded it. Where HyperSpy has
+            ``learning_results`` (up to 2.5), they are filled, so that ``plot_cluster_results`` and
             ``get_cluster_labels`` show the clusters.
 
         Raises
@@ -533,7 +556,10 @@ class Segmentation:
         """
         raw, k = self._raw(None), self.n_clusters
         out = like(raw, raw.data, copy_variance=True)
-        parts = {"labels": self.labels, "memberships": self.memberships, "centers": self.centers}
+        labels = self.labels
+        if self.mask.ndim == 2:
+            labels = _step_above("report.label_map", "label_map")(self)
+        parts = {"labels": labels, "memberships": self.memberships, "centers": self.centers}
         for name, part in parts.items():
             if part is not None:
                 out.metadata.set_item(f"Clustem.{name}", part)

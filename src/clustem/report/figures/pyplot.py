@@ -79,11 +79,15 @@ def plot_map(result: Segmentation, ax: Axes | None = None) -> Figure:
     return ax.figure.figure  # of a subfigure, too
 
 
-@styled
 def _of_its_own(result: Segmentation) -> Figure:
     import matplotlib.pyplot as plt
 
-    figure = plt.figure(dpi=_DPI)
+    # A notebook's backend sets itself up with the first figure, which must be outside the style.
+    return _drawn(result, plt.figure(dpi=_DPI, facecolor="white", layout="none"))
+
+
+@styled
+def _drawn(result: Segmentation, figure: Figure) -> Figure:
     if is_placed(result):
         return draw_image_map(result, figure)
     return draw_phase_map(result, context_images(result), figure)
