@@ -15,6 +15,7 @@ from clustem import Segmentation
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install .[dev]")
 expect = sync_api.expect
+expect.set_options(timeout=30_000)  # where other work shares the processor
 
 SERVE = "from clustem.cli import main; main()"
 AROUND = [(0.12, 0.12), (0.94, 0.12), (0.94, 0.86), (0.12, 0.86), (0.12, 0.14)]
@@ -71,7 +72,7 @@ def visiting(chromium, url):
     wrong = page.wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: wrong.append(request.url) if _is_outside(request.url) else 0)
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     page.goto(url)
     page.locator("header [data-key=open]").wait_for()
     yield page

@@ -11,7 +11,7 @@ def at_once(call):
 
 def finished(explorer):
     for jobs in (explorer.jobs, explorer.background):
-        assert jobs.wait(60)
+        assert jobs.wait(300)
     assert explorer.message.kind != "error", explorer.message.text
     return explorer
 

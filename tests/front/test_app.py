@@ -106,6 +106,28 @@ class TestJobs:
         assert jobs.status == Status()
         jobs.close()
 
+    def test_what_never_ticks_is_left_to_itself(self, monkeypatch):
+        monkeypatch.setattr(sys.modules[Jobs.__module__], "_PATIENCE", 0.1)
+        jobs, found, gate, begun = Jobs(at_once), [], threading.Event(), threading.Event()
+
+        def deaf(report):
+            begun.set()
+            gate.wait(60)
+            report("late", 1.0)  # ends here
+
+        jobs.start("deaf", deaf, found.append, found.append)
+        assert begun.wait(10)
+        jobs.cancel()
+        assert jobs.wait(10)
+        assert jobs.status == Status()
+        jobs.start("next", lambda _: 5, found.append, found.append)
+        assert jobs.wait(10)
+        gate.set()
+        jobs.start("last", lambda _: 6, found.append, found.append)
+        assert jobs.wait(10)
+        assert found == [5, 6]
+        jobs.close()
+
     def test_an_error_is_handed_over_and_the_next_job_runs(self):
         jobs, found = Jobs(at_once), []
         jobs.start("bad", lambda _: 1 / 0, found.append, found.append)

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from _browser import request, serving
+from rsciio import IO_PLUGINS
+
+from clustem.app.web.contents import READABLE
 
 BEFORE = "import contextlib; from clustem.app.web import serve; "
 BEFORE += "serve._compiling = contextlib.nullcontext; "  # the tests need both cores
@@ -105,6 +108,30 @@ def test_uploads_and_downloads(home, cookie):
     evil = {"Origin": "http://evil.test", **cookie}
     assert request(home, upload, "POST", b"1", **evil)[0].status == 403
     assert request(home, upload, "POST", b"1", Origin=home, **cookie)[0].status == 404  # no session
+
+
+NOT_OPENED = {
+    "nc": "its reader evaluates text",
+    "xml": "names the file that holds the values",
+    "asw": "names the files that hold the values",
+    "mrcz": "needs another package, which unpickles",
+    "csv": "logs of holders",
+    "dens": "logs of holders",
+    "lsd": "an index of others",
+    "sac": "mass spectra",
+    "sbc": "mass spectra",
+    **dict.fromkeys(
+        ["dib", "jpe", "msp", "pcx", "ppm", "pbm", "pgm", "xbm", "spi"], "pictures of the office"
+    ),
+}
+
+
+def test_every_format_of_the_command_line_is_listed():
+    """But those of which something else is said here."""
+    known = {name.lower() for plugin in IO_PLUGINS for name in plugin["file_extensions"]}
+    listed = {suffix.removeprefix(".") for suffix in READABLE}
+    assert not listed & set(NOT_OPENED)
+    assert listed | set(NOT_OPENED) == known
 
 
 def test_wrong_tokens_have_to_wait(home):

@@ -8,9 +8,9 @@ from _session import EDS, finished, opened
 from bokeh.models import ScaleBar
 
 from clustem.app.forms.clusters import Clusters, recolored
+from clustem.app.forms.map_tools import Tools
 from clustem.app.forms.side_by_side import SideBySide
 from clustem.app.forms.standing import Standing
-from clustem.app.forms.strips import Tools
 from clustem.app.plots import paint
 from clustem.app.plots.center_plot import GridPlot, grid_of
 from clustem.app.plots.map_plot import MapPlot
@@ -21,7 +21,9 @@ from clustem.app.session.clouds import Selection
 from clustem.app.session.frames import Frame
 from clustem.app.session.lasting_colors import colors_of_both, lasting_colors
 from clustem.app.session.live import Live
+from clustem.app.session.opened import Opened
 from clustem.app.session.outcome import outcome_of
+from clustem.core import Scan
 from clustem.judge.verdict import Verdict
 
 
@@ -263,7 +265,8 @@ def test_the_mean_leaves_out_what_is_not_finite(signals):
     signal.change_dtype("float32")
     expected = signal.data.reshape(-1, signal.data.shape[-1])[1:].mean(axis=0, dtype=float)
     signal.data[0, 0] = np.nan
-    np.testing.assert_allclose(pictures.mean_of(signal), expected, rtol=1e-6)
+    found = pictures.mean_of(Opened(Scan.of(signal), "map"))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def _run(session, recipe):

@@ -6,8 +6,8 @@ from _session import at_once, finished
 
 import clustem
 from clustem.app.forms.clusters import Clusters, recolored
+from clustem.app.forms.map_tools import Tools
 from clustem.app.forms.opening import Opening, listed
-from clustem.app.forms.strips import Tools
 from clustem.app.plots.map_plot import MapPlot
 from clustem.app.plots.plots import Theme
 from clustem.app.plots.study_plot import StudyPlot, laid_out

@@ -230,7 +230,7 @@ class TestAccess:
         assert check_name(name) == plain
 
     @pytest.mark.parametrize(
-        "name", ["x.pkl", "x.npz", "x.prz", "x.py", "hspy", "", ".npy", "x.npy/"]
+        "name", ["x.pkl", "x.npz", "x.mrcz", "x.py", "hspy", "", ".npy", "x.npy/"]
     )
     def test_formats_that_may_not_come_in(self, name):
         if name == "x.npy/":

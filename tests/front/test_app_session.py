@@ -16,7 +16,7 @@ from clustem import Segmentation, segment
 from clustem.app.forms.clusters import Clusters, recolored
 from clustem.app.forms.header import Footer, Header
 from clustem.app.plots import paint
-from clustem.app.session import exports
+from clustem.app.session import exports, opening
 from clustem.app.session.clouds import Selection
 from clustem.app.session.opened import Opened
 from clustem.app.session.state import Explorer
@@ -332,7 +332,7 @@ class TestWarnings:
         both_run, first_ended = threading.Barrier(2, timeout=60), threading.Event()
         try:
             for i, session in enumerate(sessions):
-                session._show_opened(Opened(Scan.of(signals["eds"]), "eds"), None)
+                opening.show(session, Opened(Scan.of(signals["eds"]), "eds"), None)
                 result = segment(signals["eds"], session.recipe.with_settings(EDS))
                 waits = first_ended if i == 1 else None
                 session.runner = _Warns(f"warning {i}", result, both_run, waits)

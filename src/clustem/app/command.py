@@ -41,6 +41,16 @@ def serve(
         typer.Option("--no-token", help="Let every program of this machine in without a token."),
     ] = False,
     max_upload: Annotated[float, typer.Option(help="Largest upload [GB].", min=0)] = 2.0,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory for all sessions together [GB] (default: half of what is free).", min=0.1
+        ),
+    ] = None,
+    session_memory: Annotated[
+        float | None,
+        typer.Option(help="Memory for each session [GB] (default: half of that).", min=0.1),
+    ] = None,
     origin: Annotated[
         list[str] | None,
         typer.Option(help="One more name of the page, host:port, behind a proxy.", metavar="NAME"),
@@ -58,6 +68,8 @@ def serve(
         token=token,
         no_token=no_token,
         max_upload=max_upload,
+        memory=memory,
+        session_memory=session_memory,
         origins=tuple(origin or ()),
         show=show,
         say=typer.echo,

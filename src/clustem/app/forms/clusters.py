@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
-from clustem.app.plots.paint import UNASSIGNED, hex_colors, to_hex
+from clustem.app.plots.paint import NOVEL, UNASSIGNED, hex_colors, to_hex
 from clustem.app.session.clouds import Selection
 from clustem.app.session.probe import Reading
 from clustem.app.session.state import Explorer
@@ -29,13 +29,20 @@ class _Edit(NamedTuple):
 
     tip: str
     change: Callable[[Segmentation, int], Segmentation]
+    note: str
+    """What is said of the numbers."""
 
 
 _ONE = {
-    "split": _Edit("Cut the ticked cluster in two", lambda result, i: result.split(i)),
+    "split": _Edit(
+        "Cut the ticked cluster in two",
+        lambda result, i: result.split(i),
+        "Clusters are numbered anew; the larger part keeps its color.",
+    ),
     "drop": _Edit(
         "Take the ticked cluster out of the map",
         lambda result, i: result.exclude(result.labels.data == i),
+        "The other clusters keep their numbers.",
     ),
 }
 """Edits of one cluster by the key of their button."""
@@ -92,6 +99,9 @@ class Clusters(param.Parameterized):
         ]  # fmt: skip
         if segmentation.unassigned.any():
             rows.append(_other("unassigned", UNASSIGNED, percent(segmentation.unassigned_fraction)))
+        if segmentation.novel is not None and segmentation.novel.any():
+            share = percent(float(segmentation.novel[~segmentation.mask].mean()))
+            rows.append(_other("unexplained", NOVEL, f"({share})"))
         if segmentation.mask.any():
             share = percent(float(segmentation.mask.mean()))
             rows.append(_other("excluded", "transparent", f"({share})"))
@@ -128,7 +138,10 @@ class Clusters(param.Parameterized):
                     got="a split of one",
                     cure="Run all files with a larger k.",
                 )
-            self._explorer.edit(lambda result: _ONE[what].change(result, ticked), shared=True)
+            edit = _ONE[what]
+            self._explorer.edit(
+                lambda result: edit.change(result, ticked), shared=True, note=edit.note
+            )
 
     def _actions(self) -> Field:
         ticked = len(self.ticked)

@@ -52,7 +52,8 @@ class DetectorPlot(param.Parameterized):
         self._mapper = LinearColorMapper(palette="Inferno256")
         made.image(source=self._image, color_mapper=self._mapper)
         bar = ColorBar(color_mapper=self._mapper, width=7, padding=2, label_standoff=3,
-                       ticker=BasicTicker(desired_num_ticks=4), title="counts",
+                       ticker=BasicTicker(desired_num_ticks=4),
+                       title=scales.named("counts", scales.LOG),
                        formatter=scales.formatter(scales.LOG))  # fmt: skip
         made.add_layout(bar, "right")
         theme.style(made)

@@ -11,7 +11,7 @@ import param
 from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
 from clustem.app.session import files
-from clustem.app.session.opened import size_text
+from clustem.app.session.memory import size_text
 from clustem.app.session.state import Explorer
 from clustem.app.web.contents import READABLE
 from clustem.app.web.security import below

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clustem.app.plots.line_marks import LineMarks, lines_in
 from clustem.app.plots.paint import hex_colors
 from clustem.app.plots.plots import FONT, Theme, image_figure, lay_scale_bar, show_extent
-from clustem.app.plots.scales import LINEAR, LOG, ROOT, SCALES, formatter, relabel, scaled
+from clustem.app.plots.scales import LINEAR, LOG, ROOT, SCALES, formatter, named, relabel, scaled
 from clustem.app.session.frames import Frame
 from clustem.app.session.outcome import Outcome
 from clustem.app.session.state import Explorer
@@ -233,7 +233,7 @@ class GridPlot(param.Parameterized):
         low = float(np.quantile(data, 0.01 if self.scale == LOG else 0.0))
         self._mapper.update(low=low, high=max(float(data.max()), low + 1e-6))
         counts = outcome.raw.data.dtype.kind in "ui"
-        return data, frame, "mean counts" if counts else "mean (a.u.)"
+        return data, frame, named("mean counts" if counts else "mean (a.u.)", self.scale)
 
     def _memberships(
         self, segmentation: Segmentation

@@ -16,10 +16,9 @@ from bokeh.models import (
 )
 from bokeh.models.annotations import BoxAnnotation, ColorBar, PolyAnnotation, Span
 from bokeh.palettes import Cividis256
-from numpy.typing import NDArray
 
 from clustem.app import ASSETS
-from clustem.app.plots.paint import UNASSIGNED, hex_colors, label_map, shade
+from clustem.app.plots.paint import UNASSIGNED, hex_colors, label_map, shade, wheel_palette
 from clustem.app.plots.plots import (
     Theme,
     empty_image,
@@ -31,8 +30,9 @@ from clustem.app.plots.plots import (
     together,
 )
 from clustem.app.session import drawing
-from clustem.app.session.clouds import Selection, sureness
+from clustem.app.session.clouds import Selection
 from clustem.app.session.frames import Frame
+from clustem.app.session.layers import CLUSTERS, NONE, Layer, layer, layers_of
 from clustem.app.session.pictures import Picture
 from clustem.app.session.probe import Places
 from clustem.app.session.state import Explorer
@@ -40,6 +40,7 @@ from clustem.core import Segmentation
 
 _POINTER = (ASSETS / "pointer.js").read_text(encoding="utf-8")
 _GREYS = tuple(f"#{i:02x}{i:02x}{i:02x}" for i in range(256))
+_WHEEL = wheel_palette()
 _ABOVE = 1.6
 """Height of a line scan's profile, in heights of its band."""
 MODES = ("look", "choose", "crop", "exclude")
@@ -56,7 +57,7 @@ class MapPlot(param.Parameterized):
         Makes the figure.
     """
 
-    layer = param.String(default="clusters", doc="clusters, none, sureness or member/<number>")
+    layer = param.String(default=CLUSTERS, doc="What lies over the picture: a key of layers_of")
     opacity = param.Number(default=0.75, bounds=(0, 1))
     held = param.Boolean(default=False, doc="Whether the cursor stays where it is")
     mode: param.Selector[str] = param.Selector(default="look", objects=list(MODES))
@@ -75,7 +76,7 @@ class MapPlot(param.Parameterized):
         self._draw_cursor()
         self._add_tools()
         explorer.param.watch(lambda *_: self._picture(), "picture")
-        explorer.param.watch(lambda *_: self._clusters(), "outcome")
+        explorer.param.watch(lambda *_: self._clusters(), ["outcome", "missed"])
         explorer.param.watch(lambda *_: self._place_cursor(), ["cursor", "reading"])
         explorer.param.watch(lambda *_: self._shapes(), ["recipe", "opened"])
         selection.param.watch(lambda *_: self._clusters(), "chosen")
@@ -86,17 +87,8 @@ class MapPlot(param.Parameterized):
         """List what can lie over the picture: value and text."""
         outcome = self._explorer.outcome
         if outcome is None:
-            return [("clusters", "Clusters")]
-        segmentation = outcome.result
-        found = [("clusters", "Clusters"), ("none", "Picture only")]
-        if segmentation.memberships is not None or segmentation.margin is not None:
-            found.append(("sureness", "Sureness"))
-        if segmentation.memberships is not None:
-            found += [
-                (f"member/{i}", f"Membership: {segmentation.name_of(i)}")
-                for i in range(segmentation.n_clusters)
-            ]
-        return found
+            return [(CLUSTERS, "Clusters")]
+        return list(layers_of(outcome.result, self._explorer.missed).items())
 
     def step(self, rows: int, columns: int) -> None:
         """Move the cursor by pixels and hold it there."""
@@ -204,10 +196,10 @@ class MapPlot(param.Parameterized):
         outcome, places = self._explorer.outcome, self._explorer.places
         nothing = dict(empty_image().data)
         if self.layer not in dict(self.layers()):
-            self.layer = "clusters"  # comes back here
+            self.layer = CLUSTERS  # comes back here
             return
-        self._bar.visible = self.layer.startswith(("member", "sureness"))
-        if outcome is None or places is None or self.layer == "none":
+        self._bar.visible = self.layer not in (CLUSTERS, NONE)
+        if outcome is None or places is None or self.layer == NONE:
             self._over.data = self._values.data = nothing
             self._marks.data = {name: [] for name in self._marks.data}
             return
@@ -215,41 +207,45 @@ class MapPlot(param.Parameterized):
         if places.scattered:
             self._over.data = self._values.data = nothing
             self._mark(segmentation, places)
-        elif self.layer == "clusters":
+        elif self.layer == CLUSTERS:
             labels = np.atleast_2d(segmentation.labels.data)
-            image = label_map(labels, np.atleast_2d(segmentation.mask), hex_colors(segmentation))
+            novel = None if segmentation.novel is None else np.atleast_2d(segmentation.novel)
+            mask = np.atleast_2d(segmentation.mask)
+            image = label_map(labels, mask, hex_colors(segmentation), novel)
             if self._selection.chosen is not None:
                 image = shade(image, self._selection.chosen.reshape(image.shape))
             self._values.data = nothing
             self._over.data = image_source(image, places.frame)
         else:
-            values = self._degree(segmentation).reshape(places.frame.shape)
+            values = self._numbers(segmentation).values.reshape(places.frame.shape)
             self._over.data = nothing
             self._values.data = image_source(values.astype(np.float32), places.frame)
         if not places.scattered:
             self._marks.data = {name: [] for name in self._marks.data}
         self._fade()
 
-    def _degree(self, segmentation: Segmentation) -> NDArray[np.float64]:
-        """Return the values of the layer, one per entry, NaN where excluded."""
-        excluded = segmentation.mask.ravel()
-        number = self.layer.partition("/")[2]
-        if not number:
-            return np.where(excluded, np.nan, sureness(segmentation))
-        if segmentation.memberships is None:
-            return np.full(excluded.size, np.nan)
-        stack = np.asarray(segmentation.memberships.data, dtype=np.float64)
-        return np.where(excluded, np.nan, stack.reshape(len(stack), -1)[int(number)])
+    def _numbers(self, segmentation: Segmentation) -> Layer:
+        """Return the layer, and have its colors and their bar show it."""
+        found = layer(segmentation, self._explorer.missed, self.layer)
+        self._degrees.update(
+            low=found.limits[0], high=found.limits[1],
+            palette=_WHEEL if found.is_angle else Cividis256,
+        )  # fmt: skip
+        self._bar.title = found.label
+        return found
 
     def _mark(self, segmentation: Segmentation, places: Places) -> None:
         """Draw a dot at each position."""
         points, labels = places.points, segmentation.labels.data
-        if self.layer == "clusters":
+        if self.layer == CLUSTERS:
             table = np.array([*hex_colors(segmentation), UNASSIGNED])
             shades = table[labels]
         else:
-            steps = np.clip(np.nan_to_num(self._degree(segmentation)) * 255, 0, 255).astype(int)
-            shades = np.array(Cividis256)[steps]
+            found = self._numbers(segmentation)
+            low, high = found.limits
+            share = np.nan_to_num((found.values.ravel() - low) / (high - low))
+            steps = np.clip(share * 255, 0, 255).astype(int)
+            shades = np.array(_WHEEL if found.is_angle else Cividis256)[steps]
         chosen = self._selection.chosen
         alpha = np.ones(len(points)) if chosen is None else np.where(chosen, 1.0, 0.15)
         shown = ~segmentation.mask
@@ -264,7 +260,7 @@ class MapPlot(param.Parameterized):
         self._over_glyph.global_alpha = self.opacity
         self._values_glyph.global_alpha = self.opacity
         places, outcome = self._explorer.places, self._explorer.outcome
-        if outcome is None or places is None or self.layer == "none":
+        if outcome is None or places is None or self.layer == NONE:
             return
         if places.scattered:
             self._mark(outcome.result, places)

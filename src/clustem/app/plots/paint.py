@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from clustem.core import Segmentation
 from clustem.report.layout.palette import palette as palette_of
+from clustem.report.layout.wheel import wheel_colors
 
-UNASSIGNED = "#9a9a9a"
+UNASSIGNED, NOVEL = "#9a9a9a", "#111111"
 U32 = NDArray[np.uint32]
 
 
@@ -31,7 +32,17 @@ def to_hex(color: Sequence[float] | NDArray[np.float64]) -> str:
     return "#" + "".join(f"{round(255 * float(part)):02x}" for part in color[:3])
 
 
-def label_map(labels: NDArray[Any], mask: NDArray[np.bool_], colors: Sequence[str]) -> U32:
+def wheel_palette(n: int = 256) -> tuple[str, ...]:
+    """Colors of a circle, ``#rrggbb``, from one end of a turn to the other."""
+    return tuple(to_hex(color) for color in wheel_colors(np.arange(n) / n))
+
+
+def label_map(
+    labels: NDArray[Any],
+    mask: NDArray[np.bool_],
+    colors: Sequence[str],
+    novel: NDArray[np.bool_] | None = None,
+) -> U32:
     """Color a label map; excluded pixels are clear, unassigned ones grey.
 
     Parameters
@@ -42,9 +53,13 @@ def label_map(labels: NDArray[Any], mask: NDArray[np.bool_], colors: Sequence[st
         Boolean of the same shape, True = excluded.
     colors
         Of the clusters.
+    novel
+        Positions that no cluster explains, of the same shape; they are nearly black.
     """
     table = np.array([packed(color) for color in (*colors, UNASSIGNED)], dtype=np.uint32)
     image: U32 = table[labels]
+    if novel is not None:
+        image[novel] = packed(NOVEL)
     image[mask] = 0
     return image
 

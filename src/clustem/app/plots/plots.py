@@ -246,7 +246,7 @@ _METRIC = ["pm", "nm", "µm", "mm"]
 @contextmanager
 def together(document: Any) -> Iterator[None]:
     """Send all changes of a page that are made inside a ``with`` in one message."""
-    if document is None:
+    if document is None or document.callbacks.hold_value:  # a notebook's is held all the time
         yield
         return
     document.hold("combine")

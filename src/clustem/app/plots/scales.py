@@ -71,6 +71,17 @@ def steady(before: tuple[float, float] | None, wanted: tuple[float, float]) -> t
     return wanted if beyond or small else before
 
 
+def named(what: str, scale: str) -> str:
+    """Name what a color bar shows, and its scale where that is not linear, in a second line.
+
+    Examples
+    --------
+    >>> named("counts", ROOT).splitlines(), named("counts", LINEAR)
+    (['counts', '√ scale'], 'counts')
+    """
+    return what if scale == LINEAR else f"{what}\n{'√' if scale == ROOT else 'log'} scale"
+
+
 def formatter(scale: str) -> Any:
     """Make a formatter that labels a scale with the values that it stands for."""
     return CustomJSTickFormatter(code=_LABELS[scale])

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from clustem.app.plots.line_marks import LineMarks, lines_in
 from clustem.app.plots.paint import UNASSIGNED, hex_colors
 from clustem.app.plots.plots import Theme, empty_image, image_figure, show_extent
-from clustem.app.plots.scales import LINEAR, LOG, ROOT, SCALES, formatter, relabel, scaled, steady
+from clustem.app.plots.scales import (
+    LINEAR,
+    LOG,
+    ROOT,
+    SCALES,
+    formatter,
+    named,
+    relabel,
+    scaled,
+    steady,
+)
 from clustem.app.session import pictures
 from clustem.app.session.clouds import Selection
 from clustem.app.session.frames import Frame
@@ -228,7 +238,7 @@ class PatternPlot(param.Parameterized):
         super().__init__()
         self._explorer, self._selection = explorer, selection
         self._shape: tuple[int, ...] = ()
-        self._extent = (0.0, 1.0, 0.0, 1.0)
+        self._extent, self._what = (0.0, 1.0, 0.0, 1.0), "counts"
         self._known: Segmentation | None = None
         self._rows: list[NDArray[Any]] = []
         self.here, self._here = self._panel(theme, "here")
@@ -241,6 +251,7 @@ class PatternPlot(param.Parameterized):
     def _rescale(self) -> None:
         for parts in (self._here, self._center):
             relabel(parts["bar"].formatter, self.scale)
+            parts["bar"].title = named(self._what, self.scale)
             parts["levels"] = None
         self.draw()
 
@@ -273,6 +284,8 @@ class PatternPlot(param.Parameterized):
         title = "Mean of some" if values is None else "Under the cursor"
         if values is None:
             values = self._explorer.mean
+        if values is None:  # an image has none
+            title = " "
         self._show(self.here, self._here, values, title)
         center, name, shade = None, " ", None
         cluster = _cluster_of(reading)
@@ -344,9 +357,9 @@ class PatternPlot(param.Parameterized):
             axes = list(signal.axes_manager.signal_axes[::-1])
             frame = Frame.of(axes)
             self._set_frame(frame, _labels(axes, frame))
-        counts = signal.data.dtype.kind in "ui"
+        self._what = "counts" if signal.data.dtype.kind in "ui" else "a.u."
         for parts in (self._here, self._center):
-            parts["bar"].title = "counts" if counts else "a.u."
+            parts["bar"].title = named(self._what, self.scale)
             parts["levels"] = None
         self.draw()
 

@@ -154,7 +154,8 @@ def _drawn(outcome: Outcome) -> tuple[Any, Frame]:
     shades = hex_colors(result)
     if not places.scattered:
         labels, mask = np.atleast_2d(result.labels.data), np.atleast_2d(result.mask)
-        return label_map(labels, mask, shades), places.frame
+        novel = None if result.novel is None else np.atleast_2d(result.novel)
+        return label_map(labels, mask, shades, novel), places.frame
     size = max(min(places.frame.shape) // 120, 1)
     shape = tuple(-(-side // size) for side in places.frame.shape)
     frame = Frame(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustem.app.session.opened import SAMPLE, Opened
+from clustem.app.session.memory import Claim
+from clustem.app.session.opened import Opened
 from clustem.app.session.outcome import Outcome
-from clustem.app.session.pictures import Picture, first_picture
-from clustem.app.web.security import below, located
-from clustem.core import InputError, Progress, Segmentation
+from clustem.app.session.pictures import Picture
+from clustem.app.web.security import located
+from clustem.core import Progress, Segmentation
 from clustem.recipes.runner import Runner
 
 if TYPE_CHECKING:
@@ -39,11 +39,14 @@ class OpenFile:
         Runs recipes on it.
     state
         What the session showed of it, by name.
+    total
+        Sum of all values of a large scan, once all of them were read.
     """
 
     opened: Opened
     runner: Runner
     state: dict[str, Any] = field(default_factory=dict)
+    total: Picture | None = None
 
     @classmethod
     def of(cls, opened: Opened, picture: Picture, *, elements: list[str]) -> OpenFile:
@@ -65,6 +68,11 @@ class OpenFile:
     def keep(self, explorer: Explorer) -> None:
         """Remember what a session shows of this file."""
         self.state = {name: getattr(explorer, name) for name in _SHARED}
+
+
+def claims(files: Sequence[OpenFile]) -> tuple[Claim, ...]:
+    """Return the memory that files take."""
+    return tuple(file.opened.claim for file in files if file.opened.claim is not None)
 
 
 def show(explorer: Explorer, number: int) -> None:
@@ -167,106 +175,6 @@ def take_edited(explorer: Explorer, outcomes: list[Outcome]) -> None:
         explorer.study = replace(study, maps=tuple(outcome.result for outcome in outcomes))
 
 
-def open_result(explorer: Explorer, relative: str) -> None:
-    """Open a result folder below the root with the files that it was made from.
-
-    Parameters
-    ----------
-    explorer
-        The session.
-    relative
-        Path of the folder from the root: of one result, or of a study.
-    """
-    from clustem.recipes.load import load
-    from clustem.recipes.study import Study
-
-    root = explorer.root
-    if root is None:
-        return
-
-    def work(report: Progress) -> tuple[list[OpenFile], Study | None, list[Outcome]]:
-        report("result", 0.0)
-        found = load(below(root, relative))
-        if not isinstance(found, Study | Segmentation):
-            raise InputError(
-                "A result that is opened here must be of one map, or of a study",
-                got="several signals of one scan",
-                cure="Open the result of one of them.",
-            )
-        maps = list(found) if isinstance(found, Study) else [found]
-        paths = [path for one in maps if (path := one.origin.get("path", ""))]
-        if len(set(paths)) < len(paths):
-            raise InputError(
-                "A study that is opened here must be of several files",
-                got=f"{len(paths)} maps of {Path(paths[0]).name}",
-                cure="Open one of its maps, or load it in Python: clustem.load(...).",
-            )
-        files, outcomes = [], []
-        for i, one in enumerate(maps):
-            report("its data", i / len(maps))
-            opened = _origin(root, relative, one)
-            files.append(explorer.file_of(opened, first_picture(opened)))
-            outcomes.append(_outcome(one, files[-1]))
-        study = replace(found, titles=_labels(files)) if isinstance(found, Study) else None
-        return files, study, outcomes
-
-    def done(found: tuple[list[OpenFile], Study | None, list[Outcome]]) -> None:
-        files, study, outcomes = found
-        explorer.param.update(files=files, study=None, together=study is not None)
-        for file, outcome in zip(files, outcomes, strict=True):
-            file.state |= {"outcome": outcome, "recipe": outcome.recipe, "stale": False}
-        explorer.restore(files[0])
-        explorer.study = study
-        explorer.sum_up(outcomes[0])
-
-    explorer.start(f"Opening {relative}", work, done, of_all=True)
-
-
 def _keep(explorer: Explorer) -> None:
     if explorer.file is not None:
         explorer.file.keep(explorer)
-
-
-def _labels(files: list[OpenFile]) -> tuple[str, ...]:
-    return tuple(file.opened.label for file in files)
-
-
-def _origin(root: Path, relative: str, result: Segmentation) -> Opened:
-    """Open the data of a result: where they were, beside the result, or in the root.
-
-    Raises
-    ------
-    InputError
-        If they are not there, or are others.
-    """
-    name = result.origin.get("path", "")
-    if name.startswith(SAMPLE):
-        return Opened.sample(name.removeprefix(SAMPLE))
-    path, home = Path(name), root.resolve()
-    inside = [path.relative_to(home)] if path.is_relative_to(home) else []
-    parent = Path(relative).parent
-    for place in (*inside, *([] if path.is_absolute() else [path]), parent / path.name,
-                  parent.parent / path.name, Path(path.name)):  # fmt: skip
-        try:
-            opened = Opened.file(below(root, str(place)), str(place))
-        except InputError:
-            continue
-        if opened.scan.digest == result.origin.get("digest"):
-            return opened
-    raise InputError(
-        "The data of a result must be in the shared folder",
-        got=f"no {path.name or 'file'} that is the same",
-        cure="Copy the file beside the result.",
-    )
-
-
-def _outcome(result: Segmentation, file: OpenFile) -> Outcome:
-    """Give a result that was read back its raw data."""
-    recipe = result.recipe
-    if recipe is None:
-        raise InputError("A result needs its recipe", got="none", cure="Run it again.")
-    plain = replace(recipe, edits=())
-    raw = file.runner.raw(plain)
-    if raw.data.shape[: result.mask.ndim] == result.mask.shape:
-        result = replace(result, source=raw)
-    return Outcome(result, raw, recipe)

@@ -18,6 +18,8 @@ Post = Callable[[Callable[[], None]], None]
 Work = Callable[[Progress], Any]
 _LOG = logging.getLogger(__name__)
 _SELDOM = 0.1  # between two reports of the progress [s]
+_PATIENCE = 2.0
+"""Time after a cancel in which a job should tick; then it is left to itself [s]."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class _Job:
     failed: Callable[[BaseException], None]
     cancelled: bool = False
     ended: bool = False
+    left: bool = False  # to itself: it ends at its next tick, and nobody waits for that
 
 
 class Jobs(param.Parameterized):
@@ -105,13 +108,20 @@ class Jobs(param.Parameterized):
             if latest:
                 self._drop(name)
             self._waiting.append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="clustem", daemon=True)
-                self._thread.start()
+            self._work()
             self._change.notify_all()
 
+    def _work(self) -> None:
+        """Have a thread do what waits."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="clustem", daemon=True)
+            self._thread.start()
+
     def cancel(self) -> None:
-        """Stop what runs at its next tick, and forget what waits."""
+        """Stop what runs at its next tick, and forget what waits.
+
+        What does not tick within two seconds is left to itself: others go on in another thread.
+        """
         with self._change:
             self._waiting.clear()
             running = self._running
@@ -119,6 +129,25 @@ class Jobs(param.Parameterized):
                 running.cancelled = True
         if running is not None:
             self.status = replace(self.status, stopping=True)
+            timer = threading.Timer(_PATIENCE, self._leave, [running])
+            timer.daemon = True
+            timer.start()
+
+    def _leave(self, job: _Job) -> None:
+        with self._change:
+            if self._running is not job or self._closed:
+                return
+            job.left, self._running, self._thread = True, None, None
+            if self._waiting:
+                self._work()
+            self._change.notify_all()
+
+        def show() -> None:
+            if not self.status.job or self.status.stopping:
+                self.status = Status()
+
+        _LOG.info("%s is left to itself", job.name)
+        self._post(show)
 
     def close(self) -> None:
         """Stop for good; the thread ends."""
@@ -142,7 +171,8 @@ class Jobs(param.Parameterized):
             self._running.cancelled = True
 
     def _loop(self) -> None:
-        while True:
+        job: _Job | None = None
+        while job is None or not job.left:
             with self._change:
                 self._change.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
@@ -150,8 +180,9 @@ class Jobs(param.Parameterized):
                 job = self._running = self._waiting.popleft()
             self._do(job)
             with self._change:
-                self._running = None
-                self._change.notify_all()
+                if not job.left:
+                    self._running = None
+                    self._change.notify_all()
 
     def _do(self, job: _Job) -> None:
         state = Status(job.name)
@@ -194,6 +225,8 @@ class Jobs(param.Parameterized):
     def _end(self, job: _Job, call: Callable[[], None]) -> None:
         def finish() -> None:
             job.ended = True
+            if job.left:
+                return
             self.status = Status()
             if job.cancelled:
                 return

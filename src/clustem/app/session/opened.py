@@ -9,22 +9,33 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from tifffile import TiffFile
 
 from clustem.app.session.frames import Frame
+from clustem.app.session.memory import Budget, Claim, Room, size_text
 from clustem.app.web.contents import check_content
 from clustem.core import Axis, InputError, Scan, Segmentation, Signal, like, registry, tick, type_of
+from clustem.core.contents import read_plain
 from clustem.io.reading import read
 from clustem.io.trial import try_out
+from clustem.passes.storage import stored
 from clustem.recipes.recipe import Recipe
 
 _LOG = logging.getLogger(__name__)
 _MEMORY = 2e9
 """Size beyond which data are left on disk [bytes]."""
-_PACKED = {".hspy", ".zspy", ".emd", ".h5", ".hdf5", ".nc"}
-"""Formats that compress, so the size of the file says little."""
+_PACKED = {".hspy", ".zspy", ".emd", ".h5", ".hdf5", ".nxs", ".de5", ".app5"}
+"""Formats that compress, so that the size says little: opened without their data."""
+_MAPPED = {".npy", ".blo"}
+"""Formats whose files are mapped: they take no memory."""
+_WHOLE = {".bcf", ".pts", ".prz", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif"}
+"""Formats that compress, and are read whole: the first two in another process, with a limit."""
+_POSITION = 32.0
+"""Memory for each position of the pictures and maps that are drawn [bytes]."""
 SAMPLE = "sample: "
 """Begin of the label of a sample."""
 Watch = Callable[[Signal, int, NDArray[Any]], None]
@@ -44,16 +55,21 @@ class Opened:
         Label map of a sample by a function of its result, None for real data.
     settings
         What the sample's recipe needs to know.
+    claim
+        Memory that it takes, None where nobody counts.
     """
 
     scan: Scan
     label: str
     truth: Callable[[Segmentation], NDArray[Any]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    claim: Claim | None = None
 
     @classmethod
-    def file(cls, path: Path, label: str, watch: Watch | None = None) -> Opened:
-        """Open a file; what would take more than 2 GB of memory stays on disk.
+    def file(
+        cls, path: Path, label: str, watch: Watch | None = None, *, room: Room | None = None
+    ) -> Opened:
+        """Open a file; what would take more than 2 GB of memory, or than is left, stays on disk.
 
         Parameters
         ----------
@@ -61,23 +77,34 @@ class Opened:
             Where it is, and what people call it.
         watch
             Called with the signal and each slab of the data when it was read: first row, values.
+        room
+            What memory it may take; None for any.
 
         Raises
         ------
         InputError
-            If it is not data in a known format, or of a kind that cannot be clustered.
+            If it is not data in a known format, of a kind that cannot be clustered, or too large.
         """
+        room = room or Room(Budget(np.inf, np.inf))
         if path.exists():
             try_out(path)
         check_content(path)
-        suffix = path.suffix.lower()
+        suffix, size = path.suffix.lower(), unpacked_size(path)
+        raw = suffix not in _MAPPED | _PACKED | _WHOLE
+        reserved = room.take(size, label) if size and not raw else None
         axes = _signal_axes_of_npy(path) if suffix == ".npy" else None
-        lazy = True if suffix in _PACKED else None
+        lazy = True if suffix in _PACKED or (raw and size > room.left) else None
         found = cls(read(path, lazy=lazy, signal_axes=axes), label)
         _ = found.kind  # refuse now what cannot be shown
-        if lazy and found.signal.data.nbytes <= _MEMORY:
-            found = replace(found, scan=found.scan.with_signal(_loaded(found.signal, watch)))
-        return found
+        del reserved
+        data = found.signal.data
+        drawn = _POSITION * found.frame.shape[0] * found.frame.shape[1]
+        if not found.on_disk:
+            return replace(found, claim=room.take(drawn + data.nbytes, label))
+        if lazy and data.nbytes <= min(_MEMORY, room.left - drawn):
+            found = replace(found, claim=room.take(drawn + data.nbytes, label))
+            return replace(found, scan=found.scan.with_signal(_loaded(found.signal, watch)))
+        return replace(found, claim=room.take(drawn + _at_once(data), label))
 
     @classmethod
     def sample(cls, name: str) -> Opened:
@@ -180,6 +207,44 @@ def _loaded(signal: Signal, watch: Watch | None) -> Signal:
     return found
 
 
+def unpacked_size(path: Path) -> float:
+    """Return the size of what a file holds when it is read whole, without reading it [bytes].
+
+    Parameters
+    ----------
+    path
+        A file that was looked into: :func:`~clustem.core.contents.check_content`.
+
+    Returns
+    -------
+    :
+        0 for files that are mapped or opened without their data, and where another process finds
+        out.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".prz":
+        with ZipFile(path) as file:
+            return float(sum(entry.file_size for entry in file.infolist()))
+    if suffix in {".tif", ".tiff"}:
+        with TiffFile(path) as file:
+            return float(sum(one.size * one.dtype.itemsize for one in file.series))
+    if suffix in _WHOLE - {".bcf", ".pts"}:
+        try:
+            return float(sum(one["data"].nbytes for one in read_plain(path, lazy=True)))
+        except Exception:  # noqa: BLE001  # readers raise anything: whoever reads it tells
+            return 0.0
+    return 0.0 if suffix in _MAPPED | _PACKED | _WHOLE else float(path.stat().st_size)
+
+
+def _at_once(data: Any) -> float:
+    """Size of what is stored together, and so must be read together [bytes]."""
+    chunks = getattr(data, "chunksize", None)
+    source = stored(data)
+    if chunks is None or (source is not None and source.mapped):
+        return 0.0
+    return float(np.prod(chunks) * data.dtype.itemsize)
+
+
 def frame_of(signal: Signal) -> Frame:
     """Pixels of the scan of a signal, or of the image that it is."""
     return Frame.of(plane_of(signal))
@@ -189,21 +254,6 @@ def plane_of(signal: Signal) -> list[Axis]:
     """Return the axes of a scan, or of the image that a signal is: rows, then columns."""
     manager = signal.axes_manager
     return list(manager.navigation_axes[::-1]) or list(manager._axes[:2])
-
-
-def size_text(n_bytes: float) -> str:
-    """Write a size for people.
-
-    Examples
-    --------
-    >>> size_text(645553152)
-    '646 MB'
-    """
-    for unit in ("B", "kB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} GB"
 
 
 def _type_name(dtype: np.dtype[Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clustem.app.web.security import located
 from clustem.core import Progress, Segmentation, Signal
+from clustem.judge.common_verdict import common_verdict
 from clustem.judge.verdict import Verdict, verdict
 from clustem.recipes.recipe import STAGES, Recipe
 from clustem.recipes.runner import Runner
@@ -27,16 +28,19 @@ class Outcome:
     recipe
         The recipe that was asked for. That of the result has the contents of the files that this
         one names.
+    beside
+        Results of other signals of the same map.
     """
 
     result: Segmentation
     raw: Signal
     recipe: Recipe
+    beside: tuple[Segmentation, ...] = ()
 
     @cached_property
     def verdict(self) -> Verdict:
         """What speaks against the map, to be said before its colors."""
-        return verdict(self.result)
+        return common_verdict([verdict(one) for one in (self.result, *self.beside)])
 
 
 def outcome_of(

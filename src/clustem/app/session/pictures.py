@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ _SUM = "Sum of all values"
 _LEADERS = {"Ka", "La", "Ma"}
 _LOWEST = 0.1
 """Energy below which no line is mapped: detectors have their zero peak there [keV]."""
+_AT_FIRST = 2**29
+"""Size of data on disk beyond which the first picture is made from a part of them [bytes]."""
 _SELDOM = 0.4  # between two pictures of one that grows [s]
 
 
@@ -40,11 +43,14 @@ class Picture:
         Where its pixels lie.
     title
         What it shows, with units.
+    part
+        Share of the data that it was made from, 0 ... 1; what lies between is that of the nearest.
     """
 
     values: F32
     frame: Frame
     title: str
+    part: float = 1.0
 
     @cached_property
     def limits(self) -> tuple[float, float]:
@@ -59,9 +65,14 @@ class Picture:
 
 
 def first_picture(opened: Opened) -> Picture:
-    """Draw what is looked at first: an image as it is, of a scan the sum of all values."""
+    """Draw what is looked at first: an image as it is, of a scan the sum of all values.
+
+    Of a large scan on disk some positions are summed, and the nearest stand for the others.
+    """
     if opened.kind == "image":
         return image(opened.signal)
+    if _is_large(opened):
+        return coarse(opened.signal, _AT_FIRST / 2)
     return total(opened.signal)
 
 
@@ -83,11 +94,77 @@ def context(opened: Opened) -> dict[str, Picture]:
     return found
 
 
-def total(signal: Signal) -> Picture:
-    """Sum each position's spectrum or pattern: one pass over the data."""
+def total(
+    signal: Signal,
+    *,
+    begun: Picture | None = None,
+    show: Callable[[Picture], None] = lambda _: None,
+) -> Picture:
+    """Sum each position's spectrum or pattern: one pass over the data.
+
+    Parameters
+    ----------
+    signal
+        Scan of spectra or patterns.
+    begun
+        Picture of some of the positions, which stands where the pass has not been yet.
+    show
+        Called with the picture so far, not too often.
+    """
     inner = signal.axes_manager.signal_dimension
     rows = Rows(signal.data, row_ndim=inner)
-    return _on_scan(signal, _sums(rows, slice(None)), _SUM)
+    out = np.zeros(len(rows)) if begun is None else begun.values.ravel().astype(np.float64)
+    shown, done = time.monotonic(), 0
+    for n in _summed(rows, slice(None), out):
+        done += n
+        if time.monotonic() - shown > _SELDOM:
+            shown = time.monotonic()
+            part = done / len(rows)
+            show(replace(_on_scan(signal, out, f"{_SUM}, {100 * part:.0f} % read"), part=part))
+    return _on_scan(signal, out, _SUM)
+
+
+def coarse(signal: Signal, most: float) -> Picture:
+    """Sum some positions' spectra or patterns; the nearest of them stand for the others.
+
+    Parameters
+    ----------
+    signal
+        Scan of spectra or patterns, on disk.
+    most
+        How much to read about [bytes]: at least what is stored together.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    data, inner = signal.data, signal.axes_manager.signal_dimension
+    scan = data.shape[: data.ndim - inner]
+    values = np.full(scan, np.nan)
+    for place in _spread(data, len(scan), data.nbytes / most):
+        piece = data[place]
+        sums = _sums(Rows(piece, row_ndim=inner), slice(None))
+        values[place] = sums.reshape(piece.shape[: len(scan)])
+    unknown = np.isnan(values)
+    part = 1 - float(unknown.mean())
+    if unknown.any():
+        nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
+        values = values[tuple(nearest)]
+    return replace(_on_scan(signal, values, f"{_SUM}, {100 * part:.2g} % read"), part=part)
+
+
+def _spread(data: Any, ndim: int, fewer: float) -> list[tuple[slice, ...]]:
+    """Choose parts of a scan, evenly spread, that hold so many times fewer data.
+
+    Of a mapped array single positions; of what is stored in chunks whole ones.
+    """
+    step = max(int(np.ceil(fewer ** (1 / ndim))), 1)
+    if not hasattr(data, "chunks"):
+        return [tuple(slice(min(step // 2, size - 1), None, step) for size in data.shape[:ndim])]
+    ends = [np.cumsum((0, *sizes)) for sizes in data.chunks[:ndim]]
+    parts = [
+        [slice(int(a), int(b)) for a, b in pairwise(along)][min(step // 2, len(along) - 2) :: step]
+        for along in ends
+    ]
+    return list(product(*parts))
 
 
 class Growing:
@@ -263,11 +340,25 @@ class Detector:
         )
 
 
-def mean_of(signal: Signal) -> NDArray[np.float64]:
-    """Mean of all spectra, or of some 500 patterns; what is not finite does not count."""
-    if signal.axes_manager.signal_dimension == 2:
-        return mean_pattern(Rows(signal.data, row_ndim=2))
-    return finite_mean(Rows(signal.data))
+def mean_of(opened: Opened) -> NDArray[np.float64]:
+    """Mean of all spectra, or of some 500 patterns; what is not finite does not count.
+
+    Of a large scan on disk that of some of the spectra.
+    """
+    data = opened.signal.data
+    if opened.kind == "patterns":
+        return mean_pattern(Rows(data, row_ndim=2))
+    if not _is_large(opened):
+        return finite_mean(Rows(data))
+    parts = [data[place] for place in _spread(data, data.ndim - 1, data.nbytes / _AT_FIRST)]
+    means = [finite_mean(Rows(part)) for part in parts]
+    weights = [part[..., 0].size for part in parts]
+    return np.average(np.nan_to_num(means), axis=0, weights=weights)
+
+
+def _is_large(opened: Opened) -> bool:
+    """Whether to look at a part first."""
+    return opened.on_disk and opened.signal.data.nbytes > _AT_FIRST
 
 
 def _beam(mean: NDArray[np.float64]) -> tuple[tuple[float, float], float]:
@@ -282,14 +373,21 @@ def _beam(mean: NDArray[np.float64]) -> tuple[tuple[float, float], float]:
 
 def _sums(rows: Rows, part: slice) -> NDArray[np.float64]:
     out = np.empty(len(rows))
-
-    def one(block: NDArray[Any], where: NDArray[np.intp]) -> None:
-        wide = np.uint64 if block.dtype.kind in "bu" else np.float64
-        out[where] = block[:, part].sum(axis=1, dtype=wide)
-
-    for _ in rows.map(one):
+    for _ in _summed(rows, part, out):
         pass
     return out
+
+
+def _summed(rows: Rows, part: slice, out: NDArray[np.float64]) -> Iterator[int]:
+    """Sum each row, block by block; give the number of rows in each."""
+
+    def one(block: NDArray[Any], where: NDArray[np.intp]) -> int:
+        wide = np.uint64 if block.dtype.kind in "bu" else np.float64
+        out[where] = block[:, part].sum(axis=1, dtype=wide)
+        return len(where)
+
+    for _, n in rows.map(one):
+        yield n
 
 
 def _on_scan(signal: Signal, values: NDArray[Any], title: str) -> Picture:

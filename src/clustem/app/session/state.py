@@ -5,45 +5,36 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import param
 from numpy.typing import NDArray
 
-from clustem.app.session import files, pictures
+from clustem.app.session import files, opening, pictures, running
 from clustem.app.session.files import OpenFile
 from clustem.app.session.jobs import Jobs, Post, Work
-from clustem.app.session.lasting_colors import in_colors_of
-from clustem.app.session.opened import Opened, Watch
-from clustem.app.session.outcome import Outcome, outcome_of, outcomes_of
+from clustem.app.session.memory import Budget, held, size_text
+from clustem.app.session.opened import Opened
+from clustem.app.session.outcome import Outcome
 from clustem.app.session.pictures import Picture
 from clustem.app.session.probe import Places, Reading, read_open, read_result
-from clustem.app.session.warm_up import warm_up
-from clustem.app.web.security import below, closed, located, public
+from clustem.app.web.security import closed, public
 from clustem.core import (
     Cancelled,
     InputError,
-    ParameterError,
     Progress,
     Segmentation,
-    Signal,
-    UnknownNameError,
-    collecting,
 )
-from clustem.io.output_folder import PROVENANCE
-from clustem.judge.lineage import Lineage, lineage
+from clustem.judge.lineage import Lineage
 from clustem.physics.xray_lines import lines_of
-from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import Recipe
 from clustem.recipes.runner import Runner
-from clustem.report.layout.line_labels import elements_named, is_eds
 
 if TYPE_CHECKING:
     from clustem.judge.choose_k import KChoice
+    from clustem.judge.residuals import Residuals
     from clustem.recipes.study import Study
 
 _LOG = logging.getLogger(__name__)
@@ -67,6 +58,8 @@ class Explorer(param.Parameterized):
         Folder whose files may be opened and where results may be saved; None for none.
     post
         Called with a function that is to run where the page lives.
+    budget
+        Memory of all sessions; None takes half of what is free.
     """
 
     opened: param.Parameter[Opened | None] = param.Parameter(doc="What is open")
@@ -94,121 +87,51 @@ class Explorer(param.Parameterized):
     message: param.ClassSelector[Message] = param.ClassSelector(
         class_=Message, default=Message("info", "")
     )
+    missed: param.Parameter[Residuals | None] = param.Parameter(
+        doc="What the clusters of the present result leave unexplained, where it was looked for"
+    )
     elements = param.List(default=[], doc="Elements whose X-ray lines are marked")
     misfit = param.Boolean(default=False, doc="Whether the image lacks the lattice of the recipe")
     can_undo = param.Boolean(default=False)
 
-    def __init__(self, root: Path | None, post: Post) -> None:
+    def __init__(self, root: Path | None, post: Post, budget: Budget | None = None) -> None:
         super().__init__()
         self.root = root
+        self.budget = budget or Budget.of_machine()
         self._folder = tempfile.TemporaryDirectory(prefix="clustem-session-")
         self.temporary = Path(self._folder.name)
-        self._post = post
+        self.post = post
         self.jobs, self.background = Jobs(post), Jobs(post)
         self.runner: Runner | None = None
         self.file: OpenFile | None = None
-        self._past: list[Recipe | None] = []  # recipes that were changed; None for an edit
-        self._fitting: set[str] = set()
+        self.past: list[Recipe | None] = []  # recipes that were changed; None for an edit
+        self.fitting: set[str] = set()  # recipes and descriptions that need no question
         self.places: Places | None = None
         self.context: dict[str, Picture] = {}
         self.detector: pictures.Detector | None = None
         self._closed = False
 
-    # opening
+    # opening: see session/opening.py
 
     def open_path(self, relative: str, *, beside: bool = False) -> None:
-        """Open a file below the root.
-
-        Parameters
-        ----------
-        relative
-            Its path from there.
-        beside
-            Whether what is open stays open.
-        """
-        if self.root is None:
-            self.say("error", "No folder is shared here.")
-            return
-        try:
-            path = below(self.root, relative)
-        except InputError as error:
-            self.fail(error)
-            return
-        if (path / PROVENANCE).is_file():
-            files.open_result(self, relative)
-            return
-        self._open(relative, lambda watch: Opened.file(path, relative, watch), beside=beside)
+        """Open a file or a result folder by its path from the root; ``beside`` what is open."""
+        opening.open_path(self, relative, beside=beside)
 
     def open_upload(self, path: Path, name: str) -> None:
         """Open a file that the browser sent."""
-        self._open(name, lambda watch: Opened.file(path, name, watch))
+        opening.open_upload(self, path, name)
 
     def open_sample(self, name: str) -> None:
         """Open a built-in sample."""
-        self._open(f"sample: {name}", lambda _: Opened.sample(name))
-
-    def _open(self, label: str, load: Callable[[Watch], Opened], *, beside: bool = False) -> None:
-        growing = pictures.Growing(lambda picture: self._post(lambda: self._preview(picture)))
-
-        def work(report: Progress) -> tuple[Opened, Picture]:
-            report("reading", 0.0)
-            warm_up()
-            opened = load(growing)
-            report("first image", 0.1)
-            return opened, growing.whole or pictures.first_picture(opened)
-
-        self.message = Message("info", "")
-        self.jobs.start(
-            f"Opening {label}",
-            work,
-            lambda found: self._show_opened(*found, beside=beside),
-            self.fail,
-        )
-
-    def _preview(self, picture: Picture) -> None:
-        """Show what was read so far of a file that is being opened."""
-        if self.jobs.status.job.startswith("Opening") and len(self.files) < 2:
-            self.picture = picture
+        opening.open_sample(self, name)
 
     def file_of(self, opened: Opened, picture: Picture) -> OpenFile:
         """Return a file as it is shown first."""
-        return OpenFile.of(opened, picture, elements=_elements_of(opened.signal))
-
-    def _show_opened(self, opened: Opened, picture: Picture, *, beside: bool = False) -> None:
-        file = self.file_of(opened, picture)
-        if beside and self.file is not None:
-            self.file.keep(self)
-        kept = [one for one in self.files if beside and one.opened.label != opened.label]
-        for one in self.files:
-            if one not in kept:
-                one.runner.clear()
-        self.param.update(files=[*kept, file], study=None, together=len(kept) > 0)
-        self.restore(file)
-        self.message = Message("done", f"{opened.label} is open.")
-        self.background.start("digest", lambda _: opened.scan.digest, lambda _: None, self.fail)
+        return opening.file_of(opened, picture)
 
     def restore(self, file: OpenFile) -> None:
         """Show a file as it was left."""
-        opened, outcome = file.opened, file.outcome
-        self.file, self.runner, self._fitting = file, file.runner, set()
-        self.places = None if outcome is None else Places(outcome)
-        self.detector, self.context, self._past = None, pictures.context(opened), []
-        with param.parameterized.batch_call_watchers(self):
-            self.param.update(
-                opened=opened, reading=None, misfit=False, message=Message("info", ""), **file.state
-            )
-        if self.mean is None:
-            self._find_mean(opened)
-
-    def _find_mean(self, opened: Opened) -> None:
-        if opened.kind == "image":
-            return
-
-        def show(mean: NDArray[np.float64]) -> None:
-            if self.opened is opened:
-                self.mean = mean
-
-        self.background.start("mean", lambda _: pictures.mean_of(opened.signal), show, self.fail)
+        opening.restore(self, file)
 
     # the recipe
 
@@ -236,134 +159,28 @@ class Explorer(param.Parameterized):
         recipe = closed(recipe, self.root)
         stale = self.outcome is None or self.outcome.recipe != recipe
         if self.recipe is not None and recipe != self.recipe:
-            self._past.append(self.recipe)
+            self.past.append(self.recipe)
         if self.message.kind == "error":  # it was about the recipe before
             self.message = Message("info", "")
         self.param.update(recipe=recipe, stale=stale, misfit=False)
 
-    # running
+    # running: see session/running.py
 
     def run(self, *, anyway: bool = False) -> None:
-        """Run the recipe from the first step that changed.
-
-        Parameters
-        ----------
-        anyway
-            Whether a recipe for lattices runs on this image even if it shows none, now and later.
-        """
-        recipe, runner = self.recipe, self.runner
-        if recipe is None or runner is None:
-            self.fail(
-                InputError(
-                    "A recipe must fit what is open",
-                    got="none",
-                    cure="Open a scan or an image of another kind.",
-                )
-            )
-            return
-
-        if anyway:
-            self._fitting.add(recipe.name)
-        self.misfit = False
-        if self.together and len(self.files) > 1:
-            files.run_together(self, anyway=recipe.name in self._fitting)
-            return
-
-        present = None if recipe.edits else self.outcome  # edits may say what color a cluster has
-
-        def work(report: Progress) -> tuple[Outcome, list[str]]:
-            self._check_fit(recipe, runner)
-            found, said = _with_warnings(
-                lambda: outcome_of(runner, recipe, self.root, progress=report)
-            )
-            return in_colors_of({found.result.n_clusters: found}, present)[
-                found.result.n_clusters
-            ], said
-
-        self.start("Running", work, self._show_run, latest=True)
-
-    def _check_fit(self, recipe: Recipe, runner: Runner) -> None:
-        """Refuse a recipe for lattices where there is none; what fits is not asked again."""
-        described = str([step for step in recipe.steps.items() if step[0][0] == "describe"])
-        if not {recipe.name, described}.isdisjoint(self._fitting):
-            return
-
-        def mark() -> None:
-            self.misfit = self.recipe == recipe
-
-        try:
-            refuse_misfit(recipe, runner.scan, otherwise="Run anyway")
-        except ParameterError:
-            self._post(mark)
-            raise
-        self._fitting.add(described)
-
-    def _show_run(self, found: tuple[Outcome, list[str]]) -> None:
-        outcome, warnings = found
-        self.study = None  # this map now has clusters of its own
-        self.show(outcome)
-        self.sum_up(outcome, warnings)
-
-    def sum_up(self, outcome: Outcome, warnings: Iterable[str] = ()) -> None:
-        """Say what the present outcome is."""
-        left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
-        text = f"{outcome.result.n_clusters} clusters, {left}.{self._against_truth(outcome)}"
-        found = outcome.verdict
-        kind = "warning" if found.doubts else "done"
-        said = [] if found.warranted in found.doubts else [found.warranted]
-        words = [*found.doubts, text, *said, *warnings]
-        self.message = Message(kind, " ".join(filter(None, words)))
-
-    def _against_truth(self, outcome: Outcome) -> str:
-        if self.opened is None or self.opened.truth is None:
-            return ""
-        from clustem.judge.compare import compare
-
-        labels, truth = outcome.result.labels.data, self.opened.truth(outcome.result)
-        if np.shape(truth) != labels.shape:  # cropped or binned
-            return ""
-        found = compare(labels, truth)
-        return f" Against the sample's truth: accuracy {found.accuracy:.3f}, ARI {found.ari:.3f}."
+        """Run the recipe from the first step that changed; ``anyway`` also where none fits."""
+        running.run(self, anyway=anyway)
 
     def sweep(self, ks: Iterable[int]) -> None:
         """Run the recipe at several numbers of clusters."""
-        recipe, runner, wanted = self.recipe, self.runner, list(ks)
-        if recipe is None or runner is None:
-            return
-
-        present = self.outcome
-
-        def work(report: Progress) -> tuple[dict[int, Outcome], list[str]]:
-            self._check_fit(recipe, runner)
-            found, said = _with_warnings(
-                lambda: outcomes_of(runner, recipe, wanted, self.root, progress=report)
-            )
-            return in_colors_of(found, present), said
-
-        def show(found: tuple[dict[int, Outcome], list[str]]) -> None:
-            outcomes = found[0]
-            self.param.update(lineage=None, choice=None, swept=outcomes)
-            if len(outcomes) > 1:
-                colors = {k: o.result.color_index for k, o in outcomes.items()}
-                self.lineage = lineage({k: o.result for k, o in outcomes.items()}, colors=colors)
-            self.message = Message("done", "Click a k to see it.")
-
-        self.start("Trying k", work, show)
+        running.sweep(self, ks)
 
     def recommend(self) -> None:
         """Ask which of the numbers of clusters that were tried the data have."""
-        recipe, runner, ks = self.recipe, self.runner, sorted(self.swept)
-        if recipe is None or runner is None or not ks:
-            return
+        running.recommend(self)
 
-        def show(choice: KChoice) -> None:
-            self.choice = choice
-            self.message = Message("done", choice.summary)
-
-        def work(report: Progress) -> KChoice:
-            return runner.choice(located(recipe, self.root), ks, progress=report)
-
-        self.start("Judging k", work, show)
+    def sum_up(self, outcome: Outcome, warnings: Iterable[str] = ()) -> None:
+        """Say what the present outcome is."""
+        running.sum_up(self, outcome, warnings)
 
     def show_k(self, k: int) -> None:
         """Make the outcome of a sweep at k the present one, its recipe included."""
@@ -373,9 +190,11 @@ class Explorer(param.Parameterized):
     def show(self, outcome: Outcome, recipe: Recipe | None = None) -> None:
         """Make an outcome the present one, and a recipe if one is given."""
         recipe = recipe or self.recipe
+        present = None if self.outcome is None else self.outcome.result.labels
+        missed = self.missed if present is outcome.result.labels else None  # another name or color
         self.places = Places(outcome)
         self.param.update(
-            recipe=recipe, stale=recipe != outcome.recipe, outcome=outcome,
+            recipe=recipe, stale=recipe != outcome.recipe, outcome=outcome, missed=missed,
             can_undo=outcome.result.before is not None,
         )  # fmt: skip
         self.look()
@@ -412,7 +231,7 @@ class Explorer(param.Parameterized):
             every = files.outcomes_with(self, edited) if every is None else every
             edited = every[self.files.index(self.file)]
             files.take_edited(self, every)
-        self._past.append(None)
+        self.past.append(None)
         self.show(edited)
         self.sum_up(edited, [note])
 
@@ -423,20 +242,20 @@ class Explorer(param.Parameterized):
                 lambda result: result if result.before is None else result.undo(),
                 shared=self.study is not None,
             )
-            self._past.pop()
-            if None in self._past:
-                self._past.reverse()
-                self._past.remove(None)
-                self._past.reverse()
+            self.past.pop()
+            if None in self.past:
+                self.past.reverse()
+                self.past.remove(None)
+                self.past.reverse()
 
     def take_back(self) -> None:
         """Take back what was done last: an edit of the result, or a change of the recipe."""
-        while self._past:
-            last = self._past[-1]
+        while self.past:
+            last = self.past[-1]
             if last is None and self.can_undo:
                 self.undo()
                 return
-            self._past.pop()
+            self.past.pop()
             if last is not None:
                 stale = self.outcome is None or self.outcome.recipe != last
                 self.param.update(recipe=last, stale=stale, misfit=False)
@@ -462,13 +281,19 @@ class Explorer(param.Parameterized):
             return None
         return read_open(self.opened, self.picture.values, x, y)
 
-    def navigate(self, name: str, draw: Callable[[], Picture]) -> None:
+    def navigate(
+        self,
+        name: str,
+        draw: Callable[[], Picture],
+        then: Callable[[Picture], None] = lambda _: None,
+    ) -> None:
         """Draw another navigation image; only the last one that was asked for is shown."""
         opened = self.opened
 
         def show(picture: Picture) -> None:
             if self.opened is opened:
                 self.picture = picture
+                then(picture)
 
         self.background.start(name, lambda _: draw(), show, self.fail, latest=True)
 
@@ -501,6 +326,8 @@ class Explorer(param.Parameterized):
         files.
         """
         opened = self.opened
+        if self._full():
+            return
         if of_all:
             self.message = Message("info", "")
             self.jobs.start(name, work, done, self.fail, latest=latest)
@@ -516,6 +343,23 @@ class Explorer(param.Parameterized):
 
         self.message = Message("info", "")
         self.jobs.start(name, work_here, here(done), here(self.fail), latest=latest)
+
+    def _full(self) -> bool:
+        """Refuse to start where all sessions hold more memory than they may take."""
+        if not self.budget.full():
+            return False
+        for file in self.files:  # what is kept only so that another run is faster
+            file.runner.clear()
+        if not self.budget.full():
+            return False
+        self.fail(
+            InputError(
+                f"All open files and results may take {size_text(self.budget.total)} of memory",
+                got=size_text(held()),
+                cure="Close files and pages that are no longer needed.",
+            )
+        )
+        return True
 
     def say(self, kind: str, text: str) -> None:
         """Show a line to the user."""
@@ -544,24 +388,7 @@ class Explorer(param.Parameterized):
         with param.parameterized.discard_events(self):  # the page is closed
             self.param.update(
                 opened=None, outcome=None, picture=None, mean=None, reading=None, swept={},
-                lineage=None, files=[], study=None,
+                lineage=None, files=[], study=None, missed=None,
             )  # fmt: skip
         self._folder.cleanup()
         _LOG.info("a session has ended")
-
-
-def _elements_of(signal: Signal) -> list[str]:
-    """Elements that a file of X-ray spectra names."""
-    found = []
-    for symbol in elements_named(signal) if is_eds(signal) else []:
-        with suppress(UnknownNameError):  # files name what they like
-            lines_of([symbol])
-            found.append(symbol)
-    return found
-
-
-def _with_warnings(call: Callable[[], R]) -> tuple[R, list[str]]:
-    """Call a function and collect what it warns of, each once, for the page."""
-    with collecting() as warned:
-        found = call()
-    return found, list(dict.fromkeys(warned))

@@ -10,10 +10,11 @@ from clustem.core import InputError, contents
 READABLE = (
     ".hspy", ".zspy", ".npy", ".bcf", ".blo", ".dm3", ".dm4", ".emd", ".mib", ".mrc", ".msa",
     ".rpl", ".spx", ".ser", ".emi", ".h5", ".hdf5", ".tif", ".tiff", ".png", ".jpg", ".jpeg",
-    ".bmp", ".pts", ".spd", ".spc", ".emsa", ".mas", ".tvips", ".elid", ".de5", ".ali",
+    ".bmp", ".gif", ".pts", ".spd", ".spc", ".emsa", ".ems", ".mas", ".tvips", ".elid", ".de5",
+    ".ali", ".prz", ".nxs", ".app5", ".sur", ".pro", ".wdf", ".tvf", ".unf", ".img", ".map", ".eds",
 )  # fmt: skip
-"""Formats that may be opened here: none of their readers unpickles or evaluates what it reads,
-once :func:`check_content` has seen the file."""
+"""Formats that may be opened here: none of their readers unpickles or evaluates what it reads, or
+opens another file that it names, once :func:`check_content` has seen the file."""
 
 
 def check_name(name: str) -> str:

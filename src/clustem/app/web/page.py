@@ -13,28 +13,23 @@ import param
 from bokeh.models import CustomJS
 
 from clustem.app import ASSETS
+from clustem.app.forms.captions import Caption, CentersForm, CloudForm, DecoderNote
 from clustem.app.forms.clusters import Clusters
 from clustem.app.forms.detector import DetectorPlot
+from clustem.app.forms.export import ExportForm
 from clustem.app.forms.fields import Field, View, radio, text
 from clustem.app.forms.form import Form
 from clustem.app.forms.header import Footer, Header
+from clustem.app.forms.map_tools import DETECTOR, WINDOW, Tools
+from clustem.app.forms.misses import Misses
 from clustem.app.forms.opening import Opening
 from clustem.app.forms.side_by_side import SideBySide
 from clustem.app.forms.standing import Standing
 from clustem.app.forms.steps import Steps
-from clustem.app.forms.strips import (
-    DETECTOR,
-    WINDOW,
-    Caption,
-    CloudForm,
-    ExportForm,
-    Tools,
-    scale_field,
-)
 from clustem.app.forms.sweeping import Sweeping
-from clustem.app.plots import scales
 from clustem.app.plots.center_plot import GridPlot, SpectraPlot
 from clustem.app.plots.cloud_plot import CloudPlot
+from clustem.app.plots.decoder_plot import DecoderPlot
 from clustem.app.plots.lineage_plot import LineagePlot
 from clustem.app.plots.map_plot import MapPlot
 from clustem.app.plots.plots import Theme
@@ -42,8 +37,8 @@ from clustem.app.plots.signal_plot import PatternPlot, SpectrumPlot
 from clustem.app.plots.study_plot import StudyPlot
 from clustem.app.session.clouds import Selection
 from clustem.app.session.live import Live
+from clustem.app.session.memory import give_back_later
 from clustem.app.session.state import Explorer
-from clustem.app.web.leftovers import give_back_later
 from clustem.app.web.server import Settings
 from clustem.app.web.transfers import SessionFiles, Transfers
 
@@ -64,6 +59,8 @@ _TABS = {
     "space": "Data space",
     "centers": "Centers",
     "memberships": "Memberships",
+    "decoder": "Decoder",
+    "misses": "Misses",
     "sweep": "Try k",
     "sides": "Side by side",
     "detector": "Detector",
@@ -88,7 +85,7 @@ class Page(param.Parameterized):
     def __init__(self, settings: Settings, transfers: Transfers, *, lost: bool = False) -> None:
         super().__init__()
         self._document, self._seen, self._known = pn.state.curdoc, False, False
-        self.explorer = Explorer(settings.root, self._post)
+        self.explorer = Explorer(settings.root, self._post, settings.budget)
         self._transfers = transfers
         self._key = transfers.add(
             SessionFiles(self.explorer.temporary, settings.limit, self._received, self.close)
@@ -144,6 +141,8 @@ class Page(param.Parameterized):
         self.sides = SideBySide(explorer, self.live, theme)
         self.detector = DetectorPlot(explorer, theme)
         self.study = StudyPlot(explorer, theme)
+        self.decoder = DecoderPlot(explorer, theme)
+        self.misses = Misses(explorer, selection, theme)
         tools = self.map.figure.toolbar.tools
         pan = next(tool for tool in tools if type(tool).__name__ == "PanTool")
         args = {"lasso": self.map.lasso, "box": self.map.box, "pan": pan}
@@ -169,7 +168,7 @@ class Page(param.Parameterized):
             "steps": self._bound(Steps(explorer), "left", (explorer, ["recipe"])),
             "tools": self._bound(
                 self.tools, "tools", session,
-                (explorer, ["cursor", "picture", "elements"]),
+                (explorer, ["cursor", "picture", "elements", "missed"]),
                 (self.map, ["mode", "layer", "opacity"]), (selection, ["chosen"]),
             ),
             "standing": self._bound(Standing(explorer), "standing", (explorer, ["outcome"])),
@@ -185,10 +184,11 @@ class Page(param.Parameterized):
                 _Tabs(self), "tabs", (self, ["tab"]), (explorer, ["opened", "outcome", "study"])
             ),
             "cloud": self._bound(
-                CloudForm(self.cloud), "strip", (selection, ["cloud"]), (self.cloud, ["axes"])
+                CloudForm(self.cloud), "strip", (selection, ["cloud"]),
+                (self.cloud, ["axes", "decoded"]),
             ),
             "centers": self._bound(
-                _Scale(self), "strip",
+                CentersForm(explorer, self.spectra, self.centers), "strip",
                 (self.spectra, ["scale"]), (self.centers, ["scale"]), (explorer, ["outcome"]),
             ),
             "sweep": self._bound(
@@ -197,6 +197,8 @@ class Page(param.Parameterized):
             "sides": self._bound(
                 self.sides, "side", (explorer, ["opened", "recipe"]), (self.sides, ["settings"])
             ),
+            "misses": self._bound(self.misses, "side", (explorer, ["outcome", "missed"])),
+            "decoder": self._bound(DecoderNote(), "side", (explorer, ["outcome"])),
             "detector": self._bound(
                 self.detector, "side", (explorer, ["opened", "mean"])
             ),
@@ -206,7 +208,9 @@ class Page(param.Parameterized):
         }  # fmt: skip
         self.header.param.watch(lambda *_: self._recolor(), "dark")
         self.header.param.watch(lambda *_: self._switch(), ["opening", "exporting"])
-        explorer.param.watch(lambda *_: self._switch(), ["opened", "outcome", "swept", "picture"])
+        explorer.param.watch(
+            lambda *_: self._switch(), ["opened", "outcome", "swept", "picture", "missed"]
+        )
         explorer.param.watch(lambda *_: self._show_study(), "study")
         self.sweeping.param.watch(lambda *_: self._switch(), "view")
         selection.param.watch(lambda *_: self._switch(), "cloud")
@@ -257,6 +261,12 @@ class Page(param.Parameterized):
                 forms["centers"], _plot(self.spectra.figure), _plot(self.centers.figure), **full
             ),
             "memberships": _plot(self.memberships.figure),
+            "decoder": self._beside(
+                pn.Column(forms["decoder"], self.decoder.wheel, margin=0), self.decoder.figure
+            ),
+            "misses": self._beside(
+                forms["misses"], self.misses.spectrum, self.misses.pattern, self.misses.reliability
+            ),
             "sweep": self._beside(forms["sweep"], self.sweeping.figure, self.lineage.figure),
             "sides": self._beside(forms["sides"], *self.sides.figures),
             "detector": self._beside(forms["detector"], self.detector.figure),
@@ -280,7 +290,7 @@ class Page(param.Parameterized):
         return template
 
     @staticmethod
-    def _beside(form: Form, *figures: Any) -> Any:
+    def _beside(form: Any, *figures: Any) -> Any:
         form.sizing_mode, form.width = "stretch_height", 176
         plots = [_plot(made) for made in figures]
         return pn.Row(form, *plots, sizing_mode="stretch_both", margin=0)
@@ -295,8 +305,10 @@ class Page(param.Parameterized):
             hidden.add("detector")
         if self.explorer.study is None:
             hidden.add("study")
+        if self.decoder.known is None:
+            hidden.add("decoder")
         if outcome is None:
-            hidden |= {"centers", "memberships"}
+            hidden |= {"centers", "memberships", "misses"}
         elif outcome.result.memberships is None:
             hidden.add("memberships")
         if self.explorer.places is not None and self.explorer.places.scattered:
@@ -323,6 +335,12 @@ class Page(param.Parameterized):
         swept, scores = bool(self.explorer.swept), self.sweeping.view == "scores"
         sweep = self._tabs["sweep"]
         sweep[1].visible, sweep[2].visible = swept and scores, swept and not scores
+        missed = self.explorer.missed
+        regions = missed is not None and len(missed.candidates) > 0
+        _, excess, pattern, reliability = self._tabs["misses"]
+        excess.visible, pattern.visible = regions and not is_grid, regions and is_grid
+        reliability.visible = self.misses.is_calibrated
+        self.decoder.wheel.visible = self.decoder.has_angles
         for name, part in self._tabs.items():
             part.visible = there and name == self.tab
 
@@ -391,30 +409,6 @@ class _Tabs:
     def handle(self, key: str, value: Any) -> None:
         if key == "tab" and value in self._page.tabs():
             self._page.tab = value
-
-
-class _Scale:
-    """Scale of the centers."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-
-    def fields(self) -> list[Field]:
-        return [
-            text("Mean of the raw data of each cluster.", style="faint"),
-            text("", style="gap", key="gap"),
-            scale_field(self._plot.scale),
-        ]
-
-    def handle(self, key: str, value: Any) -> None:
-        if key == "scale" and value in scales.SCALES:
-            self._plot.scale = value
-
-    @property
-    def _plot(self) -> SpectraPlot | GridPlot:
-        outcome = self._page.explorer.outcome
-        images = outcome is not None and outcome.result.centers.data.ndim == 3
-        return self._page.centers if images else self._page.spectra
 
 
 def _plot(made: Any) -> Any:

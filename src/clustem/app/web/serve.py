@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,16 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from clustem.app.session.memory import Budget
 from clustem.app.session.warm_up import warm_up
 from clustem.app.web.security import token_for
 from clustem.core import InputError, registry
 from clustem.io.trial import start_helper
+
+if TYPE_CHECKING:
+    from clustem.app.web.transfers import Transfers
 
 FIRST = [
     ("diffraction", "uint8"),
@@ -28,6 +33,8 @@ FIRST = [
     ("diffraction", "float32"),
 ]
 """Samples and types of data that are compiled for, the slowest first."""
+_PATIENCE = 1.7
+"""Time for sessions to end when the explorer is stopped [s]."""
 _COMPILE = "from clustem.app.web.serve import compile_first; compile_first()"
 _LOG = logging.getLogger(__name__)
 
@@ -41,6 +48,8 @@ def serve(
     token: str | None = None,
     no_token: bool = False,
     max_upload: float = 2.0,
+    memory: float | None = None,
+    session_memory: float | None = None,
     origins: tuple[str, ...] = (),
     show: bool = False,
     say: Callable[[str], None] = _LOG.info,
@@ -64,6 +73,10 @@ def serve(
         Whether browsers on this machine need none.
     max_upload
         Largest upload [GB].
+    memory
+        Memory for all sessions together [GB]; half of what is free if None.
+    session_memory
+        Memory for each session [GB]; half of that for all if None.
     origins
         More names under which the page may be reached, ``host:port``.
     show
@@ -89,6 +102,10 @@ def serve(
         token=token_for(host, token, without=no_token),
         limit=int(max_upload * 1e9),
         origins=origins,
+        budget=Budget.of_machine(
+            None if memory is None else memory * 1e9,
+            None if session_memory is None else session_memory * 1e9,
+        ),
     )
     transfers = Transfers(cache(threading.Thread(target=warm_up, daemon=True).start))
     try:
@@ -109,9 +126,12 @@ def serve(
     start_helper()
     if show:
         server.io_loop.call_later(0.5, lambda: webbrowser.open(url))
+    late = threading.Timer(_PATIENCE, _give_up, [transfers])
+    late.daemon = True
     with _compiling():
-        _run(server)
+        _run(server, late)
     transfers.close()
+    late.cancel()
 
 
 def check_extra() -> None:
@@ -166,16 +186,29 @@ def _relative(source: Path, root: Path) -> str:
     return str(path.relative_to(root))
 
 
-def _run(server: Any) -> None:
+def _run(server: Any, late: threading.Timer) -> None:
     """Run until a signal says stop; Bokeh's own way prints first, and hangs if nobody reads it."""
     loop = server.io_loop
+
+    def stop(*_: Any) -> None:
+        if not late.is_alive() and not late.finished.is_set():
+            late.start()
+        loop.asyncio_loop.call_soon_threadsafe(loop.stop)
+
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     for number in (getattr(signal, name) for name in names):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, lambda *_: loop.asyncio_loop.call_soon_threadsafe(loop.stop))
+            signal.signal(number, stop)
     server.start()
     loop.start()
     server.stop()
+
+
+def _give_up(transfers: Transfers) -> None:
+    """End at once, and leave no files, where sessions do not end in time."""
+    for folder in transfers.folders():
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
 
 
 @contextmanager

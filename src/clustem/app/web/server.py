@@ -12,6 +12,7 @@ from typing import Any
 from bokeh.server.auth_provider import AuthProvider
 from tornado.web import RequestHandler
 
+from clustem.app.session.memory import Budget
 from clustem.app.web.guard import LOST, Guard
 from clustem.app.web.security import Attempts, is_loopback, same
 from clustem.app.web.transfers import DownloadHandler, Transfers, UploadHandler
@@ -44,6 +45,8 @@ class Settings:
         Largest upload [bytes].
     origins
         More names under which the page may be reached, ``host:port``.
+    budget
+        Memory of all sessions; None takes half of what is free.
     """
 
     root: Path | None
@@ -53,6 +56,7 @@ class Settings:
     token: str = ""
     limit: int = 2 * 10**9
     origins: tuple[str, ...] = ()
+    budget: Budget | None = None
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -177,6 +181,7 @@ def make_server(settings: Settings, transfers: Transfers) -> Any:
         try:
             headers: Any = getattr(pn.state, "headers", None) or {}
             lost = LOST in headers
+            pn.io.resources.RESOURCE_MODE = "server"  # else styles come from a CDN
             return Page(settings, transfers, lost=lost).template
         except Exception:  # noqa: BLE001  # Panel would show the traceback to all
             _LOG.exception("a page could not be made")

@@ -14,7 +14,7 @@ from bokeh.server.util import check_allowlist
 from bokeh.server.views.auth_request_handler import AuthRequestHandler
 from tornado.web import HTTPError, authenticated, stream_request_body
 
-from clustem.app.session.opened import size_text
+from clustem.app.session.memory import size_text
 from clustem.app.web.contents import check_name
 from clustem.core import InputError
 
@@ -71,6 +71,10 @@ class Transfers:
         """End all sessions."""
         for files in list(self._sessions.values()):
             files.closed()
+
+    def folders(self) -> list[Path]:
+        """Return the temporary folders of all sessions."""
+        return [files.folder for files in list(self._sessions.values())]
 
     def find(self, key: str) -> SessionFiles:
         """Return the files of a session; a wrong key is answered as a path that does not exist."""

@@ -173,7 +173,14 @@ def _rows(
             place = (left + width, top + i * row + 5.9, width * 0.6) if row >= 12 else None
             mark_spectrum(sheet, ax, channels[i], (view.x, mean, dark), place)
     ax.set_xlabel(view.label)
-    sheet.text(2.6, top + k * row / 2, view.quantity, rotation=90, ha="center")
+    what = _on_scale(view.quantity, scale, k * row)
+    sheet.text(2.6, top + k * row / 2, what, rotation=90, ha="center")
+
+
+def _on_scale(what: str, scale: str, room: float) -> str:
+    """Name the scale of an axis that is not linear, where there is room for it [mm]."""
+    named = what + {"sqrt": ", √ scale", "log": ", log scale"}.get(scale, "")
+    return named if width_of(named) <= room else what
 
 
 def _name_row(

@@ -6,12 +6,12 @@ from math import cos, pi, sin
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from clustem.core import InputError, Segmentation, checked
 from clustem.report.layout.maps import BAR, scale_bar
 from clustem.report.layout.sheet import DOUBLE, SIZE, Sheet, styled
 from clustem.report.layout.values import draw_values, frame_for, learned_of
+from clustem.report.layout.wheel import wheel_colors, wheel_image
 
 _EDGE, _TITLE, _WHEEL, _KEY, _TALLEST = 1.5, 5.0, 21.0, 40.0, 110.0
 
@@ -58,7 +58,7 @@ def angle_map(segmentation: Segmentation) -> Figure:
     fold = np.maximum(known.fold, 1)
     hue = np.nan_to_num(known.angle) * fold / 360 % 1
     colors = np.ones((*hue.shape, 4))
-    colors[..., :3] = _color(hue)
+    colors[..., :3] = wheel_colors(hue)
     colors[segmentation.mask] = 0
     ax = sheet.axes(_EDGE, top, width, height)
     draw_values(ax, segmentation, colors, frame)
@@ -69,25 +69,10 @@ def angle_map(segmentation: Segmentation) -> Figure:
     return sheet.figure
 
 
-def _color(turn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Colors (..., 3) of shares of a turn, 0 ... 1."""
-    from matplotlib.colors import hsv_to_rgb
-
-    flat = np.stack([turn, np.full_like(turn, 0.78), np.full_like(turn, 0.88)], axis=-1)
-    found: NDArray[np.float64] = hsv_to_rgb(flat)
-    return found
-
-
 def _wheel(sheet: Sheet, left: float, top: float, fold: int) -> None:
     """Draw the wheel; its angles are those of the most frequent symmetry."""
     ax = sheet.axes(left, top, _WHEEL, _WHEEL)
-    side = 200
-    row, column = np.indices((side, side)) - (side - 1) / 2
-    image = np.ones((side, side, 4))
-    image[..., :3] = _color(np.arctan2(row, column) / (2 * pi) % 1)
-    radius = np.hypot(row, column) / (side / 2)
-    image[..., 3] = (radius <= 1) & (radius >= 0.5)
-    ax.imshow(image)
+    ax.imshow(wheel_image())
     ax.axis("off")
     for quarter in range(4):
         out = _WHEEL / 2 + 1.2

@@ -1,0 +1,182 @@
+"""How much memory sessions may take, each and all together."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from weakref import WeakSet
+
+from clustem.core import InputError
+from clustem.core.memory import free_memory
+
+_SHARE = 0.5
+"""Share of the free memory that all sessions take together, unless another size is given."""
+_LEAST = 1e9
+"""What they may take anyhow [bytes]."""
+_LATER = 2.0
+"""Time after the end of a session until all that it held can go [s]."""
+_STATUS = Path("/proc/self/status")
+_CURE = "Close other files, crop or bin it before, or save it as .zspy, which is read part by part."
+
+
+@dataclass(eq=False)
+class Claim:
+    """Memory that something open takes; it ends with the object that holds it.
+
+    Parameters
+    ----------
+    n_bytes
+        How much [bytes].
+    """
+
+    n_bytes: float
+
+
+@dataclass(eq=False)
+class Budget:
+    """Memory of a server for what is open.
+
+    Parameters
+    ----------
+    total
+        What all sessions may take together [bytes].
+    each
+        What one of them may take [bytes].
+    """
+
+    total: float
+    each: float
+    _claims: WeakSet[Claim] = field(default_factory=WeakSet)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of_machine(cls, total: float | None = None, each: float | None = None) -> Budget:
+        """Take sizes that are given [bytes]; else half of what is free, and half of that for each.
+
+        Examples
+        --------
+        >>> Budget.of_machine(8e9).each
+        4000000000.0
+        """
+        free = free_memory()
+        if total is None:
+            total = max(_SHARE * free, _LEAST)
+        return cls(total, min(total, total / 2 if each is None else each))
+
+    def left(self, kept: tuple[Claim, ...] = ()) -> float:
+        """Return what a session may still take that keeps these claims [bytes]."""
+        own = sum(claim.n_bytes for claim in kept)
+        return min(self.each - own, self.total - sum(claim.n_bytes for claim in self._claims))
+
+    def claim(self, needed: float, what: str, kept: tuple[Claim, ...] = ()) -> Claim:
+        """Claim memory before it is taken.
+
+        Parameters
+        ----------
+        needed
+            How much [bytes].
+        what
+            Who needs it, for the message.
+        kept
+            What the session holds that stays.
+
+        Raises
+        ------
+        InputError
+            If that is more than is left.
+        """
+        with self._lock:
+            left = self.left(kept)
+            if needed > left:
+                gc.collect()  # closed sessions are full of circles
+                left = self.left(kept)
+            if needed > left:
+                raise InputError(
+                    f"{what} needs {size_text(needed)} of memory",
+                    got=f"{size_text(max(left, 0.0))} that this session may still take",
+                    cure=_CURE,
+                )
+            made = Claim(needed)
+            self._claims.add(made)
+            return made
+
+    def full(self) -> bool:
+        """Whether the process holds more than all sessions may take, after a look for what can go.
+
+        False where the system does not tell.
+        """
+        if held() <= self.total:
+            return False
+        give_back()
+        return held() > self.total
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is left for a file that is being opened.
+
+    Parameters
+    ----------
+    budget
+        Of the server.
+    kept
+        What the session holds that stays open.
+    """
+
+    budget: Budget
+    kept: tuple[Claim, ...] = ()
+
+    @property
+    def left(self) -> float:
+        """What may be taken [bytes]."""
+        return self.budget.left(self.kept)
+
+    def take(self, needed: float, what: str) -> Claim:
+        """Claim memory: see :meth:`Budget.claim`."""
+        return self.budget.claim(needed, what, self.kept)
+
+
+def held() -> float:
+    """Return the memory of this process without files that are mapped [bytes]; 0 if unknown."""
+    with suppress(OSError):
+        for line in _STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("RssAnon:"):
+                return 1024.0 * int(line.split()[1])
+    return 0.0
+
+
+def give_back() -> None:
+    """Give memory back to the system that nobody holds any more.
+
+    Documents are full of circles, which Python finds when it looks for them; the C library keeps
+    what Python frees.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def give_back_later() -> None:
+    """Give the memory of a session that has just ended back to the system, a moment later."""
+    timer = threading.Timer(_LATER, give_back)
+    timer.daemon = True
+    timer.start()
+
+
+def size_text(n_bytes: float) -> str:
+    """Write a size for people.
+
+    Examples
+    --------
+    >>> size_text(645553152)
+    '646 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"
