@@ -284,7 +284,7 @@ class PatternPlot(param.Parameterized):
         title = "Mean of some" if values is None else "Under the cursor"
         if values is None:
             values = self._explorer.mean
-        if values is None:  # an image has none
+        if values is None or np.shape(values) != self._shape:  # an image has no mean patch
             title = " "
         self._show(self.here, self._here, values, title)
         center, name, shade = None, " ", None
