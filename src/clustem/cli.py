@@ -34,6 +34,8 @@ _SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "particles-vae": ("particles", {}),
 }
 """Sample of each recipe that does not have its name."""
+_SPACES = {"full": "all dimensions", "plane": "two principal components"}
+"""Titles of the spaces that ``spaces_of`` names."""
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -267,7 +269,7 @@ def demo(
     from clustem.io.output_folder import check_output
     from clustem.recipes.compare import compare
     from clustem.recipes.recipe import Recipe
-    from clustem.recipes.views import views
+    from clustem.recipes.views import spaces_of
 
     chosen = Recipe.named(recipe).with_settings(_parsed(settings, None))
     folder = output or Path(f"demo_{chosen.name}")
@@ -288,8 +290,8 @@ def demo(
             plain = chosen.with_settings({"prepare.beam_mask": False})
             beside["without the beam mask"] = _segmented(source, plain)
         if chosen.name in ("domains", "domains-vae"):
-            both = views(source, chosen)
-            beside |= {"all dimensions": both.full, "two principal components": both.plane}
+            spaces = spaces_of(chosen)
+            beside |= {title: _segmented(source, spaces[name]) for name, title in _SPACES.items()}
         truth = {"truth": sample.truth_for(result), "truth_names": sample.names}
         _save(result, folder, force=force, beside=beside, **truth)
     for title, found in {chosen.name: result, **beside}.items():
@@ -337,7 +339,7 @@ def sweep(
         typer.echo(f"recommended: {results.choice.summary}")
         typer.echo(f"evidence: {folder / 'k_choice.png'}")
     for name, agreed in results.agreement().items():
-        title = {"full": "all dimensions", "plane": "two principal components"}[name]
+        title = _SPACES[name]
         found = ", ".join(f"k = {number}: {each.ari:.3f}" for number, each in agreed.items())
         typer.echo(f"{title}: ARI with these maps {found}")
         if (choice := results.others[name].choice) is not None:
