@@ -32,8 +32,8 @@ help:  ## List the targets
 demo: .venv/.user  ## Run the EDS recipe on an embedded sample; the report is in demo_eds/
 	$(BIN)/clustem demo eds --output demo_eds --force
 
-test: .venv/.dev .venv/.browser  ## Run all tests
-	$(BIN)/python -m pytest --quiet -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: .venv/.dev .venv/.browser  ## Run all tests; workers fill the cores, so BLAS takes one thread
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev  ## Check style
 	$(BIN)/ruff check src tests benchmarks tools docs

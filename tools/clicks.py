@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CONTROLS = "button:visible, select:visible, summary:visible, .plot.map:visible, " + ", ".join(
@@ -126,6 +128,17 @@ def clicked(page, rng: random.Random, seconds: float) -> Counter[str]:
     return done
 
 
+@contextmanager
+def logged(log) -> Iterator[None]:
+    """Print the end of what a server has logged if something goes wrong."""
+    try:
+        yield
+    except BaseException:
+        log.seek(0)
+        sys.stdout.write("".join(log.readlines()[-60:]))
+        raise
+
+
 def anonymous(pid: int) -> float:
     """Memory of a process without mapped files [MB]."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
@@ -145,12 +158,20 @@ def main() -> int:
     from clustem.core import registry
 
     rng, done, sizes = random.Random(options.seed), Counter(), []
-    with tempfile.TemporaryDirectory(prefix="clustem-clicks-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="clustem-clicks-") as name,
+        Path(name, "log").open("w+", encoding="utf-8") as log,
+    ):
         root = Path(name, "shared")
         root.mkdir()
         for kind, shape in (("eds", (24, 30)), ("diffraction", (10, 12)), ("domains", (128, 144))):
             registry("samples")[kind].step(shape=shape).signal.save(root / f"{kind}.hspy")
-        with serving("--root", str(root)) as (url, server), sync_api.sync_playwright() as play:
+        given = ["--root", str(root)]
+        with (
+            logged(log),
+            serving(*given, errors=log) as (url, server),
+            sync_api.sync_playwright() as play,
+        ):
             flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
             browser = play.chromium.launch(executable_path=options.chromium, args=flags)
             context = browser.new_context(viewport={"width": 1366, "height": 768})

@@ -21,6 +21,10 @@ SERVE = "from clustem.cli import main; main()"
 AROUND = [(0.12, 0.12), (0.94, 0.12), (0.94, 0.86), (0.12, 0.86), (0.12, 0.14)]
 LASSOS_ARE_READY = """() => Bokeh.documents.some(document => [...document._all_models.values()]
     .filter(model => model.type === "LassoSelectTool" && model.active).length === 2)"""
+UNFOLD = """node => {
+  for (let fold = node.closest("details"); fold; fold = fold.parentElement?.closest("details"))
+    fold.open = true;
+}"""
 FOCUSED = """() => {
   let node = document.activeElement;
   while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
@@ -37,6 +41,26 @@ DRAW_FORM = """async url => {
   window.show = (...given) => { model.spec = spec(...given); model.draw(); };
   document.body.append((await import(url)).render({model}));
 }"""
+SCALE_BARS = """() => {
+  const models = Bokeh.documents.flatMap(document => [...document._all_models.values()]);
+  const measured = figure => {
+    const bar = figure.center.find(part => part.type === "ScaleBar");
+    const {x_range: x, y_range: y} = figure;
+    const longest = 2.5 * bar.bar_length * Math.abs(x.end - x.start);
+    return [figure.name, [figure.tags, bar.location, [x.start, x.end, y.end, y.start], longest]];
+  };
+  const figures = models.filter(model => model.type === "Figure");
+  return figures.filter(one => one.center.some(part => part.type === "ScaleBar")).map(measured);
+}"""
+LAID_OUT = """async () => {
+  let changes = 0;
+  for (const view of Bokeh.index.all_views())
+    if (view.model.type === "Figure")
+      view.model.properties.inner_width.change.connect(() => { changes += 1; });
+  await new Promise(done => setTimeout(done, 400));
+  return changes;
+}"""
+"""How often the figures change their widths in 0.4 s, in which nothing is done."""
 FORGE = """path => {
   const find = (node) => {
     for (const child of node.querySelectorAll("*")) {
@@ -53,10 +77,10 @@ FORGE = """path => {
 
 
 @contextlib.contextmanager
-def serving(*options, before=""):
-    """Run ``clustem serve``; give its address and its process."""
+def serving(*options, before="", errors=subprocess.DEVNULL):
+    """Run ``clustem serve``; give its address and its process. What it logs goes to a file."""
     command = [sys.executable, "-c", before + SERVE, "serve", "--port", "0", *options]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
     with subprocess.Popen(command, **pipes) as server:
         try:
             yield re.search(r"http\S+", server.stdout.readline()).group(0), server
@@ -115,9 +139,22 @@ def run(page):
 def fill(page, key, value):
     """Type a value into a field, which may be folded away, and leave it."""
     field = page.locator(f"[data-key='{key}'] input")
-    field.evaluate("node => { const more = node.closest('details'); if (more) more.open = true; }")
+    field.evaluate(UNFOLD)
     field.fill(str(value))
     field.press("Enter")
+
+
+def scale_bars_in_images(page):
+    """Return the names of figures with a scale bar, which must lie in a corner of the image."""
+    found = dict(page.evaluate(SCALE_BARS))
+    for name, (tags, (x, y), ends, longest) in found.items():
+        left, right, top, bottom = tags[:4]
+        assert left <= x < right, name
+        assert top < y <= bottom, name
+        assert ends[0] <= x, name  # in view, too
+        assert y <= ends[3], name
+        assert x + longest <= right, name
+    return set(found)
 
 
 def download(page, name):

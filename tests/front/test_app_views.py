@@ -188,5 +188,29 @@ def test_a_result_of_several_signals_is_opened_with_each_of_its_spectra(tmp_path
             session.look(*session.opened.frame.middle(3, 5))
             np.testing.assert_array_equal(session.reading.values, scene.signals[name].data[3, 5])
         assert session.recipe.name != "joint"  # which would need all signals
+        _edits_are_of_the_map(session)
     finally:
         session.close()
+
+
+def _edits_are_of_the_map(session):
+    """What is done to the map of the second of two signals is done to that of the first."""
+    raw = session.outcome.result.centers.data.shape[1:]
+    session.edit(lambda result: result.merge([0, 1]))
+    session.edit(lambda result: result.relabel({1: "rim"}))
+    gone = np.zeros(session.outcome.result.mask.shape, dtype=bool)
+    gone[:2] = True
+    session.edit(lambda result: result.exclude(gone))
+    edited = session.outcome.result
+    assert edited.centers.data.shape == (2, *raw)
+    files.show(session, 0)
+    other = session.outcome.result
+    assert other.names == {1: "rim"}
+    np.testing.assert_array_equal(other.labels.data, edited.labels.data)
+    np.testing.assert_array_equal(other.mask, gone)
+    assert other.centers.data.shape[1:] != raw
+    for _ in range(3):
+        session.undo()
+    files.show(session, 1)
+    assert session.outcome.result.n_clusters == 3
+    assert not session.can_undo

@@ -114,8 +114,8 @@ def test_the_other_stages_of_contributing(tmp_path):
 
 
 NAMES = {
-    "map.bcf": lambda: samples.eds(shape=(20, 24)).signal,
-    "map2.bcf": lambda: samples.eds(shape=(18, 20), random_state=1).signal,
+    "map.bcf": lambda: samples.eds(shape=(20, 16)).signal,
+    "map2.bcf": lambda: samples.eds(shape=(18, 14), random_state=1).signal,
     "core.dm3": lambda: samples.eels(kind="core", shape=(12, 15)).signal,
     "lowloss.dm4": lambda: samples.eels(shape=(8, 30), jitter=0.0).signal,
     "image.dm3": lambda: samples.particles(kind="crystal", shape=(80, 88), diameter=4.0).signal,
@@ -131,7 +131,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, make in NAMES.items():
         make().save(Path(name).with_suffix(".hspy"))
-    regions = np.zeros((20, 24), dtype=np.uint8)
+    regions = np.zeros((20, 16), dtype=np.uint8)
     regions[2:5, 2:5], regions[12:15, 12:15] = 1, 2
     tifffile.imwrite("regions.tif", regions)
     write_blo(samples.diffraction(shape=(12, 14), dtype="uint8").signal, Path("scan.blo"))
@@ -218,3 +218,11 @@ def test_the_recipe_for_conda_has_the_dependencies_of_the_wheel():
         name, _, least = line.partition(">=")
         name = name.partition("[")[0]
         assert there[other.get(name, name)] == least, line
+
+
+def test_what_the_page_sends_says_its_licence():
+    files = sorted((ROOT / "src" / "clustem" / "app" / "assets").iterdir())
+    lines = {path.name: path.read_text("utf-8").partition("\n")[0] for path in files}
+    without = [name for name, line in lines.items() if "SPDX-License-Identifier: GPL" not in line]
+    assert lines
+    assert not without

@@ -37,6 +37,7 @@ from clustem.report import (
     write_figures,
 )
 from clustem.report.figures.example import example_tracks
+from clustem.report.layout.sheet import SIZE
 from clustem.report.page.plan import plan
 
 CASES = ("eds", "eels", "core loss", "patterns", "line", "hard", "one", "many", "context", "values")
@@ -103,7 +104,7 @@ def check_texts(figure, artists, case):
         high = min(box.y1, its.y1) - max(box.y0, its.y0)
         assert min(wide, high) < 2, f"{text!r} on {other!r} in {case}"
     assert figure.get_figwidth() * 25.4 < 183.5
-    assert min(artist.get_fontsize() for artist, _ in artists) >= 7
+    assert {artist.get_fontsize() for artist, _ in artists} == {SIZE}
 
 
 @pytest.mark.parametrize("case", CASES + IMAGES)
@@ -182,6 +183,23 @@ def test_the_map_shows_each_cluster_where_it_is(eds):
         else:
             assert np.ptp(seen) < 0.02  # a grey
             assert 0.5 < seen[0] < 0.95
+
+
+@pytest.mark.parametrize("side", [37, 1000])
+def test_a_map_of_any_size_has_the_colors_of_its_clusters_and_no_others(side, eds, tmp_path):
+    """Smaller or larger than a dot of the figure, pixels of two colors are not mixed."""
+    labels = (np.indices((side, side)).sum(axis=0) % 2).astype(np.int16)
+    bare = {"memberships": None, "mask": np.zeros((side, side), dtype=bool)}
+    points = np.zeros((side**2, 0))
+    figure = phase_map(replace(eds, labels=hs.signals.Signal2D(labels), points=points, **bare))
+    figure.savefig(tmp_path / "map.png", dpi=200)
+    image = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))
+    left, bottom, width, height = figure.axes[0].get_position().bounds
+    high, wide = image.shape[:2]
+    top, bottom = round((1 - bottom - height) * high), round((1 - bottom) * high)
+    inside = image[top + 3 : bottom - 3, round(left * wide) + 3 : round((left + width) * wide) - 3]
+    seen = {tuple(color) for color in inside.reshape(-1, 3).tolist()}
+    assert seen == {tuple(color) for color in np.rint(255 * colors(2)[:, :3]).astype(int).tolist()}
 
 
 def test_the_map_keeps_the_samples_proportions(eds):
@@ -391,7 +409,9 @@ def test_figures_are_printed_as_a_journal_wants_them(form, width, cases, tmp_pat
         assert "Arial" in text
         native = phase_map(one).get_figwidth() * 25.4
         sizes = {float(size) for size in re.findall(r"font-size: ([\d.]+)px", text)}
-        assert max(sizes) == pytest.approx(10 * 120 / native, rel=0.01)  # the letter grows along
+        assert max(sizes) == pytest.approx(
+            (SIZE + 2) * 120 / native, rel=0.01
+        )  # the letter grows along
     else:
         assert first.startswith(b"%PDF")
     with pytest.raises(InputError, match="must be installed"):

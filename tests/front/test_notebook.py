@@ -15,6 +15,8 @@ from bokeh.document import Document
 from clustem import samples, segment
 from clustem.app import notebook
 from clustem.core import InputError
+from clustem.recipes.joint import Joint
+from clustem.recipes.study import Study
 from clustem.report.figures.example import example
 
 
@@ -84,14 +86,67 @@ def test_every_kind_of_map_is_shown(case, result, raw):
         image = hs.signals.BaseSignal(np.arange(24.0).reshape(4, 6)).transpose(navigation_axes=2)
         found = replace(result, source=image, centers=hs.signals.BaseSignal(np.ones(2)))
     view = found.explore().layout()
-    shown = figures(view)["map"]
-    images = [r.data_source.data["image"] for r in shown.renderers if hasattr(r.glyph, "image")]
+    images = shown_images(view)
     assert images[0][0].ndim == 2  # what lies below
     if case == "patches":
-        marks = next(r for r in shown.renderers if hasattr(r.glyph, "marker"))
+        marks = next(r for r in figures(view)["map"].renderers if hasattr(r.glyph, "marker"))
         assert len(marks.data_source.data["x"]) == len(found.labels.data)
     else:
         assert len(images[1]) == 1  # the clusters
+
+
+def drawn(view):
+    """Which figures beside the map are not hidden."""
+    rows = [row for row in view.select(pn.Row) if row.visible]
+    panes = [pane for row in rows for pane in row if isinstance(pane, pn.pane.Bokeh)]
+    return {pane.object.name for pane in panes} - {"caption"}
+
+
+def shown_images(view):
+    """What the map shows: the picture, then the clusters."""
+    renderers = figures(view)["map"].renderers
+    return [r.data_source.data["image"] for r in renderers if hasattr(r.glyph, "image")]
+
+
+def test_a_study_has_a_menu_of_its_maps(result, raw):
+    wide = hs.signals.Signal1D(np.tile(raw.data, (1, 2, 1)))
+    other = replace(
+        result, source=wide, mask=np.tile(result.mask, (1, 2)), memberships=None,
+        labels=hs.signals.Signal2D(np.tile(result.labels.data, (1, 2))), points=None,
+    )  # fmt: skip
+    study = Study((result, result, other), ("a", "a", "b"))
+    view = study.explore().layout()
+    menu = view.select(pn.widgets.Select)[0]
+    assert menu.options == ["1: a", "2: a", "3: b"]
+    point(view, 0.0, 0.0)
+    menu.value = "2: a"
+    assert figures(view)["caption"].text.startswith("row 0, column 0: ")  # where it was
+    menu.value = "3: b"
+    assert shown_images(view)[1][0].shape == (4, 12)
+    assert figures(view)["caption"].text.startswith("row 2, column 6: ")  # the middle
+
+
+def test_a_joint_result_has_a_menu_of_its_signals(result, raw):
+    patterns = hs.signals.Signal2D(np.ones((4, 6, 5, 7)))
+    for axis in patterns.axes_manager.navigation_axes:
+        axis.scale, axis.units = 5.0, "nm"
+    centers = hs.signals.Signal2D(np.ones((2, 5, 7)))
+    seen = replace(result, source=patterns, centers=centers, standard_error=centers, mean=None)
+    image = replace(result, centers=hs.signals.BaseSignal(np.ones(2)), source=None)
+    found = Joint({"eds": result, "patterns": seen, "haadf": image})  # which has nothing to show
+    view = found.explore().layout()
+    place = figures(view)["caption"].text
+    assert drawn(view) == {"spectrum"}
+    view.select(pn.widgets.Select)[0].value = "patterns"
+    assert drawn(view) == {"here", "center"}
+    assert figures(view)["here"].renderers[0].data_source.data["image"][0].shape == (5, 7)
+    assert figures(view)["caption"].text == place
+    without = Joint({name: replace(one, source=None) for name, one in found.items()})
+    assert without.explore(sources={"patterns": patterns, "eds": raw}).layout() is not None
+    with pytest.raises(InputError, match="none for patterns"):
+        without.explore(sources={"eds": raw})
+    with pytest.raises(InputError, match="1 signals, 2 maps"):
+        Study((result, result), ("a", "b")).explore(sources=[raw])
 
 
 def test_what_a_mouse_moves_is_sent_to_the_notebook(result, monkeypatch):

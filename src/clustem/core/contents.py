@@ -16,6 +16,7 @@ from typing import Any
 
 from clustem.core.errors import InputError, UnknownNameError
 from clustem.core.plain_signal import PlainSignal
+from clustem.core.quiet import quiet
 
 _ABOUT = {".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"}
 """Parts of a zarr store that say what the others are."""
@@ -196,7 +197,8 @@ def load_signals(
     if content is None:
         check_content(path)
     checked: Any = _CheckedReader(reader_of(path, reader), path.name, content)
-    found = hs.load(path, file_format=checked, **options)
+    with quiet():  # HyperSpy's handler of logs is there now, if it was not before
+        found = hs.load(path, file_format=checked, **options)
     return found if isinstance(found, list) else [found]
 
 

@@ -59,7 +59,8 @@ def aligned_width(signal: Signal, spectrum: F64, name: str) -> float:
         raise InputError(
             f"The zero-loss peak of {name} must be at 0 eV",
             got=f"its highest channel at {unit * peak.position:.4g} eV",
-            cure="Align the spectra first: prepare.align_zero_loss(signal).",
+            cure="Align them (prepare.align_zero_loss); of aligned spectra, exclude positions "
+            "where another peak is higher.",
         )
     return unit * peak.fwhm
 

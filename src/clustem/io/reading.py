@@ -156,8 +156,6 @@ def _load(
         )
     if reader is not None and reader.partition(":")[0] == PREFIX:
         return [open_libertem(path, reader)]
-    if not plain:
-        import hyperspy.api  # noqa: F401  # its handler of logs must be there to be quiet
 
     options: dict[str, Any] = {"lazy": lazy, "reader": reader}
     try:

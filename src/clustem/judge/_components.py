@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.core import tick
 from clustem.judge._kmeans import rough_labels
 
 F64 = NDArray[np.float64]
@@ -102,6 +103,7 @@ class Steps:
         n, d = self.rows.shape
         before = -np.inf
         for _ in range(steps):
+            tick()
             size = memberships.sum(axis=0) + 1e-10
             weights, means = size / size.sum(), memberships.T @ self.rows / size[:, None]
             within = self._total - (means.T * weights) @ means + self._ridge

@@ -88,8 +88,9 @@ def neighbourhoods(points: F64, share: float = 1.0) -> Regions:
     growth = float(np.median(np.log(np.maximum(distance[:, -1], 1e-300) / core)))
     dimension = min(points.shape[1], np.log(2) / max(growth, 1e-9))
     reach = np.maximum(distance, np.maximum(core[:, None], core[near]))
-    first = np.repeat(np.arange(n), near.shape[1])
-    graph = coo_array((reach.ravel(), (first, near.ravel())), shape=(n, n)).tocsr()
+    first = np.repeat(np.arange(n, dtype=np.int32), near.shape[1])
+    second = near.ravel().astype(np.int32)  # SciPy 1.14 spans no tree over longer numbers
+    graph = coo_array((reach.ravel(), (first, second)), shape=(n, n)).tocsr()
     tree = minimum_spanning_tree(graph).tocoo()
     order = np.argsort(tree.data, kind="stable")
     edges = zip(tree.row[order], tree.col[order], tree.data[order], strict=True)

@@ -59,8 +59,8 @@ _EQUAL = 1e-4
 """Totals that scatter less, relative, were made equal."""
 
 _CURE = (
-    "Use steps that take any values, the recipe eels-shape or eds-fuzzy or "
-    "cluster.GaussianMixture; or give the raw file."
+    "Leave out prepare.counts and take steps for any values, as the recipes eels-shape and "
+    "eds-fuzzy do; or give the raw file."
 )
 
 

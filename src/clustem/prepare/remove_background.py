@@ -149,13 +149,13 @@ def _check(above: Any, left_out: NDArray[np.bool_]) -> None:
         raise InputError(
             "A background must be found at each position",
             got=f"none at {unknown} of {len(totals)}",
-            cure="Exclude positions with hardly any counts first (prepare.vacuum.share=0.05).",
+            cure="Exclude positions with hardly any counts first: a larger share in prepare.vacuum.",
         )
     record(negative_share=float(negative / len(totals)))
     if negative > _MANY * len(totals):
         warn(
             f"At {negative} of {len(totals)} positions less than nothing is left above the "
-            "background: its window may reach into an edge, or vacuum is not excluded."
+            "background: its window may reach into an edge, or positions are vacuum."
         )
 
 

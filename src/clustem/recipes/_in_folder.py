@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from clustem.core import InputError, Segmentation
+from clustem.core import InputError, Segmentation, Signal
 from clustem.io.output_folder import PROVENANCE, check_output, whole_folder
 from clustem.io.result_folder import FORMAT, RECIPE, made_with, write_provenance
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from clustem.app.notebook import View
+
 TABLE = "table.csv"
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class InFolder(ABC):
-    """Several results that are saved to one folder."""
+    """Several results that are shown together, and saved to one folder."""
+
+    @abstractmethod
+    def _named(self) -> Mapping[str, Segmentation]:
+        """Results by what people call them."""
+
+    def _explored(
+        self, results: Mapping[str, Segmentation], sources: Sequence[Signal] | None, menu: str
+    ) -> View:
+        show = import_module("clustem.app.notebook").explore_several  # decision 15
+        found: View = show(repr(self), results, sources, menu=menu)
+        return found
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write a result folder for each, and an overview of all.
@@ -43,15 +57,11 @@ class InFolder(ABC):
         OutputError
             If the folder exists, cannot be written, or the disk is full; nothing is left behind.
         """
-        inputs = [path for one in self._results() if (path := one.origin.get("path"))]
+        inputs = [path for one in self._named().values() if (path := one.origin.get("path"))]
         target = check_output(folder, force=force, inputs=inputs)
         with whole_folder(target, force=force) as sibling:
             self._write(sibling)
         return target
-
-    @abstractmethod
-    def _results(self) -> Iterator[Segmentation]:
-        """Go through the results."""
 
     @abstractmethod
     def _write(self, folder: Path) -> None:

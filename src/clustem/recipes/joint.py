@@ -16,6 +16,7 @@ from clustem.recipes._in_folder import InFolder
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from clustem.app.notebook import View
     from clustem.physics.shared_positions import Placement
     from clustem.recipes.recipe import Recipe
     from clustem.recipes.segment import Source
@@ -240,8 +241,40 @@ class Joint(InFolder, Mapping[str, Segmentation]):
         """
         return self.first.plot()
 
-    def _results(self) -> Iterator[Segmentation]:
-        return iter(self.signals.values())
+    def explore(self, *, sources: Mapping[str, Signal] | None = None) -> View:
+        """Show the map in a notebook, linked with what each signal has under the cursor.
+
+        Parameters
+        ----------
+        sources
+            The raw signals by name, on the positions of the map, needed for a result loaded from
+            disk.
+
+        Returns
+        -------
+        :
+            A view with a menu of the signals that have spectra or patterns: make it the last line
+            of a cell. No server is started.
+
+        Raises
+        ------
+        InputError
+            If the packages of ``clustem[app]`` are missing, or a raw signal is.
+        """
+        shown = {name: one for name, one in self.items() if one.centers.data.ndim > 1}
+        shown = shown or dict([*self.items()][:1])  # images alone: all have one map
+        missing = [] if sources is None else [name for name in shown if name not in sources]
+        if missing:
+            raise InputError(
+                "There must be a raw signal for each that has spectra or patterns",
+                got=f"none for {', '.join(missing)}",
+                cure="Pass all of them, by the names of this result.",
+            )
+        given = None if sources is None else [sources[name] for name in shown]
+        return self._explored(shown, given, "Signal")
+
+    def _named(self) -> Mapping[str, Segmentation]:
+        return self.signals
 
     def _write(self, folder: Path) -> None:
         from clustem.recipes._joint_folder import write_joint_folder

@@ -32,6 +32,7 @@ from clustem.recipes._joint import Channels
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from clustem.app.notebook import View
     from clustem.recipes.segment import Source
 
 
@@ -280,8 +281,28 @@ class Study(InFolder, Sequence[Segmentation]):
 
         return study_maps(self.maps, self.titles)
 
-    def _results(self) -> Iterator[Segmentation]:
-        return iter(self.maps)
+    def explore(self, *, sources: Sequence[Signal] | None = None) -> View:
+        """Show the maps in a notebook, one at a time, linked with what lies under the cursor.
+
+        Parameters
+        ----------
+        sources
+            The raw signals in the order of the maps, needed for a study loaded from disk.
+
+        Returns
+        -------
+        :
+            A view with a menu of the maps: make it the last line of a cell. No server is started.
+
+        Raises
+        ------
+        InputError
+            If the packages of ``clustem[app]`` are missing, or a raw signal is.
+        """
+        return self._explored(self._named(), sources, "Map")
+
+    def _named(self) -> Mapping[str, Segmentation]:
+        return {f"{i + 1}: {title}": self.maps[i] for i, title in enumerate(self.titles)}
 
     def _write(self, folder: Path) -> None:
         from clustem.recipes._study_folder import write_study_folder

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Asks again and again whether the server answers, says so where it does not, and comes back to the
 // session when it does: the server keeps that, and gives the same one to the same browser.
 (() => {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Bokeh clears its canvases from half a dot on, so that what once was in the first row and column
 // of dots stays, and does not paint anew what a change of the layout has moved. Both leave ghosts:
 // ticks beside an axis, pieces of frames and of former maps.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Draws a list of fields and tells the server what the user does with them.
 // A field is {is, key, ...}; what stays between two lists keeps its element, focus and cursor, and
 // a value that the server has not answered yet stays the user's.

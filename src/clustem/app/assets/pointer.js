@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
 // Tells the server where the mouse is, one message at a time: the next one goes when the last one
 // was answered, so a slow line never queues up.
 const state = (window.clustemPointer ??= { sent: source.tags[0] || 0, trips: [] });

@@ -132,11 +132,14 @@ class Clusters(param.Parameterized):
             self._selection.choose(np.isin(labels, self.ticked))
         elif what in _ONE and len(self.ticked) == 1:
             ticked = self.ticked[0]
-            if what == "split" and self._explorer.study is not None:
+            outcome = self._explorer.outcome
+            several = self._explorer.study is not None or (outcome is not None and outcome.is_joint)
+            if what == "split" and several:
                 raise InputError(
-                    "Clusters of a study are the same in all maps",
+                    "Clusters of a study are the same in all maps, those of several signals in all "
+                    "of them",
                     got="a split of one",
-                    cure="Run all files with a larger k.",
+                    cure="Run all together with a larger k.",
                 )
             edit = _ONE[what]
             self._explorer.edit(

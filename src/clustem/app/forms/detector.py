@@ -13,7 +13,7 @@ from bokeh.models.annotations import ColorBar
 from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
 from clustem.app.plots import scales
-from clustem.app.plots.plots import Theme, empty_image, image_figure, show_extent
+from clustem.app.plots.plots import BAR_ROOM, Theme, empty_image, image_figure, show_extent
 from clustem.app.session import drawing, pictures
 from clustem.app.session.state import Explorer
 
@@ -44,12 +44,14 @@ class DetectorPlot(param.Parameterized):
         super().__init__()
         self._explorer = explorer
         self._farthest = 1.0
-        made = self.figure = image_figure(theme, name="detector", tools=False)
+        made = self.figure = image_figure(
+            theme, name="detector", tools=False, min_border_right=BAR_ROOM
+        )
         made.xaxis.axis_label, made.yaxis.axis_label = "Detector column (px)", "Detector row (px)"
         for axis in made.axis:
             axis.ticker = BasicTicker(desired_num_ticks=5)
         self._image = empty_image()
-        self._mapper = LinearColorMapper(palette="Inferno256")
+        self._mapper = LinearColorMapper(palette="Inferno256", low=0, high=1)
         made.image(source=self._image, color_mapper=self._mapper)
         bar = ColorBar(color_mapper=self._mapper, width=7, padding=2, label_standoff=3,
                        ticker=BasicTicker(desired_num_ticks=4),

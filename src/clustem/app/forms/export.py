@@ -106,7 +106,7 @@ class ExportForm(param.Parameterized):
         width = "" if self.width is None else f"{self.width:g}"
         return [
             fields.entry("width", "Width (mm)", width, placeholder="89 or 183",
-                         tip="Texts and lines grow with it; left free, texts have 8 points"),
+                         tip="Texts and lines grow with it; left free, texts have 7.5 points"),
             fields.number("dpi", "Pixels per inch", self.dpi, min=72, max=1200, step=1),
             fields.choice("font", "Font", fonts, self.font),
             fields.check("letters", "Letters a, b, c", self.letters),

@@ -50,12 +50,12 @@ class SideBySide(param.Parameterized):
     def __init__(self, explorer: Explorer, live: Live, theme: Theme) -> None:
         super().__init__()
         self._explorer, self._live = explorer, live
+        left = image_figure(theme, axes=False, name="side-left", title=" ")
+        same = {"x_range": left.x_range, "y_range": left.y_range}
         self.figures = [
-            image_figure(theme, axes=False, name=f"side-{side}", title=" ") for side in _SIDES
-        ]
+            left, image_figure(theme, axes=False, name="side-right", title=" ", **same)
+        ]  # fmt: skip
         self._parts = [self._layers(made) for made in self.figures]
-        self.figures[1].x_range = self.figures[0].x_range
-        self.figures[1].y_range = self.figures[0].y_range
         live.param.watch(lambda *_: self._done(), "outcomes")
         explorer.param.watch(lambda *_: self.draw(), "outcome")  # its colors are those of both
         explorer.param.watch(lambda *_: self.param.update(settings={}), ["opened"])

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from clustem.app.plots.line_marks import LineMarks, lines_in
 from clustem.app.plots.paint import hex_colors
-from clustem.app.plots.plots import FONT, Theme, image_figure, lay_scale_bar, show_extent
+from clustem.app.plots.plots import (
+    BAR_ROOM,
+    FONT,
+    Theme,
+    image_figure,
+    lay_scale_bar,
+    show_extent,
+)
 from clustem.app.plots.scales import LINEAR, LOG, ROOT, SCALES, formatter, named, relabel, scaled
 from clustem.app.session.frames import Frame
 from clustem.app.session.outcome import Outcome
@@ -148,9 +155,9 @@ class GridPlot(param.Parameterized):
 
     def __init__(self, explorer: Explorer, theme: Theme, what: str) -> None:
         super().__init__()
-        self._explorer, self._what, self._measured = explorer, what, ("", 0.2)
+        self._explorer, self._what, self._measured = explorer, what, ("", 0.15)
         made = self.figure = image_figure(
-            theme, axes=False, name=what, tools=False, min_border_right=54
+            theme, axes=False, name=what, tools=False, min_border_right=BAR_ROOM
         )
         self._source = ColumnDataSource(
             {
@@ -208,9 +215,9 @@ class GridPlot(param.Parameterized):
         bottom = float(y.max()) + height + (_BAR_LINES * title if measured else edge)
         show_extent(self.figure, (-edge, right + edge, -title, bottom))
         self._bar.title = label
-        self._measure(frame.units if measured else "", 0.2 / grid.columns)
+        self._measure(frame.units if measured else "", 0.15 / grid.columns)
 
-    def _measure(self, units: str, share: float = 0.2) -> None:
+    def _measure(self, units: str, share: float = 0.15) -> None:
         """Lay a scale bar below the images, unless they have the one that they need."""
         if self._measured != (units, share):
             self._measured = units, share

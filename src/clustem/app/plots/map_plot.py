@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,8 @@ class MapPlot(param.Parameterized):
         The session, and what is chosen.
     theme
         Makes the figure.
+    at_once
+        Sends what a move of the mouse changes in one message: given the page, a context for it.
     """
 
     layer = param.String(default=CLUSTERS, doc="What lies over the picture: a key of layers_of")
@@ -62,9 +66,16 @@ class MapPlot(param.Parameterized):
     held = param.Boolean(default=False, doc="Whether the cursor stays where it is")
     mode: param.Selector[str] = param.Selector(default="look", objects=list(MODES))
 
-    def __init__(self, explorer: Explorer, selection: Selection, theme: Theme) -> None:
+    def __init__(
+        self,
+        explorer: Explorer,
+        selection: Selection,
+        theme: Theme,
+        *,
+        at_once: Callable[[Any], AbstractContextManager[None]] = together,
+    ) -> None:
         super().__init__()
-        self._explorer, self._selection = explorer, selection
+        self._explorer, self._selection, self._at_once = explorer, selection, at_once
         self._frame: Frame | None = None
         self.figure = image_figure(theme, axes=False, name="map", title=" ")
         self._grey, self._over, self._values = empty_image(), empty_image(), empty_image()
@@ -150,7 +161,7 @@ class MapPlot(param.Parameterized):
     # what the browser says
 
     def _moved(self, _: str, __: Any, new: dict[str, list[float]]) -> None:
-        with together(self._pointer.document):
+        with self._at_once(self._pointer.document):
             if not self.held and len(new["x"]):
                 self._explorer.look(float(new["x"][0]), float(new["y"][0]))
             if len(new["n"]):

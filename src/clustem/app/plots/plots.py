@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
+import panel as pn
 from bokeh.events import SelectionGeometry
 from bokeh.models import (
     Axis,
@@ -27,14 +28,13 @@ from clustem.app.session.frames import Frame
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SIZE = "11px"
+BAR_ROOM = 68
+"""Width beside an image for a color bar, its title and labels [dots of the screen]: Bokeh measures
+a bar before it has labels, and would let figures with the same bar differ."""
+_AXIS_ROOM = 62
+"""Width for an axis: were it to follow the labels, these would follow it, as the image fits."""
 _FIT = (ASSETS / "fit.js").read_text(encoding="utf-8")
-_INSIDE = """
-const [left, , , bottom] = figure.tags, {x_range: x, y_range: y} = figure;
-if (bottom == null) return;
-const at = [Math.max(left, Math.min(x.start, x.end)), Math.min(bottom, Math.max(y.start, y.end))];
-if (String(at) !== String(bar.location)) bar.location = at;
-"""
-"""Keeps a scale bar in the lower left corner of the image, as far as that is in view."""
+_INSIDE = (ASSETS / "scale_bar.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,19 @@ def image_figure(theme: Theme, *, axes: bool = True, **given: Any) -> Any:
         Of ``Theme.figure``.
     """
     ranges = {"x_range": Range1d(start=0, end=1), "y_range": Range1d(start=1, end=0)}
-    made = theme.figure(**{"min_border": 4 if axes else 0, **ranges, **given})
+    border = {"min_border": 4, "min_border_left": _AXIS_ROOM} if axes else {"min_border": 0}
+    made = theme.figure(**{**border, **ranges, **given})
     made.axis.visible = axes
     if not axes:
         made.outline_line_alpha = 0.0
     fit = CustomJS(args={"figure": made}, code=_FIT)  # Bokeh's match_aspect leaves set ranges alone
     for name in ("tags", "inner_width", "inner_height"):
         made.js_on_change(name, fit)
+    inside = CustomJS(args={"figure": made}, code=_INSIDE)
+    made.js_on_change("center", inside)  # a bar that comes after the image
+    made.js_on_change("tags", inside)  # an image that fills what the one before it did
+    for range_ in (made.x_range, made.y_range):
+        range_.js_on_change("end", inside)
     return made
 
 
@@ -206,7 +212,7 @@ def scale_bar(units: str) -> Any:
         scale = Metric(base_unit=units, ticks=_TICKS, include=[units])
     made = ScaleBar(
         unit=units, dimensional=scale, orientation="horizontal", location="bottom_left",
-        length_sizing="adaptive", bar_length=0.2, bar_length_units="percent",
+        length_sizing="adaptive", bar_length=0.1, bar_length_units="percent",
         label_location="above",
         background_fill_color="#000000", background_fill_alpha=0.55, border_line_color=None,
         bar_line_color="#ffffff", bar_line_width=2, label_text_color="#ffffff",
@@ -216,7 +222,7 @@ def scale_bar(units: str) -> Any:
     return made
 
 
-def lay_scale_bar(made: Any, units: str, share: float = 0.2) -> None:
+def lay_scale_bar(made: Any, units: str, share: float = 0.15) -> None:
     """Lay a scale bar on a figure for images, in place of the one that it has.
 
     Parameters
@@ -226,17 +232,14 @@ def lay_scale_bar(made: Any, units: str, share: float = 0.2) -> None:
     units
         Of its ranges; ``""`` for no bar.
     share
-        How long the bar is about, as a part of the figure's width.
+        Part of the image's width that the bar takes at least; at most 2.5 times that.
     """
     for old in [part for part in made.center if isinstance(part, ScaleBar)]:
         made.center.remove(old)
     if units:
         bar = scale_bar(units)
-        bar.update(range=made.x_range, bar_length=share)
+        bar.update(range=made.x_range, tags=[share])
         made.add_layout(bar)
-        inside = CustomJS(args={"figure": made, "bar": bar}, code=_INSIDE)
-        for range_ in (made.x_range, made.y_range):
-            range_.js_on_change("end", inside)
 
 
 _TICKS = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]
@@ -246,14 +249,11 @@ _METRIC = ["pm", "nm", "µm", "mm"]
 @contextmanager
 def together(document: Any) -> Iterator[None]:
     """Send all changes of a page that are made inside a ``with`` in one message."""
-    if document is None or document.callbacks.hold_value:  # a notebook's is held all the time
+    if document is None:
         yield
         return
-    document.hold("combine")
-    try:
+    with pn.io.hold(document):  # Bokeh's own sends a message for each change
         yield
-    finally:
-        document.unhold()
 
 
 def outline_of(event: SelectionGeometry) -> tuple[list[float], list[float]] | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clustem.app.plots.line_marks import LineMarks, lines_in
 from clustem.app.plots.paint import UNASSIGNED, hex_colors
-from clustem.app.plots.plots import Theme, empty_image, image_figure, show_extent
+from clustem.app.plots.plots import BAR_ROOM, Theme, empty_image, image_figure, show_extent
 from clustem.app.plots.scales import (
     LINEAR,
     LOG,
@@ -256,9 +256,9 @@ class PatternPlot(param.Parameterized):
         self.draw()
 
     def _panel(self, theme: Theme, name: str) -> tuple[Any, dict[str, Any]]:
-        made = image_figure(theme, name=name, title=" ", min_border_right=54)
+        made = image_figure(theme, name=name, title=" ", min_border_right=BAR_ROOM)
         source = empty_image()
-        mapper = LinearColorMapper(palette=_INFERNO, nan_color="#00000000")
+        mapper = LinearColorMapper(palette=_INFERNO, low=0, high=1, nan_color="#00000000")
         made.image(source=source, color_mapper=mapper)
         bar = ColorBar(
             color_mapper=mapper, width=7, padding=2, label_standoff=3,

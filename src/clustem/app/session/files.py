@@ -11,7 +11,7 @@ from clustem.app.session.opened import Opened
 from clustem.app.session.outcome import Outcome
 from clustem.app.session.pictures import Picture
 from clustem.app.web.security import located
-from clustem.core import Progress, Segmentation
+from clustem.core import InputError, Progress, Segmentation
 from clustem.recipes.runner import Runner
 
 if TYPE_CHECKING:
@@ -158,6 +158,36 @@ def edit_all(
     _keep(explorer)
     outcomes = [file.outcome for file in explorer.files]
     return [replace(one, result=change(one.result)) for one in outcomes if one is not None]
+
+
+def edit_signals(
+    explorer: Explorer, present: Outcome, change: Callable[[Segmentation], Segmentation]
+) -> Outcome:
+    """Make an edit of a map of several signals in all files that show it; return the present one.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made of one of them.
+    """
+    _keep(explorer)
+    shown = [
+        (file, file.outcome)
+        for file in explorer.files
+        if file.outcome is not None and file.outcome.signals is present.signals
+    ]
+    edited = {}
+    for name, one in present.signals.items():
+        try:
+            edited[name] = change(one)
+        except InputError:
+            if name in {outcome.signal for _, outcome in shown}:
+                raise
+            # an image, whose data are not open: what it says of the map is no longer known
+    for file, before in shown:
+        after = replace(before, result=edited[before.signal], signals=edited)
+        file.state |= {"outcome": after, "can_undo": after.result.before is not None}
+    return replace(present, result=edited[present.signal], signals=edited)
 
 
 def outcomes_with(explorer: Explorer, edited: Outcome) -> list[Outcome]:

@@ -127,6 +127,9 @@ def restore(explorer: Explorer, file: OpenFile) -> None:
         explorer.say("info", "")
     if explorer.mean is None and opened.kind != "image":
         _find_mean(explorer, opened)
+    if explorer.cursor is None and opened.kind == "image":  # which has no mean to show
+        frame = opened.frame
+        explorer.look(*frame.middle(frame.shape[0] // 2, frame.shape[1] // 2))
     if explorer.picture is not None and explorer.picture.part < 1:
         _refine(explorer, file, explorer.picture)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,19 +28,27 @@ class Outcome:
     recipe
         The recipe that was asked for. That of the result has the contents of the files that this
         one names.
-    beside
-        Results of other signals of the same map.
+    signals
+        Results of all signals of the same map by name, where it is of several.
+    signal
+        Which of them this is.
     """
 
     result: Segmentation
     raw: Signal
     recipe: Recipe
-    beside: tuple[Segmentation, ...] = ()
+    signals: Mapping[str, Segmentation] = field(default_factory=dict)
+    signal: str = ""
 
     @cached_property
     def verdict(self) -> Verdict:
         """What speaks against the map, to be said before its colors."""
-        return common_verdict([verdict(one) for one in (self.result, *self.beside)])
+        return common_verdict([verdict(one) for one in self.signals.values() or [self.result]])
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether the map is of several signals."""
+        return bool(self.signals)
 
 
 def outcome_of(

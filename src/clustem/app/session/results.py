@@ -27,8 +27,8 @@ class _Part(NamedTuple):
     result: Segmentation
     recipe: Recipe
     """How its data were prepared."""
-    beside: tuple[Segmentation, ...] = ()
-    """Results of other signals of the same map."""
+    signal: str = ""
+    """Name of the signal, where the map is of several."""
 
 
 def open_result(explorer: Explorer, relative: str) -> None:
@@ -56,11 +56,19 @@ def open_result(explorer: Explorer, relative: str) -> None:
         parts = _parts_of_joint(found) if isinstance(found, Joint) else _parts(found)
         _refuse_same_file([part.result for part in parts])
         files: list[OpenFile] = []
+        outcomes: list[Outcome] = []
         for i, part in enumerate(parts):
             report("its data", i / len(parts))
             opened = _origin(root, relative, part.result, Room(explorer.budget, claims(files)))
             files.append(explorer.file_of(opened, first_picture(opened)))
-            files[-1].state |= _state(part, files[-1])
+            outcomes.append(_outcome(part, files[-1]))
+        if isinstance(found, Joint):
+            signals = {**found, **{one.signal: one.result for one in outcomes}}
+            outcomes = [replace(one, signals=signals) for one in outcomes]
+        for file, outcome in zip(files, outcomes, strict=True):
+            file.state |= {"outcome": outcome, "stale": outcome.is_joint}
+            if not outcome.is_joint:  # else what can be run is a recipe for this signal alone
+                file.state["recipe"] = outcome.recipe
         titles = tuple(file.opened.label for file in files)
         return files, replace(found, titles=titles) if isinstance(found, Study) else None
 
@@ -91,8 +99,7 @@ def _parts_of_joint(found: Joint) -> list[_Part]:
     for name, one in found.items():
         recipe = found.recipes.get(name)
         if recipe is not None and one.centers.data.ndim > 1:
-            beside = tuple(other for key, other in found.items() if key != name)
-            parts.append(_Part(one, recipe, beside))
+            parts.append(_Part(one, recipe, name))
     if not parts:
         raise InputError(
             "A result of several signals that is opened here must have spectra or patterns",
@@ -112,22 +119,19 @@ def _refuse_same_file(results: list[Segmentation]) -> None:
         )
 
 
-def _state(part: _Part, file: OpenFile) -> dict[str, object]:
-    """Return what is shown of a file with its result, which gets its raw data."""
+def _outcome(part: _Part, file: OpenFile) -> Outcome:
+    """Return the result of a file, which gets its raw data."""
     result, plain = part.result, replace(part.recipe, edits=())
     raw = file.runner.raw(plain)
     if raw.data.shape[: result.mask.ndim] == result.mask.shape:
         result = replace(result, source=raw)
-    elif part.beside:
+    elif part.signal:
         raise InputError(
             "Signals that are opened here together must have the positions of their map",
             got=f"{file.opened.label}, which was shifted or binned to lie on another",
             cure="Look at its report, or load it in Python: clustem.load(...).",
         )
-    outcome = Outcome(result, raw, part.recipe, part.beside)
-    if part.beside:  # what can be run here is a recipe for this signal alone
-        return {"outcome": outcome, "stale": True}
-    return {"outcome": outcome, "recipe": part.recipe, "stale": False}
+    return Outcome(result, raw, part.recipe, signal=part.signal)
 
 
 def _origin(root: Path, relative: str, result: Segmentation, room: Room) -> Opened:

@@ -215,7 +215,7 @@ class Explorer(param.Parameterized):
         change
             Calls a verb of the result, such as ``merge``, ``split`` or ``exclude``.
         shared
-            Whether it is made of all maps of a study.
+            Whether it is made of all maps of a study; that of several signals is always one map.
         note
             What else to say of it.
         """
@@ -223,7 +223,10 @@ class Explorer(param.Parameterized):
             return
         try:
             every = files.edit_all(self, change) if shared else None
-            edited = replace(self.outcome, result=change(self.outcome.result))
+            if self.outcome.is_joint:
+                edited = files.edit_signals(self, self.outcome, change)
+            else:
+                edited = replace(self.outcome, result=change(self.outcome.result))
         except InputError as error:
             self.fail(error)
             return

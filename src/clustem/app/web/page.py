@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from clustem.app.session.clouds import Selection
 from clustem.app.session.live import Live
 from clustem.app.session.memory import give_back_later
 from clustem.app.session.state import Explorer
+from clustem.app.web.boxes import Template, beside, boxed
 from clustem.app.web.server import Settings
 from clustem.app.web.transfers import SessionFiles, Transfers
 
@@ -119,9 +119,9 @@ class Page(param.Parameterized):
 
     def close(self) -> None:
         """End the session and delete its files."""
+        self._document = None  # Bokeh has destroyed it: what threads have to say comes too late
         self._transfers.remove(self._key)
         self.explorer.close()
-        self._document = None
         give_back_later()
 
     # making
@@ -243,33 +243,33 @@ class Page(param.Parameterized):
 
     def _assembled(self) -> Any:
         forms = self.forms
-        template = _Template((ASSETS / "page.html").read_text(encoding="utf-8"))
+        template = Template((ASSETS / "page.html").read_text(encoding="utf-8"))
         for name, asset in (("css", "page.css"), ("alive", "alive.js"), ("clean", "clean.js")):
             template.add_variable(name, (ASSETS / asset).read_text(encoding="utf-8"))
         full = {"sizing_mode": "stretch_both", "margin": 0}
         self._signals = {
-            "line": _plot(self.spectrum.figure),
-            "pair": pn.Row(_plot(self.pattern.here), _plot(self.pattern.center), **full),
+            "line": boxed(self.spectrum.figure),
+            "pair": pn.Row(boxed(self.pattern.here), boxed(self.pattern.center), **full),
         }
-        self._cloud = _plot(self.cloud.figure)
+        self._cloud = boxed(self.cloud.figure)
         signal = pn.Column(forms["caption"], *self._signals.values(), **full)
         signal.styles = {"flex": "5 1 0", "min-height": "0"}
         self._tabs = {
-            "study": _plot(self.study.figure),
+            "study": boxed(self.study.figure),
             "space": pn.Column(forms["cloud"], self._cloud, **full),
             "centers": pn.Column(
-                forms["centers"], _plot(self.spectra.figure), _plot(self.centers.figure), **full
+                forms["centers"], boxed(self.spectra.figure), boxed(self.centers.figure), **full
             ),
-            "memberships": _plot(self.memberships.figure),
-            "decoder": self._beside(
+            "memberships": boxed(self.memberships.figure),
+            "decoder": beside(
                 pn.Column(forms["decoder"], self.decoder.wheel, margin=0), self.decoder.figure
             ),
-            "misses": self._beside(
+            "misses": beside(
                 forms["misses"], self.misses.spectrum, self.misses.pattern, self.misses.reliability
             ),
-            "sweep": self._beside(forms["sweep"], self.sweeping.figure, self.lineage.figure),
-            "sides": self._beside(forms["sides"], *self.sides.figures),
-            "detector": self._beside(forms["detector"], self.detector.figure),
+            "sweep": beside(forms["sweep"], self.sweeping.figure, self.lineage.figure),
+            "sides": beside(forms["sides"], *self.sides.figures),
+            "detector": beside(forms["detector"], self.detector.figure),
         }
         tabs = pn.Column(forms["tabs"], *self._tabs.values(), **full)
         tabs.styles = {"flex": "6 1 0", "min-height": "0"}
@@ -280,7 +280,7 @@ class Page(param.Parameterized):
         template.add_panel("left", left)
         template.add_panel("tools", forms["tools"])
         template.add_panel("standing", forms["standing"])
-        self._map = _plot(self.map.figure)
+        self._map = boxed(self.map.figure)
         template.add_panel("map", self._map)
         template.add_panel("clusters", forms["clusters"])
         template.add_panel("signal", signal)
@@ -288,12 +288,6 @@ class Page(param.Parameterized):
         template.add_panel("footer", forms["footer"])
         self.param.watch(lambda *_: self._switch(), "tab")
         return template
-
-    @staticmethod
-    def _beside(form: Any, *figures: Any) -> Any:
-        form.sizing_mode, form.width = "stretch_height", 176
-        plots = [_plot(made) for made in figures]
-        return pn.Row(form, *plots, sizing_mode="stretch_both", margin=0)
 
     # what changes the page itself
 
@@ -380,19 +374,11 @@ class Page(param.Parameterized):
 
         try:
             document.add_next_tick_callback(safely)
-        except RuntimeError:  # the server has stopped
+        except (AttributeError, RuntimeError):  # destroyed just now, or the server has stopped
             _LOG.debug("a message came after the end")
 
     def _received(self, path: Path, name: str) -> None:
         self._post(lambda: self.explorer.open_upload(path, name))
-
-
-class _Template(pn.Template):
-    """Template whose parts join the document together: one by one takes four times as long."""
-
-    def _init_doc(self, doc: Any = None, *given: Any, **more: Any) -> Any:
-        with nullcontext() if doc is None else doc.models.freeze():
-            return super()._init_doc(doc, *given, **more)
 
 
 class _Tabs:
@@ -409,9 +395,3 @@ class _Tabs:
     def handle(self, key: str, value: Any) -> None:
         if key == "tab" and value in self._page.tabs():
             self._page.tab = value
-
-
-def _plot(made: Any) -> Any:
-    """Return a figure in a box that can be hidden."""
-    pane = pn.pane.Bokeh(made, sizing_mode="stretch_both", margin=0, min_height=60)
-    return pn.Column(pane, sizing_mode="stretch_both", margin=0)

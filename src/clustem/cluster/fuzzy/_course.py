@@ -258,8 +258,7 @@ class Fuzzy(Estimator):
                 self.memberships_, self.labels_ = frame.memberships(self._state)
                 warn(
                     f"Clusters {twins} came to be the same: m={frame.m:g} is too fuzzy for "
-                    f"{frame.space.rank} features. Use a smaller m (1.2), fewer features or a "
-                    "smaller k.",
+                    f"{frame.space.rank} features. Use a smaller m, fewer features or a smaller k.",
                     UserWarning,
                 )
         else:

@@ -212,8 +212,8 @@ class GustafsonKessel(Fuzzy):
         if self.flat_:
             warn(
                 f"Clusters {self.flat_} are as flat as max_condition={params['max_condition']:g} "
-                "lets them be: too few different rows for their features. Raise shrinkage (0.01), "
-                "use fewer features, or a smaller k.",
+                "lets them be: too few different rows for their features. Use more shrinkage than "
+                f"{params['shrinkage']:g}, fewer features, or a smaller k.",
                 UserWarning,
             )
 

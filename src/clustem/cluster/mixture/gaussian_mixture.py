@@ -44,6 +44,7 @@ _LARGE = 2**30
 """Size of the rows in their coordinates from which on they are not kept [bytes]."""
 _SOME = 2**27
 """Numbers of rows that are searched where they are not kept, at most."""
+_FEWER = "Use fewer features (n_components of reduce.pca)"
 
 
 @clusterer
@@ -360,7 +361,7 @@ class GaussianMixture(Estimator):
         if params["shrinkage"] == "auto" and kind in ("full", "tied") and n <= D:
             warn(
                 f"{n} rows in {D} dimensions: their common covariance is drawn by "
-                f"{D / (n + D):.0%} towards a sphere. Use reduce.pca first."
+                f"{D / (n + D):.0%} towards a sphere. {_FEWER}."
             )
 
     @property
@@ -390,9 +391,10 @@ class GaussianMixture(Estimator):
             return np.asarray(1 / np.sqrt(self.covariances_))
         from scipy.linalg import solve_triangular
 
-        roots = np.linalg.cholesky(self.covariances_)
-        unit = np.broadcast_to(np.eye(self.n_features_in_), roots.shape)
-        return np.asarray(solve_triangular(roots, unit, lower=True).swapaxes(-1, -2))
+        roots, unit = np.linalg.cholesky(self.covariances_), np.eye(self.n_features_in_)
+        each = roots.reshape(-1, *unit.shape)  # SciPy 1.14 takes one at a time
+        inverse = [solve_triangular(root, unit, lower=True).T for root in each]
+        return np.reshape(inverse, roots.shape)
 
     @property
     def precisions_(self) -> F64:
@@ -502,7 +504,7 @@ def _invertible(reg_covar: float) -> Iterator[None]:
         raise InputError(
             "Every component needs a covariance that can be inverted",
             got=f"one that cannot, with reg_covar={reg_covar:g}",
-            cure="Raise reg_covar, use fewer features (reduce.pca), or a smaller k.",
+            cure=f"Raise reg_covar. {_FEWER}, or a smaller k.",
         ) from None
 
 
@@ -536,5 +538,5 @@ def _warn_of_few(drawn: F64, members: F64, D: int) -> None:
     warn(
         f"Component{'s' * several} {', '.join(map(str, few))} {'have' if several else 'has'} "
         f"hardly more members ({sizes}) than dimensions ({D}): drawn by {share} towards the "
-        "covariance common to all. Use a smaller k, reduce.pca or covariance_type='tied'."
+        f"covariance common to all. {_FEWER}, a smaller k or covariance_type='tied'."
     )

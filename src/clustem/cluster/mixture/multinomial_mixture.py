@@ -435,7 +435,8 @@ class MultinomialMixture(Estimator):
             raise InputError(
                 f"{type(self).__name__} needs counts, whole numbers of at least 0",
                 got=f"{values[wrong][0]:g}",
-                cure="Convert them with prepare.counts, or use GaussianMixture (eels-shape).",
+                cure="Use prepare.counts and no step that changes values after it, or "
+                "GaussianMixture (eels-shape).",
             )
         rows.eliminate_zeros()
         if reset and not rows.nnz:

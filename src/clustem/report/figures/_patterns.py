@@ -19,7 +19,7 @@ from clustem.report.layout.maps import bare, color_bar
 from clustem.report.layout.marks import outline, outlines
 from clustem.report.layout.palette import palette
 from clustem.report.layout.placed import is_placed
-from clustem.report.layout.sheet import DOUBLE, SIZE, Sheet, fitted, packed, width_of
+from clustem.report.layout.sheet import DOUBLE, Sheet, fitted, packed, width_of
 from clustem.report.layout.units import common_power, power_text, round_length, with_units
 
 _EDGE, _GAP, _TITLE, _AXIS, _BELOW, _BAR = 1.5, 2.0, 5.0, 14.0, 10.0, 7.5
@@ -70,7 +70,7 @@ def pattern_grid(segmentation: Segmentation, marks: int) -> Figure:
     aspect = abs((extent[1] - extent[0]) / (extent[2] - extent[3]))
     k, high = segmentation.n_clusters, len(scales)
     group_gap = _TITLE + _GAP + 3.0
-    numbers = max(width_of(text, SIZE - 1) for scale in scales for text in scale.ticks.values())
+    numbers = max(width_of(text) for scale in scales for text in scale.ticks.values())
     beside = _BAR + numbers + 2 * _LINE
     columns, width = packed(
         aspect / high,  # images of one pattern, one above the other
@@ -129,8 +129,8 @@ def _bar(
     bar.set_ticks(list(scale.ticks), labels=list(scale.ticks.values()))
     bar.ax.minorticks_off()
     x = left + _BAR - 2.0 + numbers + _LINE / 2
-    name = fitted(scale.label, height, SIZE - 0.5)
-    sheet.text(x, top + height / 2, name, rotation=90, ha="center", size=SIZE - 0.5)
+    name = fitted(scale.label, height)
+    sheet.text(x, top + height / 2, name, rotation=90, ha="center")
 
 
 def _scales(segmentation: Segmentation) -> list[_Scale]:

@@ -14,7 +14,7 @@ from clustem.report.layout.extent import axes_of
 from clustem.report.layout.line_labels import XrayLine, is_eds, visible_lines
 from clustem.report.layout.marks import mark_spectrum, marked_channels
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import DOUBLE, FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
+from clustem.report.layout.sheet import DOUBLE, FAINT, INK, MUTED, Sheet, fitted, width_of
 from clustem.report.layout.units import pretty, round_length, with_units
 
 _LEFT, _RIGHT, _BELOW, _TOP = 14.0, 2.0, 10.5, 2.0
@@ -191,9 +191,9 @@ def _name_row(
     shade = palette(segmentation)[i]
     count = f"n = {int(segmentation.counts[i]):,}".replace(",", "\u2009")
     sheet.box(right - 4.2, y - 1.2, 3.2, 2.4, facecolor=shade, edgecolor="none")
-    sheet.text(right - 5.4, y, count, ha="right", size=SIZE - 1, color=MUTED)
+    sheet.text(right - 5.4, y, count, ha="right", color=MUTED)
     name = fitted(segmentation.name_of(i), room)
-    sheet.text(right - 7.4 - width_of(count, SIZE - 1), y, name, ha="right")
+    sheet.text(right - 7.4 - width_of(count), y, name, ha="right")
 
 
 def _limit(ax: Axes, mean: NDArray[np.float64], peak: float, scale: str) -> None:
@@ -270,6 +270,5 @@ def _label_lines(
             rotation=90,
             va="bottom",
             ha="center",
-            size=SIZE - 1,
             color=INK,
         )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from clustem.core import InputError, checked
 from clustem.judge.compare import Comparison
 from clustem.report.layout.palette import shades
-from clustem.report.layout.sheet import INK, MUTED, SIZE, Sheet, styled, width_of
+from clustem.report.layout.sheet import INK, MUTED, Sheet, styled, width_of
 
 _CELL, _TOP, _LEFT, _BELOW, _EDGE = 12.0, 20.0, 16.0, 8.0, 3.0
 _WIDEST, _MOST = 118.0, 24
@@ -74,20 +74,20 @@ def agreement(
     digits = 1 if size > 8.5 else 0
     for (i, j), share in np.ndenumerate(shares):
         color = "white" if share > 60 else INK if share >= 0.05 else MUTED
-        ax.text(j, i, f"{share:.{digits}f}", ha="center", va="center", color=color, size=SIZE - 1)
+        ax.text(j, i, f"{share:.{digits}f}", ha="center", va="center", color=color)
     ax.set(xticks=[], yticks=[])
     sheet.text(_EDGE, 3.2, same)
     note = f"adjusted Rand index {comparison.ari:.4f}; each column adds up to 100 %"
-    sheet.text(_EDGE, 7.4, note, color=MUTED, size=SIZE - 1)
+    sheet.text(_EDGE, 7.4, note, color=MUTED)
     palette = shades(range(max(rows, default=0) + 1) if color_index is None else color_index)
     match = {second: palette[first] for first, second in partner.items()}
     ys = _TOP + (np.arange(len(rows)) + 0.5) * height / max(len(rows), 1)
     for y, label in zip(ys.tolist(), rows, strict=True):
         sheet.box(_LEFT - 5.2, y - 1.1, 3.0, 2.2, facecolor=palette[label])
-        sheet.text(_LEFT - 6.4, y, f"{titles[0]} {label}", ha="right", size=SIZE - 0.5)
+        sheet.text(_LEFT - 6.4, y, f"{titles[0]} {label}", ha="right")
     for j, label in enumerate(order):
         x = _LEFT + (j + 0.5) * size
         sheet.box(x - 1.5, _TOP - 3.6, 3.0, 2.2, facecolor=match.get(label, "white"))
         text = f"{titles[1]} {label}" if size > 7 else str(label)
-        sheet.text(x, _TOP - 6.4, text, ha="center", size=SIZE - 0.5)
+        sheet.text(x, _TOP - 6.4, text, ha="center")
     return sheet.figure

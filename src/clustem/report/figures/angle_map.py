@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from clustem.core import InputError, Segmentation, checked
 from clustem.report.layout.maps import BAR, scale_bar
-from clustem.report.layout.sheet import DOUBLE, SIZE, Sheet, styled
+from clustem.report.layout.sheet import DOUBLE, Sheet, styled
 from clustem.report.layout.values import draw_values, frame_for, learned_of
 from clustem.report.layout.wheel import wheel_colors, wheel_image
 
@@ -80,6 +80,6 @@ def _wheel(sheet: Sheet, left: float, top: float, fold: int) -> None:
         y = top + _WHEEL / 2 + out * sin(quarter * pi / 2)
         ha = ("left", "center", "right", "center")[quarter]
         va = ("center", "top", "center", "bottom")[quarter]
-        sheet.text(x, y, f"{90 * quarter / fold:g}°", ha=ha, va=va, size=SIZE - 1)
+        sheet.text(x, y, f"{90 * quarter / fold:g}°", ha=ha, va=va)
     text = "no symmetry" if fold == 1 else f"{fold} turns in a circle"
-    sheet.text(left + _WHEEL / 2, top + _WHEEL + 5.5, text, ha="center", size=SIZE - 1)
+    sheet.text(left + _WHEEL / 2, top + _WHEEL + 5.5, text, ha="center")

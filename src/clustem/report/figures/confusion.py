@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clustem.core import InputError, checked
 from clustem.judge.compare import Comparison
 from clustem.report.layout.palette import shades
-from clustem.report.layout.sheet import INK, MUTED, SIZE, Sheet, fitted, styled, width_of
+from clustem.report.layout.sheet import INK, MUTED, Sheet, fitted, styled, width_of
 
 _CELL, _TOP, _EDGE, _BELOW, _SCORES = 12.0, 14.0, 3.0, 14.0, 34.0
 _NAMES = 40.0  # names longer than this are cut [mm]
@@ -78,14 +78,14 @@ def confusion(
     digits = 1 if size > 8.5 else 0
     for (i, j), share in np.ndenumerate(shares):
         color = "white" if share > 60 else INK if share >= 0.05 else MUTED
-        ax.text(j, i, f"{share:.{digits}f}", ha="center", va="center", color=color, size=SIZE - 1)
+        ax.text(j, i, f"{share:.{digits}f}", ha="center", va="center", color=color)
     ax.set(xticks=[], yticks=[])
     ax.set_xticks(np.arange(len(order) - 1) + 0.5, minor=True)
     ax.set_yticks(np.arange(len(true) - 1) + 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=0.8)
     ax.tick_params(which="both", length=0)
     sheet.text(_EDGE, 3.2, title)
-    sheet.text(_EDGE, 7.4, f"adjusted Rand index {comparison.ari:.4f}", color=MUTED, size=SIZE - 1)
+    sheet.text(_EDGE, 7.4, f"adjusted Rand index {comparison.ari:.4f}", color=MUTED)
     palette = shades(range(max(order, default=0) + 1) if color_index is None else color_index)
     found_ones = [(label, palette[label]) for label in order]
     _edges(sheet, comparison, called, found_ones, (left, width, height))
@@ -102,19 +102,19 @@ def _edges(
     """Write what stands around the matrix: true names, found clusters with their colors, scores."""
     left, width, height = box
     step, line = width / len(found), height / len(called)
-    sheet.text(_EDGE, _TOP - 2.5, "truth", color=MUTED, size=SIZE - 1)
+    sheet.text(_EDGE, _TOP - 2.5, "truth", color=MUTED)
     for j, (label, color) in enumerate(found):
         x = left + (j + 0.5) * step
         sheet.box(x - 1.5, _TOP + height + 1.2, 3.0, 2.2, facecolor=color)
-        sheet.text(x, _TOP + height + 5.6, str(label), ha="center", size=SIZE - 0.5)
+        sheet.text(x, _TOP + height + 5.6, str(label), ha="center")
     text = "found cluster; each row adds up to 100 %"
-    sheet.text(left, _TOP + height + 10.4, text, color=MUTED, size=SIZE - 1)
+    sheet.text(left, _TOP + height + 10.4, text, color=MUTED)
     for j, head in enumerate(("precision", "F1")):
         place = left + width + 18 + 13 * j, _TOP - 2.5
-        sheet.text(*place, head, color=MUTED, size=SIZE - 1, ha="right")
+        sheet.text(*place, head, color=MUTED, ha="right")
     for i, label in enumerate(comparison.columns.tolist()):
         y = _TOP + (i + 0.5) * line
-        sheet.text(left - 1.5, y, fitted(called[i], _NAMES), ha="right", size=SIZE - 0.5)
+        sheet.text(left - 1.5, y, fitted(called[i], _NAMES), ha="right")
         for j, score in enumerate((comparison.precision[label], comparison.f1[label])):
             place = left + width + 18 + 13 * j, y
-            sheet.text(*place, f"{100 * score:.1f}", size=SIZE - 1, ha="right")
+            sheet.text(*place, f"{100 * score:.1f}", ha="right")

@@ -15,7 +15,7 @@ from clustem.report.layout.extent import Frame, axes_of, frame_of
 from clustem.report.layout.maps import BAR, EXCLUDED, draw_map, scale_bar
 from clustem.report.layout.palette import shades
 from clustem.report.layout.placed import draw_placed, image_frame, is_placed, patches_of
-from clustem.report.layout.sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report.layout.sheet import DOUBLE, MUTED, Sheet, fitted, styled
 
 Labels = NDArray[np.integer[Any]]
 """Integers, negative where there are no labels."""
@@ -98,7 +98,7 @@ def disagreement(
     scale_bar(sheet, _EDGE, _EDGE + _TITLE + height, width, frame)
     note = "grey: both agree" if placed is None else "only where they differ"
     y = _EDGE + _TITLE + height + 2.0
-    sheet.text(DOUBLE - _EDGE, y, note, ha="right", color=MUTED, size=SIZE - 1)
+    sheet.text(DOUBLE - _EDGE, y, note, ha="right", color=MUTED)
     return sheet.figure
 
 

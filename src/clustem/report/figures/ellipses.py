@@ -12,7 +12,7 @@ from clustem.report.figures._spectra import ink
 from clustem.report.figures.scatter import axis_labels, label_axes, limits_of, sheet_with_key
 from clustem.report.layout.maps import STRIPE
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import MUTED, SINGLE, SIZE, styled
+from clustem.report.layout.sheet import MUTED, SINGLE, styled
 
 _LEFT, _EDGE, _TOP, _BELOW = 14.0, 2.0, 4.5, 11.0
 _RADII = tuple(float(np.sqrt(-2 * np.log(1 - share))) for share in (0.5, 0.95))
@@ -61,7 +61,7 @@ def ellipses(segmentation: Segmentation) -> Figure:
     sheet = sheet_with_key(segmentation, SINGLE, _TOP + side + _BELOW)
     ax = sheet.axes(_LEFT, _TOP, side, side)
     note = "ellipses: 50 % and 95 %"
-    sheet.text(SINGLE - _EDGE, 2.0, note, ha="right", size=SIZE - 1, color=MUTED)
+    sheet.text(SINGLE - _EDGE, 2.0, note, ha="right", color=MUTED)
     labels = segmentation.labels.data[~segmentation.mask]
     points = segmentation.points[:, :2]
     inks = palette(segmentation)

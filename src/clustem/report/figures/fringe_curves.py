@@ -13,7 +13,7 @@ from clustem.core import FilterBank, Segmentation
 from clustem.mapping.orientations import Fringe, LatticeDirections, orientations
 from clustem.report.figures._spectra import ink, quantity
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted
+from clustem.report.layout.sheet import DOUBLE, INK, MUTED, Sheet, fitted
 from clustem.report.layout.units import significant
 
 F64 = NDArray[np.float64]
@@ -106,7 +106,7 @@ def _mark(ax: Axes, found: LatticeDirections, cluster: int, top: float) -> None:
     right = direction > 90
     ax.annotate(
         text, (direction, 0.985 * top), xytext=(-2.5 if right else 2.5, 0),
-        textcoords="offset points", ha="right" if right else "left", va="top", size=SIZE - 1,
+        textcoords="offset points", ha="right" if right else "left", va="top",
     )  # fmt: skip
 
 
@@ -137,4 +137,4 @@ def _key(sheet: Sheet, spacings: F64, units: str, *, top: float) -> None:
         left = _LEFT + (i % _PER_LINE) * min(step, 34.0)
         y = top + (i // _PER_LINE) * _KEY
         sheet.line((left, left + 8), (y, y), linewidth=1.0, **style)
-        sheet.text(left + 9.5, y, f"{significant(spacings[i])} {units}", size=SIZE - 0.5)
+        sheet.text(left + 9.5, y, f"{significant(spacings[i])} {units}")

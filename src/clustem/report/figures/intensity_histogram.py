@@ -11,7 +11,7 @@ from clustem.report.figures._spectra import ink
 from clustem.report.layout.intensities import intensities, label_of
 from clustem.report.layout.maps import ROW, color_key, key_columns, key_entries
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import INK, MUTED, SINGLE, SIZE, Sheet, styled
+from clustem.report.layout.sheet import INK, MUTED, SINGLE, Sheet, styled
 
 _EDGE, _LEFT, _BELOW, _HEIGHT, _TOP = 1.5, 13.0, 10.5, 48.0, 5.0
 _BINS = 80
@@ -78,7 +78,6 @@ def intensity_histogram(segmentation: Segmentation) -> Figure:
         )  # fmt: skip
     ax.set(xlim=span, xlabel=label_of(segmentation), ylabel="Positions per bin")
     ax.locator_params(axis="x", nbins=5)
-    ax.tick_params(labelsize=SIZE - 0.5)
     ax.spines[["top", "right"]].set_visible(False)
     return sheet.figure
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clustem.judge.choose_k import KChoice
-from clustem.report.layout.sheet import DOUBLE, MUTED, SIZE, Sheet, styled
+from clustem.report.layout.sheet import DOUBLE, MUTED, Sheet, styled
 
 F64 = NDArray[np.float64]
 _COLUMNS, _EDGE, _LEFT, _ABOVE = 3, 1.5, 14.0, 7.5
@@ -71,7 +71,7 @@ def k_choice(choice: KChoice) -> Figure:
         row, column = divmod(i, _COLUMNS)
         left = _LEFT + column * (_WIDTH + _LEFT + 1.5)
         ax = sheet.axes(left, top + _ABOVE + row * (_ABOVE + _HEIGHT + _BELOW), _WIDTH, _HEIGHT)
-        ax.set_title(title, fontsize=SIZE, pad=4)
+        ax.set_title(title, pad=4)
         ax.set(xlabel="Number of clusters k", ylabel=label)
         _draw(ax, choice, names)
     return sheet.figure
@@ -105,13 +105,13 @@ def _draw(ax: Axes, choice: KChoice, names: tuple[str, ...]) -> None:
         ax.set_ylim(0, top)
         ax.annotate(
             "a gap", (1, KChoice.gap_threshold), xycoords=("axes fraction", "data"),
-            xytext=(-1, 2), textcoords="offset points", ha="right", color=MUTED, size=SIZE - 1,
+            xytext=(-1, 2), textcoords="offset points", ha="right", color=MUTED,
         )  # fmt: skip
     if len(names) > 1:
         low, high = ax.get_ylim()
         ax.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
         tight = {"handlelength": 1.2, "columnspacing": 0.8, "handletextpad": 0.4}
-        plain = {"edgecolor": "none", "framealpha": 0.9, "fontsize": SIZE - 1}
+        plain = {"edgecolor": "none", "framealpha": 0.9}
         ax.legend(ncols=2, loc="upper right", **tight, **plain)
     ax.axvline(choice.k, color=_CHOSEN, linewidth=0.6, alpha=0.6, zorder=0)
     ax.set_xlim(min(ks[0], choice.k) - 0.5, max(ks[-1], choice.k) + 0.5)

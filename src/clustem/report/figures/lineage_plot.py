@@ -15,7 +15,7 @@ from clustem.judge.lineage import Lineage
 from clustem.report.layout.flow import Flow, unassigned
 from clustem.report.layout.maps import STRIPE, UNASSIGNED
 from clustem.report.layout.palette import shades
-from clustem.report.layout.sheet import DOUBLE, INK, MUTED, SIZE, Sheet, styled
+from clustem.report.layout.sheet import DOUBLE, INK, MUTED, Sheet, styled
 
 F64 = NDArray[np.float64]
 _EDGE, _HEAD, _NODE, _NOTE = 5.0, 6.0, 4.5, 5.0
@@ -83,7 +83,7 @@ def lineage_plot(lineage: Lineage) -> Figure:
     for k in lineage.ks:
         _draw_clusters(sheet, ax, page, k)
     note = "height: scan positions" + ("; hatched: unassigned" if unassigned(lineage) else "")
-    sheet.text(_EDGE, page.height - _NOTE, note, color=MUTED, size=SIZE - 1)
+    sheet.text(_EDGE, page.height - _NOTE, note, color=MUTED)
     return sheet.figure
 
 
@@ -139,7 +139,7 @@ def _draw_clusters(sheet: Sheet, ax: Axes, page: _Page, k: int) -> None:
             light = float(np.dot(shades[cluster][:3], (0.3, 0.59, 0.11)))
             color = INK if light > 0.45 else "white"
             place = left + _NODE / 2, top + high / 2
-            sheet.text(*place, str(cluster), ha="center", size=SIZE - 1, color=color)
+            sheet.text(*place, str(cluster), ha="center", color=color)
 
 
 def _shades(lineage: Lineage, k: int) -> F64:

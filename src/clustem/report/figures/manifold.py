@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clustem.core import InputError, Segmentation, checked
 from clustem.report.layout.maps import bare, grey_limits
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import DOUBLE, SIZE, Sheet, styled
+from clustem.report.layout.sheet import DOUBLE, Sheet, styled
 from clustem.report.layout.values import learned_of
 
 F32 = NDArray[np.float32]
@@ -68,10 +68,10 @@ def manifold(segmentation: Segmentation) -> Figure:
         one.set(xlim=reach[0], ylim=reach[1])
         one.set_xticks(across[:: max((len(across) - 1) // 2, 1)])
         one.xaxis.set_major_formatter("{x:.1f}")
-        one.set_xlabel(names[0] if names else "", size=SIZE)
+        one.set_xlabel(names[0] if names else "")
     ax.set_yticks(down[:: max((len(down) - 1) // 2, 1)])
     ax.yaxis.set_major_formatter("{x:.1f}")
-    ax.set_ylabel(names[1] if len(names) > 1 else "", size=SIZE)
+    ax.set_ylabel(names[1] if len(names) > 1 else "")
     return sheet.figure
 
 

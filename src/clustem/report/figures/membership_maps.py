@@ -9,7 +9,7 @@ from clustem.core import InputError, Segmentation, Signal, checked
 from clustem.report.layout.extent import frame_of, scan_axes
 from clustem.report.layout.maps import BAR, CMAP, STRIPE, color_bar, draw_map, scale_bar
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, packed, styled
+from clustem.report.layout.sheet import DOUBLE, MUTED, Sheet, fitted, packed, styled
 from clustem.report.layout.units import with_units
 
 _EDGE, _GAP, _TITLE, _BAR_ROOM, _TALLEST, _WIDEST = 1.5, 3.0, 5.0, 14.0, 140.0, 75.0
@@ -102,6 +102,6 @@ def _curves(segmentation: Segmentation, memberships: Signal) -> Figure:
         sheet.text(DOUBLE - 32.5, top, fitted(segmentation.name_of(i), 31))
     if labels.any():
         top = 5 + k * step
-        sheet.text(DOUBLE - 36.5, top, "|", color=STRIPE, ha="center", size=SIZE + 1)
+        sheet.text(DOUBLE - 36.5, top, "|", color=STRIPE, ha="center")
         sheet.text(DOUBLE - 32.5, top, "unassigned", color=MUTED)
     return sheet.figure

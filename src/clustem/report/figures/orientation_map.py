@@ -15,7 +15,7 @@ from clustem.mapping.orientations import LatticeDirections, Region, orientations
 from clustem.report.layout.extent import Frame, axes_of, frame_of
 from clustem.report.layout.maps import BAR, context_images, draw_map, grey_limits, scale_bar
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report.layout.sheet import DOUBLE, INK, MUTED, Sheet, fitted, styled
 from clustem.report.layout.units import pretty, significant
 
 _EDGE, _GAP, _TITLE, _TALLEST, _WHEEL = 1.5, 4.0, 4.5, 110.0, 21.0
@@ -139,7 +139,7 @@ def wheel(sheet: Sheet, left: float, top: float) -> None:
         x, y = left + _WHEEL / 2 + out * cos(turned), top + _WHEEL / 2 + out * sin(turned)
         ha = {0: "left", 90: "center"}.get(degrees, "left" if degrees < 90 else "right")
         va = "center" if degrees == 0 else "top"
-        sheet.text(x, y, f"{degrees}°", ha=ha, va=va, size=SIZE - 1)
+        sheet.text(x, y, f"{degrees}°", ha=ha, va=va)
 
 
 def _painted(segmentation: Segmentation, found: LatticeDirections) -> NDArray[np.float64]:
@@ -196,7 +196,7 @@ def _table(
     for head, x in _COLUMNS.items():
         ha = "left" if head in ("Facet", "Spacings") else "right"
         text = heads.get(head, head)
-        sheet.text(_EDGE + x, top + 1.5, text, ha=ha, color=MUTED, size=SIZE - 0.5)
+        sheet.text(_EDGE + x, top + 1.5, text, ha=ha, color=MUTED)
     strongest = float(found.strength.max())
     own = palette(segmentation)
     for line, i in enumerate(facets[:_LINES], start=1):
@@ -204,17 +204,17 @@ def _table(
         spacings = sorted({f.spacing for f in found.fringes[i]}, reverse=True)
         texts = {
             "Direction": f"{found.directions[i]:.1f}°",
-            "Spacings": fitted(", ".join(significant(s) for s in spacings), 35, SIZE - 0.5),
+            "Spacings": fitted(", ".join(significant(s) for s in spacings), 35),
             "Strength": f"{100 * found.strength[i] / strongest:.0f} %",
             "Area": significant(areas[i]),
         }
         sheet.box(_EDGE, y - 1.2, 2.4, 2.4, facecolor=own[i], edgecolor="none")
         color = direction_color(float(found.directions[i]))
         sheet.box(_EDGE + 2.8, y - 1.2, 2.4, 2.4, facecolor=color, edgecolor="none")
-        sheet.text(_EDGE + 6.4, y, fitted(segmentation.name_of(int(i)), 28), size=SIZE - 0.5)
+        sheet.text(_EDGE + 6.4, y, fitted(segmentation.name_of(int(i)), 28))
         for head, text in texts.items():
             ha = "left" if head == "Spacings" else "right"
-            sheet.text(_EDGE + _COLUMNS[head], y, text, ha=ha, size=SIZE - 0.5)
+            sheet.text(_EDGE + _COLUMNS[head], y, text, ha=ha)
     _rest(sheet, len(facets), _EDGE, top)
 
 
@@ -225,14 +225,14 @@ def _turns(
     if not turns:
         return
     left = _TABLE + _TURNS
-    sheet.text(left, top + 1.5, "Turn between neighbours", color=MUTED, size=SIZE - 0.5)
+    sheet.text(left, top + 1.5, "Turn between neighbours", color=MUTED)
     own = palette(segmentation)
     for line, ((i, j), turn) in enumerate(turns[:_LINES], start=1):
         y = top + 1.5 + line * _ROW
         for step, cluster in enumerate((i, j)):
             x = left + 3.0 * step
             sheet.box(x, y - 1.2, 2.4, 2.4, facecolor=own[cluster], edgecolor="none")
-        sheet.text(left + 18, y, f"{turn:.1f}°", ha="right", size=SIZE - 0.5)
+        sheet.text(left + 18, y, f"{turn:.1f}°", ha="right")
     _rest(sheet, len(turns), left, top)
 
 
@@ -240,4 +240,4 @@ def _rest(sheet: Sheet, number: int, left: float, top: float) -> None:
     """Say how many lines of a list are left out."""
     if number > _LINES:
         y = top + 1.5 + (_LINES + 1) * _ROW
-        sheet.text(left, y, f"and {number - _LINES} more", color=MUTED, size=SIZE - 0.5)
+        sheet.text(left, y, f"and {number - _LINES} more", color=MUTED)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from clustem.core import InputError, Segmentation, checked
 from clustem.report.layout.maps import bare, grey_limits
-from clustem.report.layout.sheet import DOUBLE, SIZE, Sheet, styled
+from clustem.report.layout.sheet import DOUBLE, Sheet, styled
 from clustem.report.layout.values import learned_of
 
 _EDGE, _GAP, _LABEL = 1.5, 2.0, 20.0
@@ -61,7 +61,7 @@ def reconstructions(segmentation: Segmentation) -> Figure:
         zip((given, drawn, rest), _LABELS, scales, strict=True)
     ):
         top = _EDGE + i * (height + _GAP)
-        sheet.text(_EDGE, top + height / 2, text, size=SIZE)
+        sheet.text(_EDGE, top + height / 2, text)
         for j, row in enumerate(rows):
             ax = sheet.axes(_EDGE + _LABEL + j * (width + _GAP), top, width, height)
             bare(ax)

@@ -98,7 +98,6 @@ def _outline(ax: Axes, number: int, one: Candidate, frame: Frame) -> None:
         (row + 0.5) * high,
         str(number),
         color="white",
-        size=7,
         va="center",
         ha="right" if near_right else "left",
         clip_on=True,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clustem.core import InputError, PCAInfo, Segmentation, checked
-from clustem.report.layout.sheet import MUTED, SINGLE, SIZE, Sheet, styled
+from clustem.report.layout.sheet import MUTED, SINGLE, Sheet, styled
 
 _BLUE, _PALE = "#2f6fae", "#9a9a9a"
 
@@ -74,7 +74,6 @@ def scree(segmentation: Segmentation, *, limit: Annotated[int, Ge(1)] = 30) -> F
             ha="right",
             va="top" if below else "bottom",
             color=MUTED,
-            size=SIZE - 1,
         )
     ax.set_yscale("log")
     _percent_axis(ax, percent[shown], floor)

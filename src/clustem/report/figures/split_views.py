@@ -16,7 +16,7 @@ from clustem.report.layout.extent import frame_of, scan_axes
 from clustem.report.layout.maps import BAR, bare, draw_map, painted, scale_bar
 from clustem.report.layout.palette import palette
 from clustem.report.layout.placed import draw_placed, image_frame, is_placed, patches_of
-from clustem.report.layout.sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report.layout.sheet import DOUBLE, MUTED, Sheet, fitted, styled
 
 _EDGE, _GAP, _TITLE, _NAME, _TALLEST = 1.5, 6.0, 5.5, 22.0, 110.0
 _CELL = (13.0, 7.0)
@@ -85,7 +85,7 @@ def split_views(
         if segmentation.unassigned.any():
             below = left + width, _EDGE + _TITLE + height + 2.0
             look = "pale" if placed else "hatched"
-            sheet.text(*below, f"{look}: unassigned", ha="right", color=MUTED, size=SIZE - 1)
+            sheet.text(*below, f"{look}: unassigned", ha="right", color=MUTED)
     partner = {new: old for old, new in pairs.items()}
     order = sorted(range(second.n_clusters), key=lambda j: (partner.get(j, rows), j))
     _table(sheet, first, second, top=table_top, titles=titles, order=order)
@@ -122,7 +122,7 @@ def _table(
     for j, color in enumerate(palette(second)[order]):
         x = left + (j + 0.5) * cell
         sheet.box(x - 1.6, begin - 3.6, 3.2, 2.4, facecolor=color, edgecolor="none")
-        sheet.text(x + 2.2, begin - 2.4, str(order[j]), size=SIZE - 1, color=MUTED)
+        sheet.text(x + 2.2, begin - 2.4, str(order[j]), color=MUTED)
     for i, color in enumerate(palette(first)):
         y = begin + (i + 0.5) * _CELL[1]
         sheet.box(_EDGE, y - 1.2, 3.2, 2.4, facecolor=color, edgecolor="none")
@@ -134,4 +134,4 @@ def _table(
         if share >= 0.0005:
             color = "white" if share > _SHOWN else "black"
             text = "100" if share > 0.9995 else f"{100 * share:.1f}"
-            ax.text(j, i, text, ha="center", va="center", color=color, size=SIZE - 1)
+            ax.text(j, i, text, ha="center", va="center", color=color)

@@ -11,7 +11,7 @@ from clustem.core import InputError, Segmentation
 from clustem.report.figures._spectra import ink
 from clustem.report.layout.extent import axes_of
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import DOUBLE, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report.layout.sheet import DOUBLE, MUTED, Sheet, fitted, styled
 from clustem.report.layout.units import with_units
 
 _LEFT, _RIGHT, _TOP, _BELOW = 14.0, 2.0, 2.0, 10.5
@@ -85,6 +85,6 @@ def study_spectra(maps: Sequence[Segmentation]) -> Figure:
     sheet.figure.axes[-1].set_xlabel(with_units(axis.name or "Energy", axis.units))
     middle = 1 - (_TOP + k * row / 2) / sheet.height
     sheet.figure.text(
-        5 / DOUBLE, middle, "√ (share of the sum)", rotation=90, va="center", ha="center", size=SIZE
+        5 / DOUBLE, middle, "√ (share of the sum)", rotation=90, va="center", ha="center"
     )
     return sheet.figure

@@ -100,12 +100,15 @@ def _known(
     holder = maps.thickness if isinstance(maps, Segmentation) else maps
     value, error = getattr(holder, quantity, None), getattr(holder, f"{quantity}_error", None)
     if value is None or error is None:
+        history = maps.history if isinstance(maps, Segmentation) else []
+        ran = next((step.note for step in history if step.name == "zero_loss"), None)
+        cure = "Run eels.zero_loss, which needs PyTorch." if ran is None else f"It ran, with {ran}"
+        if quantity == "absolute":
+            cure = "Give eels.thickness or eels.zero_loss the density."
         raise InputError(
             f"The {quantity} thickness must be known to be drawn",
             got="t/λ only" if quantity == "absolute" else "a result without it",
-            cure="Give eels.thickness or eels.zero_loss the density."
-            if quantity == "absolute"
-            else "Run eels.zero_loss, which needs PyTorch.",
+            cure=cure,
         )
     if isinstance(maps, Segmentation):
         return axes_of(maps.labels), value, error

@@ -13,7 +13,7 @@ from clustem.core import InputError, checked
 from clustem.eels.zero_loss_model import ZeroLossModel
 from clustem.report.figures._spectra import ink
 from clustem.report.layout.palette import shades
-from clustem.report.layout.sheet import DOUBLE, INK, MUTED, SIZE, Sheet, fitted, styled
+from clustem.report.layout.sheet import DOUBLE, INK, MUTED, Sheet, fitted, styled
 
 _LEFT, _RIGHT, _TOP, _BELOW, _GAP = 14.0, 2.0, 11.5, 10.5, 3.0
 _NAME, _ENERGIES = 4.5, 27.0
@@ -130,7 +130,6 @@ def _panel(
         xycoords="axes fraction",
         xytext=(0, 3.5),
         textcoords="offset points",
-        size=SIZE - 1,
         color=MUTED,
         ha="right",
     )

@@ -12,7 +12,7 @@ from clustem.core import Segmentation
 from clustem.judge.alike import alike
 from clustem.report.layout.extent import Frame, axes_of, frame_of, percent, sizes
 from clustem.report.layout.palette import palette
-from clustem.report.layout.sheet import FAINT, INK, MUTED, SIZE, Sheet, fitted, width_of
+from clustem.report.layout.sheet import FAINT, INK, MUTED, Sheet, fitted, width_of
 from clustem.report.layout.units import length_text, round_length
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def color_bar(
     cax = sheet.axes(left, top, 2.5, height)
     bar = sheet.figure.colorbar(drawn, cax=cax, extend="max" if clipped else "neither")
     bar.outline.set_linewidth(0.4)
-    bar.ax.tick_params(labelsize=SIZE - 1, length=2, pad=1.5)
-    bar.set_label(label, size=SIZE - 0.5, labelpad=2)
+    bar.ax.tick_params(length=2, pad=1.5)
+    bar.set_label(label, labelpad=2)
     return bar
 
 
@@ -175,7 +175,7 @@ def color_key(
         sheet.box(x, y - 1.4, 4.2, 2.8, facecolor=color, edgecolor=edge, hatch=hatch, linewidth=0.4)
         room = width_of("00.0 %") + 1.5
         sheet.text(x + 5.6, y, fitted(name, right - room - x - 5.6))
-        sheet.text(right, y, share, ha="right", color=MUTED, size=SIZE - 0.5)
+        sheet.text(right, y, share, ha="right", color=MUTED)
 
 
 def context_images(segmentation: Segmentation, *, limit: int = 2) -> list[Image]:

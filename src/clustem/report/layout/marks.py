@@ -12,7 +12,7 @@ from clustem.core import Segmentation
 from clustem.judge.distinguishing import Mark, distinguishing
 from clustem.report.layout.extent import axes_of
 from clustem.report.layout.line_labels import line_at
-from clustem.report.layout.sheet import MUTED, SIZE, Sheet, fitted
+from clustem.report.layout.sheet import MUTED, Sheet, fitted
 from clustem.report.layout.units import significant
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def mark_spectrum(
         if names:
             parts.append(f"{sign} {word} at {', '.join(names)}")
     right, y, room = place
-    text = fitted("; ".join(parts), room, SIZE - 1) if parts else ""
-    sheet.text(right - 1.0, y, text, ha="right", size=SIZE - 1, color=MUTED)
+    text = fitted("; ".join(parts), room) if parts else ""
+    sheet.text(right - 1.0, y, text, ha="right", color=MUTED)
 
 
 def outlines(segmentation: Segmentation, n: int) -> list[list[tuple[NDArray[np.bool_], bool]]]:

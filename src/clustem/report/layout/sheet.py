@@ -21,8 +21,8 @@ SINGLE, DOUBLE = 89.0, 183.0
 """Widths of one and of two columns of a journal [mm]."""
 
 INK, MUTED, FAINT = "#1a1a1a", "#5f5f5f", "#b5b5b5"
-SIZE = 8.0
-"""Font size [pt]."""
+SIZE = 7.5
+"""Font size of all texts [pt]; letters of panels alone are larger."""
 
 _MM = 25.4
 _STYLE = {
@@ -31,8 +31,9 @@ _STYLE = {
     "font.size": SIZE,
     "axes.labelsize": SIZE,
     "axes.titlesize": SIZE,
-    "xtick.labelsize": SIZE - 0.5,
-    "ytick.labelsize": SIZE - 0.5,
+    "xtick.labelsize": SIZE,
+    "ytick.labelsize": SIZE,
+    "legend.fontsize": SIZE,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
@@ -134,21 +135,21 @@ def printable(text: str) -> str:
     return "".join(c if glyphs.get_char_index(ord(c)) else "▯" for c in " ".join(text.split()))
 
 
-def width_of(text: str, size: float = SIZE) -> float:
+def width_of(text: str) -> float:
     """Width of a printed text [mm]."""
     font = _font()
-    font.set_size(size, 72.0)
+    font.set_size(SIZE, 72.0)
     font.set_text(printable(text), 0.0)
     return float(font.get_width_height()[0]) / 64 / 72 * _MM
 
 
-def fitted(text: str, width: float, size: float = SIZE) -> str:
+def fitted(text: str, width: float) -> str:
     """Shorten a text until it fits a width [mm]."""
-    if width_of(text, size) <= width:
+    if width_of(text) <= width:
         return text
     for length in range(len(text) - 1, 0, -1):
         short = text[:length].rstrip() + "…"
-        if width_of(short, size) <= width:
+        if width_of(short) <= width:
             return short
     return "…"
 

@@ -103,7 +103,8 @@ def warnings_of(segmentation: Segmentation, missed: Residuals | str | None = Non
     found += _of_a_line(scores)
     for size in sizes(segmentation):
         if size.count == 0:
-            found.append(f"{size.name} is empty. Use fewer clusters or a lower threshold.")
+            lower = " or a lower threshold" if _threshold(segmentation) > 0 else ""
+            found.append(f"{size.name} is empty. Use fewer clusters{lower}.")
         elif size.count < _FEW:
             positions = f"{size.count} position{'s' * (size.count > 1)}"
             text = f"{size.name} rests on {positions} only: its mean is uncertain"
@@ -117,6 +118,12 @@ def warnings_of(segmentation: Segmentation, missed: Residuals | str | None = Non
             "not fit."
         )
     return found
+
+
+def _threshold(segmentation: Segmentation) -> float:
+    """Return the membership that positions of a cluster must have."""
+    steps = [step for step in segmentation.history if step.stage == "mapping"]
+    return float(steps[-1].parameters.get("threshold") or 0.0) if steps else 0.0
 
 
 def _of_a_line(scores: Mapping[str, float]) -> list[str]:

@@ -35,7 +35,7 @@ class Print:
         Format of the files.
     width
         Width of each figure [mm]; None leaves the 89 or 183 mm that it is made for, with texts of
-        8 points. At another width texts and lines grow or shrink with it.
+        7.5 points. At another width texts and lines grow or shrink with it.
     dpi
         Resolution of pixels, of which SVG and PDF have only those of maps and patterns.
     font
