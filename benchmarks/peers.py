@@ -58,32 +58,37 @@ def py4dstem(scan: np.ndarray, about: dict) -> Iterator[tuple[str, Callable[[], 
 
     radius = about["radius"]
 
-    def disks():
+    def disks(least: float):
         cube = py4DSTEM.DataCube(scan.astype(np.float32))
-        cube.calibration.set_Q_pixel_size(1.0)
         probe = py4DSTEM.Probe(scan[np.array(about["vacuum"])].mean(axis=0))
         probe.get_kernel(
             mode="sigmoid", origin=tuple(about["center"]), radii=(0.8 * radius, 2.2 * radius)
         )
         found = cube.find_Bragg_disks(
             template=probe.kernel, corrPower=1, sigma_cc=1, subpixel="poly", edgeBoundary=2,
-            minPeakSpacing=2 * radius, minRelativeIntensity=0.002, maxNumPeaks=60,
+            minPeakSpacing=2 * radius, minRelativeIntensity=least, maxNumPeaks=60,
         )  # fmt: skip
-        found.calibration.set_origin(tuple(np.array(about["center"])))
-        found.calibrate()
-        return found
+        return found.raw  # its own binning looks for a name that 0.14.18 no longer gives them
 
-    for size, components in product((2, 4), (6, 12)):
+    size = 4  # of a bin [px]
+    for least in (0.005, 0.05):
 
-        def run(size=size, components=components) -> np.ndarray:
-            named = Featurization.from_braggvectors(disks(), size, size, 0, "disks")
-            named.MinMaxScaler(return_scaled=False)
-            named.features = named.features[:, named.features.max(axis=0) > 0]
-            part = Featurization(named.PCA(components, return_results=True), *scan.shape[:2], "pca")
+        def run(least=least) -> np.ndarray:
+            points = disks(least)
+            bins = np.zeros((*scan.shape[:2], *(-(-n // size) for n in scan.shape[2:])))
+            for y, x in np.ndindex(scan.shape[:2]):
+                here = [
+                    np.asarray(q).astype(int) // size for q in (points[y, x].qx, points[y, x].qy)
+                ]
+                np.add.at(bins[y, x], tuple(here), 1)
+            table = bins.reshape(-1, bins[0, 0].size)
+            table = table[:, table.max(axis=0) > 0]
+            few = Featurization(table, *scan.shape[:2], "disks").PCA(8, return_results=True)
+            part = Featurization(few, *scan.shape[:2], "components")
             part.GMM(["full"], [K], 1, random_seed=0)
             return np.asarray(part.gmm_labels[0]).reshape(scan.shape[:2])
 
-        yield f"bins of {size}, {components} components", run
+        yield f"disks above {least:g} of the brightest", run
 
 
 PEERS = {"libertem": libertem, "py4dstem": py4dstem}

@@ -16,7 +16,7 @@ from clustem.app.plots.decoder_plot import DecoderPlot
 from clustem.app.plots.map_plot import MapPlot
 from clustem.app.plots.plots import Theme
 from clustem.app.session import files, opening
-from clustem.app.session.clouds import Selection
+from clustem.app.session.clouds import Selection, cloud_of
 from clustem.app.session.layers import layer, layers_of
 from clustem.app.session.opened import Opened
 from clustem.app.session.outcome import Outcome
@@ -185,6 +185,7 @@ def test_a_result_of_several_signals_is_opened_with_each_of_its_spectra(tmp_path
             files.show(session, number)
             assert session.outcome.result.centers.data.shape == found[name].centers.data.shape
             np.testing.assert_array_equal(session.outcome.result.labels.data, found.labels.data)
+            assert cloud_of(session.outcome).points.std(axis=0).min() > 0
             session.look(*session.opened.frame.middle(3, 5))
             np.testing.assert_array_equal(session.reading.values, scene.signals[name].data[3, 5])
         assert session.recipe.name != "joint"  # which would need all signals

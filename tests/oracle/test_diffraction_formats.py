@@ -1,6 +1,8 @@
 """4D-STEM files come back as they were written, in whole patterns, or are refused."""
 
 import logging
+import subprocess
+import sys
 import warnings
 
 import dask
@@ -222,3 +224,12 @@ def test_signals_of_one_shape_only_are_read_by_pieces(ndim, again, tmp_path, mon
 def test_no_chunk_cuts_a_pattern_in_any_direction(cut):
     lazy = hs.signals.Signal2D(da.from_array(DATA, chunks=(2, 7, *cut))).as_lazy()
     assert _whole_patterns(lazy).data.chunks == ((2, 2, 1), (7,), (24,), (24,))
+
+
+def test_a_program_that_opens_a_blockfile_first_logs_nothing(tmp_path):
+    """HyperSpy is imported while the file is read, and would tell of an unknown type of signal."""
+    write_blo(diffraction(shape=(8, 8), detector=(24, 24)).signal, tmp_path / "scan.blo")
+    code = "from clustem.io.reading import read; read('scan.blo', plain=True)"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -97,6 +97,10 @@ class Steps:
         n, d = rows.shape
         self._total = rows.T @ rows / n
         self._ridge = _RIDGE * float(np.trace(self._total)) / d * np.eye(d)
+        if kind == "tied":
+            self._inverse = np.linalg.inv(self._total + self._ridge)
+            self._inverse_total = self._inverse @ self._total
+            self._log_volume = float(np.linalg.slogdet(self._total + self._ridge)[1])
 
     def run(self, memberships: F64, steps: int) -> Mixture:
         """Iterate from memberships (n, K) until the likelihood hardly rises."""
@@ -108,7 +112,7 @@ class Steps:
             weights, means = size / size.sum(), memberships.T @ self.rows / size[:, None]
             within = self._total - (means.T * weights) @ means + self._ridge
             if self.kind == "tied":
-                covariance, joint = within, self._tied(means, within)
+                covariance, joint = within, self._tied(means, weights)
             else:
                 covariance = self._own(memberships, means, size, within)
                 joint = self._full(means, covariance)
@@ -125,10 +129,19 @@ class Steps:
         bic = free * np.log(max(self.share * n, 2)) - 2 * self.share * likelihood
         return Mixture(self.kind, memberships, weights, means, covariance, likelihood, float(bic))
 
-    def _tied(self, means: F64, within: F64) -> F64:
-        inverse = np.linalg.inv(within)
-        toward = means @ inverse
-        common = np.sum(inverse * self._total) + np.linalg.slogdet(within)[1]
+    def _tied(self, means: F64, weights: F64) -> F64:
+        """Log densities (n, K) of components with one covariance, by Woodbury's identity.
+
+        The covariance within components is that of all rows less the K means' own, so a step needs
+        the inverse of a matrix (K, K), not of one (d, d).
+        """
+        raised = means @ self._inverse
+        inner = np.eye(len(means)) - (raised @ means.T) * weights
+        toward = np.linalg.solve(inner, raised)
+        trace = np.trace(self._inverse_total) + np.sum(
+            (toward * weights[:, None]) * (means @ self._inverse_total)
+        )
+        common = trace + self._log_volume + np.linalg.slogdet(inner)[1]
         # The rows' own distances add up to what is common; they change no membership.
         out: F64 = self.rows @ toward.T - 0.5 * ((toward * means).sum(axis=1) + common)
         return out
@@ -299,12 +312,19 @@ def _first_guesses(rows: F64, weights: F64, units: F64, random: np.random.Genera
     return np.concatenate(guesses).astype(np.float64)
 
 
+def _widest(scatter: F64) -> F64:
+    """Return the three directions (d, 3) of most scatter, the widest first."""
+    from scipy.linalg import eigh
+
+    d = len(scatter)
+    return np.asarray(eigh(scatter, subset_by_index=[max(d - 3, 0), d - 1])[1][:, ::-1])
+
+
 def _directions(rows: F64, weights: F64, units: F64, random: np.random.Generator) -> F64:
     """Directions (d, s) along which two parts may show: of large scatter, and not normal."""
     d = rows.shape[1]
     scatter = (rows * weights[:, None]).T @ rows / weights.sum()
-    here = np.linalg.eigh(scatter)[1][:, ::-1][:, :3]
-    theirs = units @ np.linalg.eigh(units.T @ scatter @ units)[1][:, ::-1][:, :3]
+    here, theirs = _widest(scatter), units @ _widest(units.T @ scatter @ units)
     pursuit = random.normal(size=(d, 6))
     pursuit /= np.linalg.norm(pursuit, axis=0)
     for _ in range(12):  # fixed points of the contrast log cosh

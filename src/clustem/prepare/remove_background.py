@@ -149,7 +149,7 @@ def _check(above: Any, left_out: NDArray[np.bool_]) -> None:
         raise InputError(
             "A background must be found at each position",
             got=f"none at {unknown} of {len(totals)}",
-            cure="Exclude positions with hardly any counts first: a larger share in prepare.vacuum.",
+            cure="Exclude positions with hardly any counts: a larger share in prepare.vacuum.",
         )
     record(negative_share=float(negative / len(totals)))
     if negative > _MANY * len(totals):

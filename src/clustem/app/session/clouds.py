@@ -70,8 +70,10 @@ def cloud_of(outcome: Outcome) -> Cloud:
         )
     names = ("Centers' plane, axis 1 (a.u.)", "Centers' plane, axis 2 (a.u.)")
     features = segmentation.features
-    if features is None:
-        return Cloud(np.zeros((len(entries), 2)), names, entries, labels)
+    if features is None:  # of a saved result
+        of_scan = outcome.raw.data.shape[: segmentation.mask.ndim] == segmentation.mask.shape
+        plane = _plane(_raw_rows(outcome), labels) if of_scan else np.zeros((len(entries), 2))
+        return Cloud(plane, names, entries, labels)
     clustered = features.positions
     plane = _plane(features.rows, np.asarray(segmentation.labels.data).ravel()[clustered])
     left_in = ~segmentation.mask.ravel()[clustered]  # positions may have been excluded since
@@ -93,6 +95,14 @@ def sureness(segmentation: Segmentation) -> F64:
     if segmentation.margin is None:
         return np.zeros(segmentation.mask.size)
     return np.ravel(segmentation.margin).astype(np.float64)
+
+
+def _raw_rows(outcome: Outcome) -> Any:
+    """Return the raw rows of the positions that take part; a saved result has no others."""
+    from clustem.passes.rows import Rows
+
+    raw, mask = outcome.raw, outcome.result.mask
+    return Rows(raw.data, row_ndim=raw.data.ndim - mask.ndim, mask=mask if mask.any() else None)
 
 
 def _plane(given: Any, labels: NDArray[Any]) -> F64:

@@ -50,7 +50,10 @@ def map_differences(maps: Sequence[Segmentation], titles: Sequence[str]) -> Figu
     ax.set_xticks([])
     ax.set_yticks(range(len(maps)) if named else [])
     if named:
-        ax.set_yticklabels([fitted(title, _NAMES) for title in titles])
+        short = [fitted(title, _NAMES) for title in titles]
+        if len(set(short)) < len(short):  # what tells them apart is at their ends
+            short = [fitted(f"{i}: {title}", _NAMES) for i, title in enumerate(titles, 1)]
+        ax.set_yticklabels(short)
     ax.tick_params(length=0)
     ax.set_xlabel("Map, in the same order")
     color_bar(sheet, drawn, (left + side + 3, _EDGE, side), label="Difference of area shares (%)")

@@ -35,6 +35,7 @@ CMAP = "cividis"
 """Color map of memberships: even steps for color-blind readers, and monotonous in grey."""
 
 _SHORT_SIDE = 600
+_SAME = ": same shape as "
 
 
 def painted(segmentation: Segmentation) -> NDArray[np.uint8]:
@@ -107,14 +108,14 @@ def key_entries(segmentation: Segmentation) -> list[tuple[Color, str, str, str]]
     """List color, hatch, name and share of all that the map shows."""
     shades = palette(segmentation).tolist()
     same = {
-        i: f"same shape as {segmentation.name_of(j)}, {factor:.2g}×"
+        i: f"{_SAME}{segmentation.name_of(j)}, {factor:.2g}×"
         for i, j, factor in alike(segmentation)[::-1]
     }
     rows: list[tuple[Color, str, str, str]] = [
         (
             tuple(shades[size.number]),
             "",
-            ": ".join(filter(None, (size.name, same.get(size.number)))),
+            size.name + same.get(size.number, ""),
             percent(size.fraction),
         )
         for size in sizes(segmentation)
@@ -173,8 +174,9 @@ def color_key(
         right = x + step - 4
         edge = STRIPE if hatch or isinstance(color, str) else "none"
         sheet.box(x, y - 1.4, 4.2, 2.8, facecolor=color, edgecolor=edge, hatch=hatch, linewidth=0.4)
-        room = width_of("00.0 %") + 1.5
-        sheet.text(x + 5.6, y, fitted(name, right - room - x - 5.6))
+        room = right - width_of("00.0 %") - 1.5 - x - 5.6
+        whole = name if width_of(name) <= room else name.partition(_SAME)[0]  # no half of the words
+        sheet.text(x + 5.6, y, fitted(whole, room))
         sheet.text(right, y, share, ha="right", color=MUTED)
 
 
