@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
-from clustem.judge._components import Steps, _widest
+from clustem.judge._components import Steps
 
 
 @pytest.mark.parametrize(("n", "d", "k"), [(90, 4, 3), (60, 50, 5), (40, 1, 2)])
@@ -30,10 +30,3 @@ def test_a_step_with_one_covariance_is_that_of_the_textbook(n, d, k):
     assert_allclose(found.likelihood, np.logaddexp.reduce(joint, axis=1).sum(), rtol=1e-9)
     joint -= np.logaddexp.reduce(joint, axis=1, keepdims=True)
     assert_allclose(found.memberships, np.exp(joint), atol=1e-9)
-
-
-def test_the_widest_directions_come_first():
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(200, 5)) * [1, 9, 3, 5, 0.5]
-    assert abs(_widest(rows.T @ rows)).argmax(axis=0).tolist() == [1, 3, 2]
-    assert _widest(np.eye(2)).shape == (2, 2)

@@ -312,19 +312,12 @@ def _first_guesses(rows: F64, weights: F64, units: F64, random: np.random.Genera
     return np.concatenate(guesses).astype(np.float64)
 
 
-def _widest(scatter: F64) -> F64:
-    """Return the three directions (d, 3) of most scatter, the widest first."""
-    from scipy.linalg import eigh
-
-    d = len(scatter)
-    return np.asarray(eigh(scatter, subset_by_index=[max(d - 3, 0), d - 1])[1][:, ::-1])
-
-
 def _directions(rows: F64, weights: F64, units: F64, random: np.random.Generator) -> F64:
     """Directions (d, s) along which two parts may show: of large scatter, and not normal."""
     d = rows.shape[1]
     scatter = (rows * weights[:, None]).T @ rows / weights.sum()
-    here, theirs = _widest(scatter), units @ _widest(units.T @ scatter @ units)
+    here = np.linalg.eigh(scatter)[1][:, ::-1][:, :3]
+    theirs = units @ np.linalg.eigh(units.T @ scatter @ units)[1][:, ::-1][:, :3]
     pursuit = random.normal(size=(d, 6))
     pursuit /= np.linalg.norm(pursuit, axis=0)
     for _ in range(12):  # fixed points of the contrast log cosh
