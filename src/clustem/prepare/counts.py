@@ -59,8 +59,8 @@ _EQUAL = 1e-4
 """Totals that scatter less, relative, were made equal."""
 
 _CURE = (
-    "Leave out prepare.counts and take steps for any values, as the recipes eels-shape and "
-    "eds-fuzzy do; or give the raw file."
+    "Leave out prepare.counts and take steps for any values (cluster.GaussianMixture), as the "
+    "recipes eels-shape and eds-fuzzy do; or give the raw file."
 )
 
 
