@@ -1,7 +1,8 @@
 """Click at random in the explorer's page, as a user who tries everything would.
 
 ``python tools/clicks.py --seconds 1800`` serves samples, opens Chromium, clicks for half an hour
-and looks at the server's memory; ``tests/front/test_app_browser.py`` clicks for a few seconds.
+and looks at the server's memory, in which PyTorch is loaded from the start, as some recipes load
+it; ``tests/front/test_app_browser.py`` clicks for a few seconds.
 """
 
 from __future__ import annotations
@@ -167,9 +168,10 @@ def main() -> int:
         for kind, shape in (("eds", (24, 30)), ("diffraction", (10, 12)), ("domains", (128, 144))):
             registry("samples")[kind].step(shape=shape).signal.save(root / f"{kind}.hspy")
         given = ["--root", str(root)]
+        loaded = "import contextlib\nwith contextlib.suppress(ImportError):\n    import torch\n"
         with (
             logged(log),
-            serving(*given, errors=log) as (url, server),
+            serving(*given, before=loaded, errors=log) as (url, server),
             sync_api.sync_playwright() as play,
         ):
             flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

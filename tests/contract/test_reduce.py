@@ -125,6 +125,12 @@ def test_seeds_are_taken_as_in_scikit_learn(step):
         step(given, random_state=-1)
 
 
+@pytest.mark.parametrize("name", ["pca", "nmf"])
+def test_more_components_than_rows_are_refused(name):
+    with pytest.raises(ParameterError, match=r"at most the number of rows and channels \(2\)"):
+        STEPS[name].step(Features(np.ones((2, 5))), n_components=3)
+
+
 def test_factors_that_still_change_are_said():
     with collecting() as said:
         nmf(features(), n_components=2, max_iter=1)

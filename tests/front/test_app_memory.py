@@ -50,6 +50,14 @@ def test_claims_end_with_what_holds_them():
     assert (other.n_bytes, third.n_bytes) == (5e9, 3e9)
 
 
+def test_what_has_gathered_is_given_back_before_the_next_job(monkeypatch):
+    sizes, looks = iter((3e8, 2.5e8, 2.5e8, 3.4e8, 3.4e8, 3.6e8, 2.6e8, 2.6e8)), []
+    monkeypatch.setattr(memory, "held", lambda: next(sizes))
+    monkeypatch.setattr(memory, "give_back", lambda: looks.append(1))
+    budget = Budget(10e9, 6e9)
+    assert [(budget.full(), len(looks)) for _ in range(3)] == [(False, 1), (False, 1), (False, 2)]
+
+
 def test_by_default_half_of_what_is_free_and_half_of_that_for_a_session(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 12e9)
     assert (Budget.of_machine().total, Budget.of_machine().each) == (6e9, 3e9)

@@ -13,6 +13,7 @@ from clustem.core.memory import check_memory, free_memory
 from clustem.core.random_state import RandomState, seed_of
 from clustem.passes.rows import Rows
 from clustem.reduce._nmf_over_rows import factorized
+from clustem.reduce._rank import check_rank
 
 _LARGE = 2**30
 """Size of the values and loadings as float32 from which on rows are read again [bytes]."""
@@ -97,6 +98,8 @@ def nmf(
     ------
     InputError
         If a value is negative or NaN.
+    ParameterError
+        If more components are asked for than there are rows or channels.
 
     Warns
     -----
@@ -125,6 +128,7 @@ def nmf(
     rows, seed = Rows.of(features.rows), seed_of(random_state)
     _check_values(rows)
     n, width = rows.shape
+    check_rank(n_components, rows)
     if _is_large(rows, n_components):
         check_memory(16.0 * n * (n_components + 10), "NMF", cure="Use reduce.pca, or bin the scan.")
         loadings, factors, n_iter = factorized(rows, n_components, max_iter=max_iter, seed=seed)

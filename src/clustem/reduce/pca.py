@@ -9,10 +9,11 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from clustem.core import Features, InputError, ParameterError, PCAInfo, learned_reduction, record
+from clustem.core import Features, InputError, PCAInfo, learned_reduction, record
 from clustem.core.random_state import RandomState, seed_of
 from clustem.passes.rows import Rows
 from clustem.passes.threads import one_blas_thread
+from clustem.reduce._rank import check_rank
 
 Block = NDArray[Any]
 Where = NDArray[np.intp]
@@ -97,12 +98,8 @@ def pca(
     features = Features.of(features)
     rows = Rows.of(features.rows)
     most = min(rows.shape)
-    if n_components != "auto" and n_components > most:
-        raise ParameterError(
-            f"n_components must be at most the number of rows and channels ({most})",
-            got=n_components,
-            cure="Ask for fewer components.",
-        )
+    if n_components != "auto":
+        check_rank(n_components, rows)
     is_poisson = weights == "poisson" or (weights == "auto" and rows.dtype.kind in "bui")
     wanted = min(most, max(_SHOWN, 0 if n_components == "auto" else n_components))
     if rows.shape[1] <= _GRAM_CHANNELS:

@@ -17,6 +17,8 @@ _SHARE = 0.5
 """Share of the free memory that all sessions take together, unless another size is given."""
 _LEAST = 1e9
 """What they may take anyhow [bytes]."""
+_GROWN = 1e8
+"""Memory that may wait to be given back [bytes]: to look for it takes some tenths of a second."""
 _LATER = 2.0
 """Time after the end of a session until all that it held can go [s]."""
 _STATUS = Path("/proc/self/status")
@@ -51,6 +53,7 @@ class Budget:
     total: float
     each: float
     _claims: WeakSet[Claim] = field(default_factory=WeakSet)
+    _held: float = 0.0  # after the last look
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -105,13 +108,14 @@ class Budget:
             return made
 
     def full(self) -> bool:
-        """Whether the process holds more than all sessions may take, after a look for what can go.
+        """Whether the process holds more than all sessions may take.
 
-        False where the system does not tell.
+        What has gathered since the last look is given back first. False where the system does not
+        tell.
         """
-        if held() <= self.total:
-            return False
-        give_back()
+        if held() > min(self.total, self._held + _GROWN):
+            give_back()
+            self._held = held()
         return held() > self.total
 
 
