@@ -1,5 +1,7 @@
 """Preparations against plain loops, hand-computed values and published numbers."""
 
+import threading
+
 import dask.array as da
 import hyperspy.api as hs
 import numpy as np
@@ -14,6 +16,25 @@ from clustem.prepare.rebin import rebin
 from clustem.prepare.vacuum import vacuum
 
 RNG = np.random.default_rng(11)
+
+
+@pytest.mark.parametrize(
+    "cut", [lambda signal: crop(signal, rows="1:3"), lambda signal: rebin(signal, scan=2)]
+)
+def test_other_threads_find_the_values_of_a_signal_that_is_cut(cut):
+    signal = hs.signals.Signal1D(RNG.poisson(3, (4, 6, 8)))
+    given, ended = signal.data, threading.Event()
+
+    def work():
+        for _ in range(20):
+            cut(signal)
+        ended.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not ended.is_set() and thread.is_alive():
+        assert signal.data is given
+    thread.join()
 
 
 def pooled_by_loops(data, d, weights, mask):

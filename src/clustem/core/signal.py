@@ -200,6 +200,9 @@ def from_dictionary(content: Mapping[str, Any]) -> Any:
 def like(signal: S, data: Any, *, copy_variance: bool = False) -> S:
     """Return a signal with other values of the same shape, or with another first size.
 
+    HyperSpy takes a signal's values away for a moment while it slices it, so one that other threads
+    may look at is sliced as such a signal of its own.
+
     Parameters
     ----------
     signal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import floor
 from typing import Any, Literal
 
-from clustem.core import InputError, ParameterError, Signal, preparation
+from clustem.core import InputError, ParameterError, Signal, like, preparation
 
 Span = tuple[float, float] | str
 """Start and stop, or both in a text: ``"20:176"``, where either may be left out."""
@@ -66,11 +66,11 @@ def crop(
         if span is not None
     }
     over_plane = tuple(slices.get(name, slice(None)) for name in list(known)[: len(plane)])
-    cut: Signal = signal
+    cut: Signal = like(signal, signal.data, copy_variance=True)  # see there
     if _is_image(signal):
-        cut = signal.isig[over_plane]
+        cut = cut.isig[over_plane]
     elif plane:
-        cut = signal.inav[over_plane]
+        cut = cut.inav[over_plane]
     if "channels" in slices:
         cut = cut.isig[slices["channels"]]
     return cut

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from clustem.core import InputError, Signal, is_lazy, preparation, scan_shape
+from clustem.core import InputError, Signal, is_lazy, like, preparation, scan_shape
 from clustem.prepare._signal import require_numbers
 
 Factor = Annotated[int, Ge(1)]
@@ -90,7 +90,8 @@ def _in_whole_blocks(signal: Any, factors: tuple[int, ...]) -> Any:
     ]
     ndim = len(scan_shape(signal))
     scan, inner = (tuple(slice(size) for size in part[::-1]) for part in (keep[:ndim], keep[ndim:]))
-    cut = signal.inav[scan] if scan else signal.isig[inner]
+    cut = like(signal, signal.data, copy_variance=True)  # see there
+    cut = cut.inav[scan] if scan else cut.isig[inner]
     cut = cut.isig[inner] if scan and inner else cut
     if is_lazy(cut):
         chunks = {
