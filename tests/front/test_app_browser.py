@@ -127,10 +127,15 @@ def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
     open_file(page, "eds.hspy")
     fill(page, "k", 4)  # not asked of the data, which takes three times as long
     fill(page, "set/cluster/MultinomialMixture/n_init", 1)
+    place = page.locator(".plot.map").bounding_box()
     run(page)
     size = 24 * 30
     page.get_by_role("radio", name="Lasso").check()
     assert size // 3 < lasso(page, ".plot.map") <= size
+    page.locator("[data-key='tick/0'] input").check()
+    page.locator("[data-key=color]").wait_for()
+    assert page.locator(".plot.map").bounding_box() == place  # whatever is shown beside it
+    page.locator("[data-key='tick/0'] input").uncheck()
     button(page, "Clear").click()
     expect(page.locator("[data-key=chosen]")).to_have_count(0)
     assert 0.9 * size < lasso(page, CLOUD) <= size

@@ -135,10 +135,12 @@ def test_angles_and_widths_are_layers(learned):
 
 def test_the_decoder_draws_beneath_the_points_and_beside_rows(session, learned):
     selection, theme = Selection(session), Theme()
-    decoder, cloud = DecoderPlot(session, theme), CloudPlot(session, selection, theme)
+    decoder = DecoderPlot(session, theme)
     assert decoder.known is None
     session.show(Outcome(learned, session.opened.signal, None))
     finished(session)
+    cloud = CloudPlot(session, selection, theme)  # no second thread draws, unlike on a page
+    cloud.draw()
     assert decoder.has_angles
     assert [source.data["text"][0] for source in decoder._quarters] == ["0°", "30°", "60°", "90°"]
     given, drawn = learned.about.examples
@@ -159,9 +161,11 @@ def test_the_decoder_draws_beneath_the_points_and_beside_rows(session, learned):
 
 def test_spectra_of_a_decoder_are_curves(session, learned):
     about = replace(learned.about, shape=np.array([25]), full=np.array([25]), angle=None, fold=None)
-    decoder, cloud = DecoderPlot(session, Theme()), CloudPlot(session, Selection(session), Theme())
+    decoder, selection = DecoderPlot(session, Theme()), Selection(session)
     session.show(Outcome(replace(learned, about=about), session.opened.signal, None))
     finished(session)
+    cloud = CloudPlot(session, selection, Theme())
+    cloud.draw()
     assert not decoder.has_angles
     assert len(decoder._lines.data["xs"]) == 3 * about.examples.shape[1]
     assert len(cloud._curves.data["xs"]) == 9

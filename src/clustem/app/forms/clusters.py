@@ -70,7 +70,7 @@ class Clusters(param.Parameterized):
         """Describe the form."""
         outcome = self._explorer.outcome
         if outcome is None:
-            return []
+            return [fields.text("Clusters appear here.", style="faint")]
         segmentation = outcome.result
         shades = hex_colors(segmentation)
         reading = self._explorer.reading
