@@ -247,7 +247,7 @@ def _textures(image: F64, scale: float) -> Iterator[F64]:
     from scipy.ndimage import gaussian_filter
     from skimage.feature import multiscale_basic_features
 
-    given = {"sigma_min": scale, "sigma_max": scale, "num_sigma": 1, "workers": 1}
+    given = {"sigma_min": scale, "sigma_max": scale, "num_sigma": 1}
     parts = multiscale_basic_features(image, intensity=False, **given)
     for part in np.moveaxis(parts, -1, 0).astype(np.float64):
         yield gaussian_filter(np.sign(part) * np.sqrt(np.abs(part)), _SMOOTH * scale)

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from clustem.cluster.estimator import check_spread
 from clustem.cluster.fuzzy import _kernels as kernels
 from clustem.passes.rows import Rows
 from clustem.passes.storage import release
-from clustem.passes.threads import cores
+from clustem.passes.threads import cores, one_blas_thread
 
 F64 = NDArray[np.float64]
 
@@ -67,7 +66,7 @@ def threads() -> Iterator[tuple[Executor, int]]:
     count = cores()
     # Products of small matrices inside the threads: more threads there only get in the way, and
     # their number would show in the last bits.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(count) as pool:
         yield pool, count
 
 
