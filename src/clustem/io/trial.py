@@ -94,13 +94,11 @@ def try_out(
     helper that has one, started when it is first needed (see :func:`start_helper`). Small files are
     read whole, of others the structure and the first block.
     """
-    suffix = path.suffix.lower()
-    if sys.platform != "linux" or suffix in _SOUND:
+    if sys.platform != "linux" or path.suffix.lower() in _SOUND:
         return None
     status = path.stat()
     known = (str(path.resolve()), status.st_mtime_ns, status.st_size, reader)
-    events = holds_events(path, lazy=lazy)  # their reader is compiled anew in each process
-    handed = events or (suffix in _IN_CHILD and not left_on_disk(path, lazy=lazy))
+    handed = is_handed_over(path, lazy=lazy)
     if known in _tried and not handed:
         return None
     job = _Job(str(path.absolute()), lazy, reader, size_of(path), declared=declared_size(path))
@@ -124,6 +122,12 @@ def try_out(
     )
 
 
+def is_handed_over(path: Path, *, lazy: bool | None = None) -> bool:
+    """Whether a file is read in the child process only, each time that it is tried."""
+    events = holds_events(path, lazy=lazy)  # their reader is compiled anew in each process
+    return events or (path.suffix.lower() in _IN_CHILD and not left_on_disk(path, lazy=lazy))
+
+
 def _handed_over(file: Path) -> Content | None:
     """Take what the child read; None if it could not: the error comes again here."""
     if not file.exists():
@@ -142,6 +146,8 @@ def start_helper() -> None:
 
 def serve() -> None:
     """Try out one file after another as standard input names them: the helper's work."""
+    with contextlib.suppress(ImportError):  # who opens a file that is read here only waits for it
+        importlib.import_module("rsciio.bruker._api")
     for line in sys.stdin:
         code = _forked(_Job(*json.loads(line)))
         sys.stdout.write(f"{code}\n")

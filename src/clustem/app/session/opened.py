@@ -12,6 +12,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
+from h5py import is_hdf5
 from numpy.typing import NDArray
 from tifffile import TiffFile
 
@@ -21,7 +22,7 @@ from clustem.app.web.contents import check_content
 from clustem.core import Axis, InputError, Scan, Segmentation, Signal, like, registry, tick, type_of
 from clustem.core.contents import read_plain
 from clustem.io.reading import read
-from clustem.io.trial import try_out
+from clustem.io.trial import is_handed_over, try_out
 from clustem.passes.storage import stored
 from clustem.recipes.recipe import Recipe
 
@@ -86,7 +87,7 @@ class Opened:
             If it is not data in a known format, of a kind that cannot be clustered, or too large.
         """
         room = room or Room(Budget(np.inf, np.inf))
-        if path.exists():
+        if path.exists() and (is_hdf5(path) or not is_handed_over(path)):  # else read() tries it
             try_out(path)
         check_content(path)
         suffix, size = path.suffix.lower(), unpacked_size(path)
