@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import hyperspy.api as hs
 import numpy as np
 import pytest
 from _session import EDS, finished, opened
@@ -252,6 +253,17 @@ class TestGrid:
         plot = PatternPlot(session, Selection(session), Theme())
         plot._renew()
         assert plot.center.xaxis[0].axis_label.endswith(("px)", "nm)"))
+
+    def test_angles_and_wavelengths_fill_the_figure(self, session):
+        signal = hs.signals.Signal2D(np.ones((3, 4, 2, 36)))
+        for axis, units in zip(signal.axes_manager.signal_axes, ("°", "nm"), strict=True):
+            axis.units = units
+        session.opened = Opened(Scan.of(signal), "responses")
+        plot = PatternPlot(session, Selection(session), Theme())
+        plot._renew()
+        x, y = plot.here.x_range, plot.here.y_range
+        assert (x.start, x.end, y.end, y.start) == (-0.5, 35.5, -0.5, 1.5)
+        assert not plot.here.tags  # nothing makes their units equal
 
     def test_memberships_have_a_scale_bar(self, session, signals):
         plot = GridPlot(session, Theme(), "memberships")

@@ -204,6 +204,14 @@ def show_extent(
     made.tags = [float(end) for end in (*extent, *(() if pixel is None else (pixel,)))]
 
 
+def fill(made: Any, extent: tuple[float, float, float, float]) -> None:
+    """Show left, right, top and bottom over a whole figure for images, in any proportions."""
+    left, right, top, bottom = (float(end) for end in extent)
+    made.tags = []
+    made.x_range.update(start=left, end=right, reset_start=left, reset_end=right)
+    made.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
+
+
 def scale_bar(units: str) -> Any:
     """Make a scale bar that follows the zoom, on a plate that is readable on any picture."""
     if units in _METRIC:

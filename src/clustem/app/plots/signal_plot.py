@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clustem.app.plots.line_marks import LineMarks, lines_in
 from clustem.app.plots.paint import UNASSIGNED, hex_colors
-from clustem.app.plots.plots import BAR_ROOM, Theme, empty_image, image_figure, show_extent
+from clustem.app.plots.plots import BAR_ROOM, Theme, empty_image, fill, image_figure, show_extent
 from clustem.app.plots.scales import (
     LINEAR,
     LOG,
@@ -356,20 +356,24 @@ class PatternPlot(param.Parameterized):
         else:
             axes = list(signal.axes_manager.signal_axes[::-1])
             frame = Frame.of(axes)
-            self._set_frame(frame, _labels(axes, frame))
+            even = not any(_is_counted(axis, frame) for axis in axes)
+            self._set_frame(frame, _labels(axes, frame), even=even)
         self._what = "counts" if signal.data.dtype.kind in "ui" else "a.u."
         for parts in (self._here, self._center):
             parts["bar"].title = named(self._what, self.scale)
             parts["levels"] = None
         self.draw()
 
-    def _set_frame(self, frame: Frame, labels: tuple[str, str]) -> None:
-        """Give both figures the frame of the images and the labels (row, column) of its axes."""
+    def _set_frame(self, frame: Frame, labels: tuple[str, str], *, even: bool = True) -> None:
+        """Give both figures the frame of the images and the labels (row, column) of its axes.
+
+        Images whose axes are not of one kind, angles and wavelengths say, have no true proportions.
+        """
         self._shape = frame.shape
         (top, left), (height, width) = frame.corner, frame.size
         self._extent = left, left + width, top, top + height
         for made in (self.here, self.center):
-            show_extent(made, self._extent)
+            (show_extent if even else fill)(made, self._extent)
             made.yaxis.axis_label, made.xaxis.axis_label = labels
 
 
@@ -378,9 +382,14 @@ def _labels(axes: Sequence[Axis], frame: Frame) -> tuple[str, str]:
     names = []
     for axis, fallback in zip(axes, ("row", "column"), strict=True):
         name = axis.name if isinstance(axis.name, str) and axis.name else fallback
-        counted = frame.units == "px" and pretty(axis.units) not in ("", "px")
-        names.append(with_units(name, "number" if counted else frame.units, fallback="px"))
+        units = "number" if _is_counted(axis, frame) else frame.units
+        names.append(with_units(name, units, fallback="px"))
     return names[0], names[1]
+
+
+def _is_counted(axis: Axis, frame: Frame) -> bool:
+    """Whether a frame counts the values of an axis that has units."""
+    return frame.units == "px" and pretty(axis.units) not in ("", "px")
 
 
 def _no_cluster(reading: Reading) -> str:
