@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_laplace
-from scipy.signal.windows import tukey
 from scipy.stats import gumbel_r, pearson3, skew
 
 F64 = NDArray[np.float64]
@@ -190,6 +189,8 @@ def _showing(images: F64) -> F64:
 
 def _borders(images: F64, width: float) -> F64:
     """Bring out borders, in images of variance 1 that fade out towards their sides."""
+    from scipy.signal.windows import tukey
+
     found = np.array([gaussian_laplace(image - image.mean(), width) for image in images])
     found -= found.mean(axis=(1, 2), keepdims=True)
     found *= np.outer(*(tukey(n, _TAPER) for n in images.shape[1:]))
