@@ -179,6 +179,12 @@ class TestRunner:
         runner.run(recipe.with_settings({"reduce.pca.n_components": 3}))
         assert runner.done == first + 1 + len(recipe.steps) - 2  # all but vacuum and descriptor
 
+    def test_the_first_steps_are_forgotten_before_the_last(self, signals):
+        runner, recipe = Runner(Scan.of(signals["eds"]), keep=1), Recipe.named("eds-fuzzy")
+        first, again = (runner.run(recipe.with_settings(EDS)) for _ in range(2))
+        assert runner.done == len(recipe.steps)
+        np.testing.assert_array_equal(again.labels.data, first.labels.data)
+
     def test_the_result_is_that_of_segment(self, signals):
         runner = Runner(Scan.of(signals["eds"]), keep=24)
         for k in (4, 3, 4):

@@ -609,11 +609,13 @@ class Runner:
         """
         steps = [*steps_of(recipe, stages)]
         keys = _keys(steps, ask=ask, in_doubt=recipe.in_doubt)
-        known = next((i for i in range(len(keys), 0, -1) if keys[i - 1] in self._kept), 0)
-        run = self._kept[keys[known - 1]].fork() if known else Run(self.scan)
+        kept = self._kept
+        known = next((i for i in range(len(keys), 0, -1) if keys[i - 1] in kept), 0)
+        run = kept[keys[known - 1]].fork() if known else Run(self.scan)
         run.why, run.asks, run.in_doubt = self._why, ask, recipe.in_doubt
         for key in keys[:known]:
-            self._kept.move_to_end(key)
+            if key in kept:  # the first steps of an old run are forgotten before its last
+                kept.move_to_end(key)
         for i, (key, (entry, parameters)) in enumerate(zip(keys, steps, strict=True)):
             if i < known:
                 continue
@@ -636,8 +638,8 @@ class Runner:
             run.step(entry, parameters)
 
     def clear(self) -> None:
-        """Forget all outcomes."""
-        self._kept.clear()
+        """Forget all outcomes; another thread may be looking for one."""
+        self._kept = OrderedDict()
 
     def _keep_as(self, key: str, run: Run) -> None:
         if not self._keep:
