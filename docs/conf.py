@@ -43,6 +43,7 @@ html_title = "Clustem"
 html_static_path = ["_static"]
 html_css_files = ["clustem.css"]
 html_show_sourcelink = False
+html_sidebars = {"*": []}  # pages without others below them; sections list theirs
 html_theme_options = {
     "header_links_before_dropdown": 5,
     "show_nav_level": 1,
