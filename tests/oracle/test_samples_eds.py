@@ -105,7 +105,10 @@ def test_seed_shape_and_dose():
     assert bright.signal.data.sum() / one.signal.data.sum() == pytest.approx(2000 / 300, rel=0.02)
 
 
-@pytest.mark.parametrize("settings", [{"shape": (2, 9)}, {"counts": 0}, {"channels": 3}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"shape": (2, 9)}, {"counts": 0}, {"channels": 3}, {"random_state": np.arange(3)}],
+)
 def test_it_refuses(settings):
     with pytest.raises(ParameterError):
         eds(**settings)

@@ -73,7 +73,7 @@ class Parameter:
             if not ambiguous:
                 return _adapter(self.hint).validate_python(plain)
         except ValidationError:
-            if plain == "none" and type(None) in _leaves(self.hint):  # TOML has no word for it
+            if isinstance(plain, str) and plain == "none" and type(None) in _leaves(self.hint):  # TOML has no word for it
                 return None
         raise ParameterError(
             f"{self.name} must be {self.description}",
