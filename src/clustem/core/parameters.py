@@ -73,7 +73,8 @@ class Parameter:
             if not ambiguous:
                 return _adapter(self.hint).validate_python(plain)
         except ValidationError:
-            if isinstance(plain, str) and plain == "none" and type(None) in _leaves(self.hint):  # TOML has no word for it
+            nothing = isinstance(plain, str) and plain == "none"  # TOML has no word for it
+            if nothing and type(None) in _leaves(self.hint):
                 return None
         raise ParameterError(
             f"{self.name} must be {self.description}",
