@@ -19,7 +19,7 @@ _LINE = 4.2  # height of a line of text [mm]
 _CHARACTERS = 125  # of a line of text that fits
 _FIRST, _SECOND, _CHOSEN = "#2f6fae", "#9a9a9a", "#c2492b"
 _PANELS = (
-    ("Held-out counts", "Log-likelihood per count", ("held-out",)),
+    ("Held-out log-likelihood", "Gain per 1000 counts", ("held-out",)),
     ("Weakest gap", "Strength", ("weakest gap",)),
     ("Gap statistic", "Gap", ("gap", "gap, along features")),
     ("Silhouette", "Silhouette", ("silhouette", "simplified silhouette")),
@@ -62,7 +62,8 @@ def k_choice(choice: KChoice) -> Figure:
     """
     text = textwrap.wrap(choice.summary, _CHARACTERS)
     top = _EDGE + _LINE * len(text)
-    panels = [panel for panel in _PANELS if any(name in choice.scores for name in panel[2])]
+    known = {name for name, values in choice.scores.items() if np.isfinite(values).any()}
+    panels = [panel for panel in _PANELS if known.intersection(panel[2])]
     n_rows = -(-len(panels) // _COLUMNS)
     sheet = Sheet(DOUBLE, top + n_rows * (_ABOVE + _HEIGHT + _BELOW))
     for i, line in enumerate(text):
@@ -84,6 +85,8 @@ def _draw(ax: Axes, choice: KChoice, names: tuple[str, ...]) -> None:
         error = choice.scores.get(f"{name}: error")
         if name == "inertia":
             values = 100 * values / (values[0] or 1.0)
+        elif name == "held-out":
+            values, error = 1000 * values, None if error is None else 1000 * error
         known = np.isfinite(values)
         ax.errorbar(
             ks[known],
