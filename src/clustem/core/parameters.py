@@ -305,6 +305,8 @@ def _data_names(hint: Any) -> list[str]:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _data_names(args[0])
+    if hasattr(origin, "__value__"):  # an alias of a type, as NDArray is from NumPy 2.5 on
+        return _data_names(origin.__value__)
     if origin in (Union, types.UnionType):
         return [name for arg in args for name in _data_names(arg)]
     return [getattr(origin or hint, "__name__", str(hint))]
