@@ -12,7 +12,7 @@ from clustem import samples
 from clustem.cluster import MultinomialMixture
 from clustem.cluster._neighbours import softmax, step
 from clustem.cluster.mixture._levels import pair_neighbours
-from clustem.core import InputError, Masks
+from clustem.core import InputError, Masks, ParameterError
 from clustem.describe import spectra
 from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.rows import Rows
@@ -244,3 +244,8 @@ def test_kernels_are_their_formulas(compiled):
     shares = np.exp(total - total.max(axis=1, keepdims=True))
     np.testing.assert_allclose(out, shares / shares.sum(axis=1, keepdims=True), rtol=1e-10)
     assert change == pytest.approx(np.abs(out - field).max())
+
+
+def test_a_coupling_beyond_all_evidence_is_refused():
+    with pytest.raises(ParameterError, match="at most 1000"):
+        MultinomialMixture(3, coupling=1e99).fit(np.ones((20, 4), dtype=int))

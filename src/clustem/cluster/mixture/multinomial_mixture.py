@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
@@ -137,7 +137,7 @@ class MultinomialMixture(Estimator):
         n_clusters: Annotated[int, Ge(1)] = 4,
         *,
         connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
-        coupling: Annotated[float, Ge(0)] | Literal["auto"] = "auto",
+        coupling: Annotated[float, Ge(0), Le(1000)] | Literal["auto"] = "auto",
         intensity: Literal["free", "shared"] = "free",
         overdispersion: bool | Literal["auto"] = "auto",
         prior: Annotated[float, Gt(0)] = 100.0,
