@@ -6,10 +6,11 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numba
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -20,6 +21,8 @@ from clustem.passes.threads import cores
 S = TypeVar("S")
 T = TypeVar("T")
 F64 = NDArray[np.float64]
+Coupling = Annotated[float, Ge(0), Le(1000)]
+"""What a neighbour of weight 1 counts; beyond 1000, values of a row would be lost in rounding."""
 _BLOCK = 4096
 """Rows that a thread works on at a time, at least."""
 _MOST_BLOCKS = 64

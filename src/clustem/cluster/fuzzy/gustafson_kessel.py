@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 from scipy.sparse import sparray, spmatrix
 
+from clustem.cluster._neighbours import Coupling
 from clustem.cluster.estimator import Markers
 from clustem.cluster.fuzzy._course import (
     Course,
@@ -156,7 +157,7 @@ class GustafsonKessel(Fuzzy):
         shrinkage: Annotated[float, Ge(0), Lt(1)] = 0.0,
         max_condition: Annotated[float, Ge(1)] = 1e6,
         connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
-        coupling: Annotated[float, Ge(0)] = 0.0,
+        coupling: Coupling = 0.0,
         n_init: Annotated[int, Ge(1)] = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-8,

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.cluster._neighbours import checked_graph, is_mask, mean_field
+from clustem.cluster._neighbours import Coupling, checked_graph, is_mask, mean_field
 from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture import _course
 from clustem.cluster.mixture._course import Course, best_course, some_rows, starts_of
@@ -170,7 +170,7 @@ class GaussianMixture(Estimator):
         reg_covar: Annotated[float, Ge(0)] = 1e-6,
         shrinkage: Annotated[float, Ge(0), Le(1)] | Literal["auto"] = "auto",
         connectivity: sparray | spmatrix | NDArray[Any] | None = None,
-        coupling: Annotated[float, Ge(0)] | Literal["auto"] = 0.0,
+        coupling: Coupling | Literal["auto"] = 0.0,
         n_init: Annotated[int, Ge(1)] = 3,
         init: Literal["k-means"] | NDArray[np.float64] = "k-means",
         markers: Markers = None,

@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, sparray, spmatrix
 
-from clustem.cluster._neighbours import softmax
+from clustem.cluster._neighbours import Coupling, softmax
 from clustem.cluster.estimator import Markers
 from clustem.cluster.mixture._borders import scattered
 from clustem.cluster.mixture._counts import Counts, Fit, counts_of, maximize
@@ -125,7 +125,7 @@ class JointMixture(MultinomialMixture):
         kinds: list[Kind] | None = None,
         weights: list[float] | None = None,
         connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
-        coupling: Annotated[float, Ge(0), Le(1000)] | Literal["auto"] = "auto",
+        coupling: Coupling | Literal["auto"] = "auto",
         intensity: Literal["free", "shared"] = "free",
         overdispersion: bool | Literal["auto"] = "auto",
         prior: Annotated[float, Gt(0)] = 100.0,

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 
-from clustem.cluster._neighbours import softmax
+from clustem.cluster._neighbours import Coupling, softmax
 from clustem.cluster.estimator import Estimator, Markers
 from clustem.cluster.mixture._borders import scattered
 from clustem.cluster.mixture._counts import Counts, Fit, counts_of, em
@@ -137,7 +137,7 @@ class MultinomialMixture(Estimator):
         n_clusters: Annotated[int, Ge(1)] = 4,
         *,
         connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
-        coupling: Annotated[float, Ge(0), Le(1000)] | Literal["auto"] = "auto",
+        coupling: Coupling | Literal["auto"] = "auto",
         intensity: Literal["free", "shared"] = "free",
         overdispersion: bool | Literal["auto"] = "auto",
         prior: Annotated[float, Gt(0)] = 100.0,
