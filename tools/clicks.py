@@ -146,6 +146,18 @@ def anonymous(pid: int) -> float:
     return int(re.search(r"RssAnon:\s+(\d+)", text)[1]) / 1000
 
 
+def at_rest(page, pid: int) -> float:
+    """Memory of the server once what runs was cancelled and has ended [MB]."""
+    from playwright.sync_api import expect
+
+    cancel = page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
+    if cancel.count():
+        cancel.first.click()
+    expect(cancel).to_have_count(0, timeout=60_000)
+    page.wait_for_timeout(1000)
+    return anonymous(pid)
+
+
 def main() -> int:
     """Click; return 1 if anything went wrong or memory grew."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -184,7 +196,7 @@ def main() -> int:
                 open_file(page, "eds.hspy")
                 for _ in range(10):
                     done += clicked(page, rng, options.seconds / 10)
-                    sizes.append(anonymous(server.pid))
+                    sizes.append(at_rest(page, server.pid))
                     print(f"{sum(done.values())} actions, {sizes[-1]:.0f} MB", flush=True)
             browser.close()
     grown = max(sizes[5:]) - max(sizes[:5])

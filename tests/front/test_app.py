@@ -1,5 +1,8 @@
 """The explorer without a browser: what its session is made of."""
 
+import asyncio
+import gc
+import subprocess
 import sys
 import threading
 import time
@@ -9,6 +12,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 from _session import EDS, at_once, finished, opened
+from tornado.websocket import WebSocketClosedError
 
 from clustem import segment
 from clustem.app.session import drawing
@@ -126,6 +130,16 @@ class TestJobs:
         jobs.start("last", lambda _: 6, found.append, found.append)
         assert jobs.wait(10)
         assert found == [5, 6]
+        jobs.close()
+
+    def test_what_a_job_has_freed_is_given_back_before_the_next(self, monkeypatch):
+        done = []
+        monkeypatch.setattr(sys.modules[Jobs.__module__], "trim", lambda: done.append("trim"))
+        jobs = Jobs(at_once)
+        for name in ("first", "second"):
+            jobs.start(name, lambda _, name=name: name, done.append, done.append)
+        assert jobs.wait(10)
+        assert done == ["first", "trim", "second", "trim"]
         jobs.close()
 
     def test_an_error_is_handed_over_and_the_next_job_runs(self):
@@ -319,3 +333,40 @@ def test_what_is_compiled_ahead_serves_large_scans_too(monkeypatch):
     serve.compile_first()
     assert set(seen) == set(serve.FIRST)
     assert all(s.data.size > SMALL_SIZE for (name, _), s in seen.items() if name == "diffraction")
+
+
+@pytest.mark.parametrize(("error", "logged"), [(WebSocketClosedError, 0), (OSError, 1)])
+def test_a_page_that_is_closed_in_a_message_is_no_news(caplog, error, logged):
+    async def fail():
+        raise error
+
+    async def unawaited():
+        asyncio.get_running_loop().set_exception_handler(serve.unretrieved)
+        task = asyncio.ensure_future(fail())
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+
+    asyncio.run(unawaited())
+    assert len(caplog.records) == logged
+
+
+def test_the_first_recipe_is_shown_without_imports():
+    """They would hold up the page, while its first image waits."""
+    code = """
+import sys
+import clustem.app.web.page
+from clustem.app.forms.steps import Steps
+from clustem.app.session.state import Explorer
+from clustem.app.session.warm_up import warm_up
+warm_up()
+explorer = Explorer(None, lambda call: call())
+explorer.open_sample("eds")
+explorer.jobs.wait()
+before = set(sys.modules)
+Steps(explorer).fields()
+print(*set(sys.modules) - before)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not [name for name in found.stdout.split() if name.startswith("clustem.")]

@@ -12,6 +12,7 @@ from typing import Any
 
 import param
 
+from clustem.app.session.memory import trim
 from clustem.core import Cancelled, Progress, observe
 
 Post = Callable[[Callable[[], None]], None]
@@ -179,6 +180,7 @@ class Jobs(param.Parameterized):
                     return
                 job = self._running = self._waiting.popleft()
             self._do(job)
+            trim()
             with self._change:
                 if not job.left:
                     self._running = None

@@ -156,10 +156,17 @@ def held() -> float:
 def give_back() -> None:
     """Give memory back to the system that nobody holds any more.
 
-    Documents are full of circles, which Python finds when it looks for them; the C library keeps
-    what Python frees.
+    Documents are full of circles, which Python finds when it looks for them.
     """
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Give back what Python has freed and the C library keeps, for each thread its own.
+
+    This takes some 20 ms and lets other threads of Python go on.
+    """
     with suppress(OSError, AttributeError):  # glibc has it
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -1,4 +1,4 @@
-"""Import what the first run needs, once, while the user still looks around."""
+"""Import what the first image and run need, once, while the user still looks around."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import logging
 import threading
 from importlib import import_module
 
-_NEEDED = ("hyperspy.api", "exspy", "clustem.samples", "clustem.cluster", "clustem.recipes")
+from clustem.core import registry
+from clustem.physics.xray_lines import lines_of
+from clustem.recipes.recipe import STAGES
+
+_NEEDED = ("hyperspy.api", "exspy", "zarr", "clustem.samples", "clustem.recipes")
 _ONE = threading.Lock()
 _LOG = logging.getLogger(__name__)
 
@@ -22,3 +26,6 @@ def warm_up() -> None:
                 import_module(name)
             except ImportError:
                 _LOG.debug("no %s", name)
+        for stage in STAGES:
+            _ = len(registry(stage))  # the form of a recipe lists all steps
+        lines_of(["O"])

@@ -24,6 +24,8 @@ from clustem.core import InputError, registry
 from clustem.io.trial import start_helper
 
 if TYPE_CHECKING:
+    import asyncio
+
     from clustem.app.web.transfers import Transfers
 
 FIRST = [
@@ -199,9 +201,21 @@ def _run(server: Any, late: threading.Timer) -> None:
     for number in (getattr(signal, name) for name in names):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, stop)
+    loop.asyncio_loop.set_exception_handler(unretrieved)
     server.start()
     loop.start()
     server.stop()
+
+
+def unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what a task raised; not that a page was closed in the middle of a message to it."""
+    from tornado.iostream import StreamClosedError
+    from tornado.websocket import WebSocketClosedError
+
+    if isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
+        _LOG.debug("a page was closed in the middle of a message")
+    else:
+        loop.default_exception_handler(context)
 
 
 def _give_up(transfers: Transfers) -> None:
