@@ -108,6 +108,23 @@ class TestSession:
         assert session.recipe.steps[_cluster(session)]["n_clusters"] == 5
         assert not session.stale
 
+    def test_what_is_under_the_cursor_is_of_the_map_that_is_shown(self, session, signals):
+        opened(session, signals, "eds", settings=EDS)
+        session.sweep([2, 5])
+        finished(session)
+        session.show_k(5)
+        labels = session.outcome.result.labels.data
+        session.look(*session.opened.frame.middle(*np.argwhere(labels == 4)[0]))
+        assert session.reading.label == 4
+        seen = []
+        session.param.watch(
+            lambda *_: seen.append((session.reading.label, session.outcome.result.n_clusters)),
+            ["outcome"],
+        )
+        session.show_k(2)
+        assert seen == [(session.reading.label, 2)]
+        assert session.reading.label < 2
+
     def test_a_cluster_keeps_its_color_over_runs_and_numbers(self, session, signals):
         opened(session, signals, "eds", settings=EDS)
         session.edit(lambda result: recolored(result, [0], 2))

@@ -193,11 +193,12 @@ class Explorer(param.Parameterized):
         present = None if self.outcome is None else self.outcome.result.labels
         missed = self.missed if present is outcome.result.labels else None  # another name or color
         self.places = Places(outcome)
-        self.param.update(
-            recipe=recipe, stale=recipe != outcome.recipe, outcome=outcome, missed=missed,
-            can_undo=outcome.result.before is not None,
-        )  # fmt: skip
-        self.look()
+        with param.parameterized.batch_call_watchers(self):  # a label of another map is none here
+            self.param.update(
+                recipe=recipe, stale=recipe != outcome.recipe, outcome=outcome, missed=missed,
+                can_undo=outcome.result.before is not None,
+            )  # fmt: skip
+            self.look()
 
     # edits
 
