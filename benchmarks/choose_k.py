@@ -27,7 +27,8 @@ from clustem.core import Features, registry
 from clustem.judge import choose_k, gap
 from clustem.passes.rows import Rows
 from clustem.recipes import Recipe
-from clustem.recipes.runner import Run, open_scan
+from clustem.recipes._run import Run
+from clustem.recipes.open_scan import open_scan
 
 KS = range(1, 11)
 MOST_ROWS, MOST_FEATURES = 4096, 64

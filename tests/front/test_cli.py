@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from clustem import samples
-from clustem.cli import _warned, main
+from clustem.cli import main
+from clustem.cli._main import _warned
 
 COMMAND = [sys.executable, "-c", "from clustem.cli import main; main()"]
 
@@ -305,7 +306,7 @@ def behind_another_error(**_):
 
 @pytest.mark.parametrize("app", [in_a_destructor, behind_another_error])
 def test_ctrl_c_is_not_lost(app, monkeypatch, capsys):
-    monkeypatch.setattr("clustem.cli.app", app)
+    monkeypatch.setattr("clustem.cli._main.app", app)
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)

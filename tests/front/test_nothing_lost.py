@@ -340,7 +340,7 @@ def test_a_request_to_stop_is_like_ctrl_c(number, scan, tmp_path):
 )
 def test_names_are_refused_before_computing(name, words, scan, monkeypatch, capsys, tmp_path):  # noqa: PLR0917
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("clustem.recipes.runner.open_scan", None)
+    monkeypatch.setattr("clustem.recipes.open_scan.open_scan", None)
     status, line = told(["run", scan, "-r", "eds-fuzzy", "-o", name], monkeypatch, capsys)
     if name:  # an empty one is that of the current folder
         assert words in line
@@ -500,9 +500,9 @@ def test_a_lazily_read_file_that_is_cut_ends_the_command_in_one_line(tmp_path):
     path = tmp_path / "map.hspy"
     save_scan(path)
     code = (
-        "import sys; from pathlib import Path; import clustem.recipes.runner as runner; "
-        "from clustem.cli import main; step = runner.Run.step; path = Path(sys.argv[2]); "
-        "runner.Run.step = lambda *a: (path.open('r+b').truncate(90000), step(*a)); main()"
+        "import sys; from pathlib import Path; import clustem.recipes._run as run; "
+        "from clustem.cli import main; step = run.Run.step; path = Path(sys.argv[2]); "
+        "run.Run.step = lambda *a: (path.open('r+b').truncate(90000), step(*a)); main()"
     )
     command = [sys.executable, "-c", code, "run", path, "-r", "eds-fuzzy", "--lazy", "-o", "out"]
     done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path, text=True)

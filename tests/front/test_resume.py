@@ -13,7 +13,7 @@ from clustem.core import Clustering, InputError
 from clustem.core.registry import registry
 from clustem.io.fitted import load_fitted, save_fitted
 from clustem.passes import scratch
-from clustem.recipes import _checkpoints, runner
+from clustem.recipes import _checkpoints, _run
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +39,13 @@ def test_a_run_that_is_stopped_goes_on(recipe, scan, tmp_path, monkeypatch, caps
     monkeypatch.setattr(_checkpoints, "_LONG", 0.0)
     words = "run", scan, "-r", recipe, "-k", "4", "-o", tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(runner.Run, "_mapping", stopped)
+        patch.setattr(_run.Run, "_mapping", stopped)
         code, said = clustem(patch, capsys, *words)
     assert code == 130
     assert "what is finished is kept: --resume goes on from there" in said.err
     assert [path.name for path in tmp_path.iterdir()] == [".out.clustem-resume"]
     with monkeypatch.context() as patch:
-        patch.setattr(runner.Run, "_cluster", stopped)
+        patch.setattr(_run.Run, "_cluster", stopped)
         code, said = clustem(patch, capsys, *words, "--resume")
     assert code == 0, said.err
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -63,12 +63,12 @@ def test_a_study_that_is_stopped_goes_on(scan, tmp_path, monkeypatch, capsys):
     samples.eds(shape=(18, 22), random_state=1).signal.save(other)
     words = "run", scan, other, "-r", "eds", "-k", "3", "-o", tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(runner.Run, "_mapping", stopped)
+        patch.setattr(_run.Run, "_mapping", stopped)
         code, said = clustem(patch, capsys, *words)
     assert code == 130
     assert "--resume goes on from there" in said.err
     with monkeypatch.context() as patch:
-        patch.setattr(runner.Run, "_cluster", stopped)
+        patch.setattr(_run.Run, "_cluster", stopped)
         code, said = clustem(patch, capsys, *words, "--resume")
     assert code == 0, said.err
     assert {path.name for path in tmp_path.iterdir()} == {"out", "other.hspy"}
@@ -76,7 +76,7 @@ def test_a_study_that_is_stopped_goes_on(scan, tmp_path, monkeypatch, capsys):
     for one, again in zip(found, whole, strict=True):
         np.testing.assert_array_equal(one.labels.data, again.labels.data)
     words = "run", other, scan, *words[3:]
-    monkeypatch.setattr(runner.Run, "_cluster", stopped)
+    monkeypatch.setattr(_run.Run, "_cluster", stopped)
     code, said = clustem(monkeypatch, capsys, *words, "--force", "--resume")
     assert code == 130, "maps in another order are another fit"
 
@@ -88,7 +88,7 @@ def test_signals_of_one_scan_go_on(tmp_path, monkeypatch):
     settings = {"eds.place": "same"}
     kept = {"n_clusters": 2, "settings": settings, "resume": tmp_path / "kept"}
     one = segment(given, "joint", **kept)
-    monkeypatch.setattr(runner.Run, "_cluster", stopped)
+    monkeypatch.setattr(_run.Run, "_cluster", stopped)
     other = segment(given, "joint", **kept)
     np.testing.assert_array_equal(one.labels.data, other.labels.data)
     assert dict(other.information) == pytest.approx(dict(one.information))
@@ -103,7 +103,7 @@ def test_regions_that_clusters_started_from_are_known_again(scan, tmp_path, monk
     tifffile.imwrite(tmp_path / "regions.tif", regions)
     given = {"recipe": "eds", "settings": {"markers": str(tmp_path / "regions.tif")}}
     one = segment(scan, **given, resume=tmp_path / "kept")
-    monkeypatch.setattr(runner.Run, "_cluster", stopped)
+    monkeypatch.setattr(_run.Run, "_cluster", stopped)
     other = segment(scan, **given, resume=tmp_path / "kept")
     np.testing.assert_array_equal(one.labels.data, other.labels.data)
     assert one.names == other.names

@@ -21,8 +21,8 @@ from clustem.core import (
     stack_of_rows,
 )
 from clustem.io.reading import read
+from clustem.recipes.open_scan import open_scan
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import open_scan
 from clustem.recipes.segment import segment
 
 _BY_HYPERSPY = {"FileIO", "_HyperSpy", "is_binned"}

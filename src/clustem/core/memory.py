@@ -72,3 +72,18 @@ def _limit_left() -> float:
     except OSError:
         return float(limit)
     return float(limit - pages * resource.getpagesize())
+
+
+def size_text(n_bytes: float) -> str:
+    """Write a size for people.
+
+    Examples
+    --------
+    >>> size_text(645553152)
+    '646 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"

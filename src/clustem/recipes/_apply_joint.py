@@ -16,9 +16,9 @@ from clustem.recipes import _joint
 from clustem.recipes._describing import described
 from clustem.recipes._detectors import opened
 from clustem.recipes._placing import bring_together
+from clustem.recipes._run import Run, steps_of
 from clustem.recipes._several import mapped, together
 from clustem.recipes.joint import Joint
-from clustem.recipes.runner import Run, steps_of
 
 
 def apply_joint(

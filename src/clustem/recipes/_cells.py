@@ -13,8 +13,8 @@ from clustem.core import Features
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 from clustem.passes.sparse_rows import SparseRows
+from clustem.recipes._run import steps_of
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import steps_of
 
 _MOST_CELLS = 2**17
 """Positions of a study beyond which a fit that holds all counts gets sums of some."""

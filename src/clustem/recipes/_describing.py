@@ -13,9 +13,9 @@ from clustem.core import Features, InputError, Segmentation, Signal, Step, regis
 from clustem.passes.storage import loaded
 from clustem.recipes._detectors import Detector, counts_kind, positions_of
 from clustem.recipes._joint import describe_as, naming, prepare_as
+from clustem.recipes._run import Run
 from clustem.recipes._scan_images import scan_images
 from clustem.recipes.recipe import BEFORE
-from clustem.recipes.runner import Run
 
 F64 = NDArray[np.float64]
 _SMOOTH = 1.5

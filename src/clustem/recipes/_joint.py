@@ -36,8 +36,8 @@ from clustem.passes.rows import Rows
 from clustem.physics.shared_lines import shared_lines
 from clustem.recipes._cells import in_cells
 from clustem.recipes._checkpoints import Checkpoints
+from clustem.recipes._run import Run, steps_of
 from clustem.recipes.recipe import Recipe, kind_of
-from clustem.recipes.runner import Run, steps_of
 
 _OFF = 0.1
 """Energies that differ by less are the same [channels]."""

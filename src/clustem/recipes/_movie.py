@@ -24,9 +24,10 @@ from clustem.core import (
 from clustem.mapping.tracks import Tracks
 from clustem.passes.scratch import scratch
 from clustem.recipes._joint import naming
+from clustem.recipes._run import Run
 from clustem.recipes.misfit import refuse_misfit
 from clustem.recipes.recipe import BEFORE, Recipe
-from clustem.recipes.runner import Run, part_of
+from clustem.recipes.runner import part_of
 
 _BETTER = 0.995
 """Fresh starts replace the last frame's centers below this share of their inertia."""

@@ -15,8 +15,8 @@ from clustem.labelmaps.grid_graph import grid_graph
 from clustem.passes.rows import Rows
 from clustem.passes.sparse import sparse
 from clustem.recipes._detectors import Detector, counts_kind
+from clustem.recipes._run import Run
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Run
 
 _WIDE = 3.0
 """Difference of neighbours in a guiding image that halves their coupling, about [noise]."""

@@ -12,8 +12,9 @@ from clustem.core import InputError, Progress, Segmentation, type_of
 from clustem.judge.novelty import with_novelty
 from clustem.recipes import _joint
 from clustem.recipes._apply_joint import apply_joint
+from clustem.recipes._run import Run
 from clustem.recipes.joint import Joint
-from clustem.recipes.runner import Run, open_scan
+from clustem.recipes.open_scan import open_scan
 from clustem.recipes.study import Study
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from clustem.core import ParameterError, Progress, Segmentation, registry
 from clustem.judge.compare import Comparison, compare
+from clustem.recipes.open_scan import open_scan
 from clustem.recipes.recipe import UP_TO_MAP, Recipe
-from clustem.recipes.runner import Runner, open_scan, part_of
+from clustem.recipes.runner import Runner, part_of
 from clustem.recipes.segment import Source
 
 _POOL = ("prepare", "pool")

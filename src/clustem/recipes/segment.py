@@ -10,8 +10,9 @@ from clustem.core import Progress, Scan, Segmentation, Signal
 from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes.joint import Joint
 from clustem.recipes.misfit import refuse_misfit
+from clustem.recipes.open_scan import open_scan
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Runner, on_workers, open_scan
+from clustem.recipes.runner import Runner, on_workers
 from clustem.recipes.segment_joint import segment_joint
 from clustem.recipes.segment_study import segment_study
 from clustem.recipes.study import Study

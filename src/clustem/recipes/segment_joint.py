@@ -28,10 +28,11 @@ from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._describing import described
 from clustem.recipes._detectors import Detector, opened
 from clustem.recipes._placing import bring_together
+from clustem.recipes._run import Run, steps_of
 from clustem.recipes._several import mapped, together
 from clustem.recipes.joint import Joint
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Run, on_workers, own_number, steps_of
+from clustem.recipes.runner import on_workers, own_number
 
 
 def segment_joint(

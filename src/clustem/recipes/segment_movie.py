@@ -8,8 +8,8 @@ from typing import Any
 
 from clustem.core import InputError, Progress
 from clustem.recipes._movie import is_followed
+from clustem.recipes.open_scan import n_frames, open_scan
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import n_frames, open_scan
 from clustem.recipes.segment import Source
 from clustem.recipes.segment_study import segment_study
 from clustem.recipes.study import Study

@@ -23,9 +23,11 @@ from clustem.recipes import _joint
 from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._few_counts import counts_of_a_position, for_few_counts
 from clustem.recipes._movie import follow, is_followed
+from clustem.recipes._run import Run
 from clustem.recipes.misfit import refuse_misfit
+from clustem.recipes.open_scan import n_frames, open_scan
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Run, n_frames, on_workers, open_scan, own_number, part_of
+from clustem.recipes.runner import on_workers, own_number, part_of
 from clustem.recipes.study import Study
 
 _IN_MEMORY = 2**29

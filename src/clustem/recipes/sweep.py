@@ -10,8 +10,9 @@ from clustem.core import ParameterError, Progress, Segmentation, check_data
 from clustem.judge.choose_k import KChoice
 from clustem.judge.compare import Comparison, compare
 from clustem.recipes.misfit import refuse_misfit
+from clustem.recipes.open_scan import open_scan
 from clustem.recipes.recipe import Recipe
-from clustem.recipes.runner import Runner, on_workers, open_scan
+from clustem.recipes.runner import Runner, on_workers
 from clustem.recipes.segment import Source
 from clustem.recipes.views import spaces_of
 

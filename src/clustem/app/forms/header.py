@@ -9,8 +9,8 @@ import param
 from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
 from clustem.app.session import files
-from clustem.app.session.memory import size_text
 from clustem.app.session.state import Explorer
+from clustem.core.memory import size_text
 
 
 class Header(param.Parameterized):

@@ -11,11 +11,11 @@ import param
 from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
 from clustem.app.session import files
-from clustem.app.session.memory import size_text
 from clustem.app.session.state import Explorer
 from clustem.app.web.contents import READABLE
 from clustem.app.web.security import below
 from clustem.core import InputError, registry
+from clustem.core.memory import size_text
 from clustem.io.output_folder import PROVENANCE
 
 _MOST = 500  # entries of a folder that are listed

@@ -11,7 +11,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from clustem.core import InputError
-from clustem.core.memory import free_memory
+from clustem.core.memory import free_memory, size_text
 
 _SHARE = 0.5
 """Share of the free memory that all sessions take together, unless another size is given."""
@@ -176,18 +176,3 @@ def give_back_later() -> None:
     timer = threading.Timer(_LATER, give_back)
     timer.daemon = True
     timer.start()
-
-
-def size_text(n_bytes: float) -> str:
-    """Write a size for people.
-
-    Examples
-    --------
-    >>> size_text(645553152)
-    '646 MB'
-    """
-    for unit in ("B", "kB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} GB"

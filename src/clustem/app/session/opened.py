@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from tifffile import TiffFile
 
 from clustem.app.session.frames import Frame
-from clustem.app.session.memory import Budget, Claim, Room, size_text
+from clustem.app.session.memory import Budget, Claim, Room
 from clustem.app.web.contents import check_content
 from clustem.core import Axis, InputError, Scan, Segmentation, Signal, like, registry, tick, type_of
 from clustem.core.contents import read_plain
+from clustem.core.memory import size_text
 from clustem.io.reading import read
 from clustem.io.trial import is_handed_over, try_out
 from clustem.passes.storage import stored

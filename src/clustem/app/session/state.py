@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clustem.app.session import files, opening, pictures, running
 from clustem.app.session.files import OpenFile
 from clustem.app.session.jobs import Jobs, Post, Work
-from clustem.app.session.memory import Budget, held, size_text
+from clustem.app.session.memory import Budget, held
 from clustem.app.session.opened import Opened
 from clustem.app.session.outcome import Outcome
 from clustem.app.session.pictures import Picture
@@ -27,6 +27,7 @@ from clustem.core import (
     Progress,
     Segmentation,
 )
+from clustem.core.memory import size_text
 from clustem.judge.lineage import Lineage
 from clustem.physics.xray_lines import lines_of
 from clustem.recipes.recipe import Recipe

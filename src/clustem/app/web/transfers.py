@@ -14,9 +14,9 @@ from bokeh.server.util import check_allowlist
 from bokeh.server.views.auth_request_handler import AuthRequestHandler
 from tornado.web import HTTPError, authenticated, stream_request_body
 
-from clustem.app.session.memory import size_text
 from clustem.app.web.contents import check_name
 from clustem.core import InputError
+from clustem.core.memory import size_text
 
 _PIECE = 2**20
 _LOG = logging.getLogger(__name__)
