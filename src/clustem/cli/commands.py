@@ -255,8 +255,8 @@ def sweep(
 ) -> None:
     """Run a recipe at several numbers of clusters; what comes before clustering runs once."""
     from clustem.io.output_folder import check_output
-    from clustem.recipes.recipe import Recipe
     from clustem.recipes.open_scan import open_scan
+    from clustem.recipes.recipe import Recipe
     from clustem.recipes.sweep import sweep as run_sweep
     from clustem.report.page.save_result import save_sweep
 
