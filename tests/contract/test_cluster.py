@@ -4,6 +4,7 @@ import os
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import coo_array, csr_array, csr_matrix, issparse
@@ -338,9 +339,7 @@ def test_a_grid_search_finds_the_better_number_of_clusters(make, rows):
 
 @every_estimator
 def test_names_of_columns_are_remembered(make, rows):
-    frame = pytest.importorskip("pandas").DataFrame(
-        rows, columns=[f"PC {i}" for i in range(rows.shape[1])]
-    )
+    frame = pd.DataFrame(rows, columns=[f"PC {i}" for i in range(rows.shape[1])])
     found = make(3).fit(frame)
     assert found.feature_names_in_.tolist() == list(frame.columns)
     with pytest.raises(ValueError, match="feature names"):

@@ -181,7 +181,7 @@ OF_CLUSTERS = ("dask_jobqueue", "dask_kubernetes")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_python_examples_of_docs(page, tmp_path, monkeypatch):
     if page.stem == "learned-descriptors":
-        pytest.importorskip("torch")
+        pytest.importorskip("torch", reason="needs PyTorch: pip install 'clustem[torch]'")
     monkeypatch.chdir(tmp_path)
     space = {}
     for block in blocks(page):
