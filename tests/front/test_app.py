@@ -38,6 +38,13 @@ class TestFrame:
             for size, scale, offset, units in given
         ]
 
+    def test_the_height_of_a_line_means_nothing(self):
+        frame = Frame.of(self.axes((7, 0.5, -1.0, "nm")))
+        assert frame.is_line
+        assert frame.pixel(0.0, 99.0) == (0, 2)
+        assert frame.place(0.0, -5.0) == "column 2"
+        assert frame.pixel(9.0, 0.0) is None
+
     def test_pixels_and_their_middles(self):
         frame = Frame.of(self.axes((5, 2.0, 10.0, "nm"), (7, 0.5, -1.0, "nm")))
         assert (frame.shape, frame.step, frame.units) == ((5, 7), (2.0, 0.5), "nm")

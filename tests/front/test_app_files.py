@@ -116,6 +116,55 @@ def test_names_colors_and_merges_are_those_of_all_maps(session, study):
     np.testing.assert_array_equal(session.study[0].labels.data, study[0].labels.data)
 
 
+def test_ctrl_z_takes_back_what_was_done_before_another_file_was_looked_at(session, study):
+    session.edit(lambda result: result.relabel({0: "matrix"}))
+    files.show(session, 0)
+    files.show(session, 1)
+    session.take_back()
+    assert session.outcome.result.names == {}
+
+
+def test_another_k_of_one_file_ends_the_study(folder):
+    """Its clusters are its own: names and merges no longer reach the other maps."""
+    own = Explorer(folder, at_once)
+    try:
+        for name, beside in (("one.hspy", False), ("two.hspy", True)):
+            own.open_path(name, beside=beside)
+            finished(own)
+        own.choose("eds")
+        own.change(SETTINGS)
+        own.run()
+        finished(own)
+        own.sweep([2, 4])
+        finished(own)
+        own.show_k(4)
+        assert own.study is None
+        own.edit(lambda result: result.relabel({3: "rest"}), shared=True)
+        assert own.message.kind != "error"
+        assert own.outcome.result.names == {3: "rest"}
+        assert own.files[0].outcome.result.n_clusters == 3
+    finally:
+        own.close()
+
+
+def test_a_file_that_comes_back_shows_its_own_picture(session, study):
+    tools = Tools(session, Selection(session), MapPlot(session, Selection(session), Theme()))
+    session.elements = ["Fe"]
+    tools.handle("source", "element/Fe")
+    finished(session)
+    assert session.picture.frame.shape == SHAPES["two.hspy"]
+    files.show(session, 0)
+    files.show(session, 1)
+    assert tools.source == "sum"
+    np.testing.assert_array_equal(session.picture.values, session.opened.signal.data.sum(axis=2))
+    tools.handle("source", "element/Fe")
+    finished(session)
+    session.toggle_element("Fe")
+    finished(session)
+    assert tools.source == "sum"
+    np.testing.assert_array_equal(session.picture.values, session.opened.signal.data.sum(axis=2))
+
+
 def test_a_study_is_written_and_opened_again(session, study, folder):
     saved = exports.save(session, "result", lambda *_: None)
     assert isinstance(clustem.load(folder / saved), clustem.Study)
@@ -159,6 +208,9 @@ def test_a_region_by_its_rows_and_columns(session, study):
     assert chosen.sum() == 18
     for wrong in ("3", "5:2, 1:4"):
         with pytest.raises(ValueError, match="first and last row"):
+            tools.handle("region", wrong)
+    for wrong in ("rows -2:5, columns 3:9", "rows 2:5, columns 10:200"):
+        with pytest.raises(ValueError, match="lie in the 12 rows and 16 columns"):
             tools.handle("region", wrong)
     plot.mode = "crop"
     before = session.recipe

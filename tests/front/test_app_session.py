@@ -16,7 +16,9 @@ from clustem import Segmentation, segment
 from clustem.app.forms.clusters import Clusters, recolored
 from clustem.app.forms.header import Footer, Header
 from clustem.app.plots import paint
-from clustem.app.session import exports, opening
+from clustem.app.plots.center_plot import GridPlot, SpectraPlot
+from clustem.app.plots.plots import Theme
+from clustem.app.session import drawing, exports, opening
 from clustem.app.session.clouds import Selection
 from clustem.app.session.opened import Opened
 from clustem.app.session.state import Explorer
@@ -124,6 +126,92 @@ class TestSession:
         session.show_k(2)
         assert seen == [(session.reading.label, 2)]
         assert session.reading.label < 2
+
+    def test_an_edit_reaches_what_was_tried(self, session, signals):
+        """Another k and back: the same names and colors, in the lineage too; Ctrl+Z goes back."""
+        opened(session, signals, "eds", settings=EDS)
+        session.sweep([3, 4, 5])
+        finished(session)
+        session.edit(lambda result: recolored(result, [1], 9))
+        session.edit(lambda result: result.relabel({0: "glass"}))
+        chosen = session.outcome.result.color_index
+        assert chosen[1] == 9
+        assert session.lineage.colors[4] == session.swept[4].result.color_index == chosen
+        assert 9 in session.lineage.colors[5]
+        assert session.lineage.colors[5] == session.swept[5].result.color_index
+        named = session.outcome
+        session.show_k(5)
+        session.show_k(4)
+        assert session.outcome is named
+        assert session.outcome.result.names == {0: "glass"}
+        session.take_back()
+        assert session.outcome.result.n_clusters == 5
+        session.take_back()
+        assert session.outcome is named
+        session.take_back()
+        assert session.outcome.result.names == {}
+        session.edit(lambda result: result.merge([0, 1]))
+        assert session.swept[4].result.n_clusters == 3
+        assert len(session.lineage.colors[4]) == 4
+
+    def test_what_is_named_is_what_a_sweep_finds_again(self, session, signals):
+        opened(session, signals, "eds", settings=EDS)
+        session.edit(lambda result: result.relabel({0: "glass"}))
+        session.sweep([3, 4])
+        finished(session)
+        assert session.swept[4].result.names == {0: "glass"}
+        assert session.swept[3].result.names == {}
+
+    def test_one_that_was_dropped_is_counted_no_more(self, session, signals):
+        opened(session, signals, "eds", settings=EDS)
+        session.edit(lambda result: result.exclude(result.labels.data == 2))
+        assert session.message.text.startswith("3 clusters, ")
+        assert session.outcome.there == [0, 1, 3]
+        spectra = SpectraPlot(session, Theme())
+        spectra.draw()
+        assert spectra._zeros.data["name"] == ["cluster 0", "cluster 1", "cluster 3"]
+        degrees = GridPlot(session, Theme(), "memberships")
+        degrees.draw()
+        shades = paint.hex_colors(session.outcome.result)
+        assert degrees._source.data["color"] == [shades[0], shades[1], shades[3]]
+
+    def test_a_file_that_fails_leaves_the_picture_of_the_one_that_is_open(self, session, signals):
+        signals["eds"].save(session.root / "whole.hspy", chunks=(4, 21, 64))
+        signals["eds"].inav[:9].save(session.root / "broken.hspy", chunks=(4, 9, 64))
+        session.open_path("whole.hspy")
+        shown = finished(session).picture
+        with h5py.File(session.root / "broken.hspy", "r+") as file:
+            (experiment,) = file["Experiments"].values()
+            chunk = experiment["data"].id.get_chunk_info_by_coord((16, 0, 0))
+        with (session.root / "broken.hspy").open("r+b") as raw:
+            raw.seek(chunk.byte_offset)
+            raw.write(b"\xff" * chunk.size)
+        seen = []
+        session.param.watch(lambda event: seen.append(event.new), "picture")
+        session.open_path("broken.hspy")
+        assert session.jobs.wait(60)
+        assert session.message.kind == "error"
+        assert session.picture is shown
+        assert seen == []
+
+    def test_positions_without_numbers_can_be_excluded(self, session, signals):
+        signal = signals["eds"].deepcopy()
+        signal.data = signal.data.astype(np.float32)
+        signal.data[3:5, 4:9] = np.nan
+        signal.save(session.root / "nan.hspy")
+        session.open_path("nan.hspy")
+        finished(session)
+        session.choose("eds")
+        session.change({"cluster.n_clusters": 4, **EDS})
+        session.run()
+        assert session.jobs.wait(60)
+        assert "finite" in session.message.text
+        frame = session.opened.frame
+        (left, top), (right, bottom) = frame.middle(2.5, 3.5), frame.middle(4.5, 8.5)
+        drawing.exclude(session, [left, right, right, left], [top, top, bottom, bottom])
+        session.run()
+        assert finished(session).outcome.result.n_clusters == 4
+        assert session.outcome.result.mask[3:5, 4:9].all()
 
     def test_a_cluster_keeps_its_color_over_runs_and_numbers(self, session, signals):
         opened(session, signals, "eds", settings=EDS)

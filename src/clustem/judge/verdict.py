@@ -134,17 +134,17 @@ def _evidence(segmentation: Segmentation) -> Mapping[str, Any]:
 def _no_structure(segmentation: Segmentation, same: tuple[tuple[int, int, float], ...]) -> str:
     k, scores = segmentation.n_clusters, segmentation.scores
     spread = _spread(segmentation)
-    thickness = f"only the intensity varies, by {100 * spread:.0f} %: thickness or dose"
     if k == 1:
         return _of_one(segmentation, spread)
     gain, error = scores.get("held-out gain"), scores.get("held-out gain, error", 0.0)
     evidence = _evidence(segmentation)
     told = evidence.get("k", 1) > 1 and evidence.get("confidence") != "low"
     if gain is not None and gain < _CLEAR * error and not told:
-        also = f"; {thickness}" if spread > _VARIES else ""
+        varies = spread > _VARIES
         return (
-            f"No structure at this dose: the {k} clusters explain held-out counts no better than "
-            f"one shape does{also}."
+            f"No structure at this dose{', thickness or dose only' if varies else ''}: the {k} "
+            "clusters explain held-out counts no better than one shape does"
+            + (f", and the intensity varies by {100 * spread:.0f} %." if varies else ".")
         )
     floor = segmentation.find(PCAInfo)
     if floor is not None:

@@ -29,10 +29,8 @@ from clustem.core import (
     Scan,
     Segmentation,
     Step,
-    is_data,
     is_signal,
     like,
-    parameter_hints,
     record,
     recording,
     versions,
@@ -42,7 +40,7 @@ from clustem.judge.purity import purity
 from clustem.passes.scratch import computed_once
 from clustem.recipes._checkpoints import Checkpoints
 from clustem.recipes._markers import named, on_rows
-from clustem.recipes.recipe import AUTO, Recipe, kind_of
+from clustem.recipes.recipe import AUTO, Recipe, kind_of, takes_masks
 
 if TYPE_CHECKING:
     from clustem.judge.choose_k import KChoice
@@ -96,7 +94,7 @@ class Run:
         """Run one step and write its line of history."""
         start = time.perf_counter()
         given = dict(parameters)
-        masks = self._described_masks() if _takes_masks(entry) else {}
+        masks = self._described_masks() if takes_masks(entry) else {}
         with recording() as said:
             getattr(self, f"_{entry.stage}")(entry, given)
         defaults = {name: p.default for name, p in entry.parameters.items() if not p.required}
@@ -203,7 +201,7 @@ class Run:
         return self.features
 
     def _given_masks(self, entry: Entry) -> dict[str, Masks]:
-        return {"masks": self.masks} if _takes_masks(entry) else {}
+        return {"masks": self.masks} if takes_masks(entry) else {}
 
     def _described_masks(self) -> dict[str, str]:
         known = {"scan": self.masks.scan, "signal": self.masks.signal}
@@ -425,10 +423,6 @@ def _record_choice(found: KChoice, k: int, *, in_doubt: bool = False) -> None:
         "trend": found.trend,
     }
     record(n_clusters=k, warranted=evidence)
-
-
-def _takes_masks(entry: Entry) -> bool:
-    return any(is_data(hint) for hint in parameter_hints(entry.step).values())
 
 
 def _in_words(mask: NDArray[np.bool_]) -> str:

@@ -20,6 +20,8 @@ from clustem.core import (
     Signal,
     UnknownNameError,
     check_parameters,
+    is_data,
+    parameter_hints,
     registry,
     type_of,
     warn,
@@ -335,7 +337,11 @@ def _checked(entry: Entry, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ordered(steps: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
-    """Put steps in the order of the stages, and in prepare what moves pixels first."""
+    """Put steps in the order of the stages, and in prepare what moves pixels first.
+
+    What moves pixels and is told which positions are excluded, as counts are, stays behind the
+    masks of the scan that stand before it.
+    """
     for stage in _ONE_EACH:
         names = [step for r, step in steps if r == stage]
         if len(names) > 1:
@@ -345,16 +351,27 @@ def _ordered(steps: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[s
                 cure=f"Replace it: {stage}={names[-1]}.",
             )
 
-    def place(key: tuple[str, str]) -> tuple[int, bool]:
-        moves = key[0] == "prepare" and kind_of(_entry(*key)) == "geometry"
-        return STAGES.index(key[0]), not moves
+    known = [(key, _entry(*key)) for key in steps]
+    moves = {key: takes_masks(one) for key, one in known if kind_of(one) == "geometry"}
+    told = [i for i, (key, _) in enumerate(known) if moves.get(key)]
 
-    return {key: dict(steps[key]) for key in sorted(steps, key=place)}
+    def place(item: tuple[int, tuple[tuple[str, str], Entry]]) -> tuple[int, int]:
+        i, (key, entry) = item
+        first = kind_of(entry) == "scan mask" and i < max(told, default=-1)
+        turn = int(moves[key]) if key in moves else 1 if first else 2
+        return STAGES.index(key[0]), turn
+
+    return {key: dict(steps[key]) for _, (key, _) in sorted(enumerate(known), key=place)}
 
 
 def kind_of(entry: Entry) -> Kind | None:
     """Return what a preparation makes; None for steps of other stages."""
     return None if entry.declaration is None else entry.declaration.kind
+
+
+def takes_masks(entry: Entry) -> bool:
+    """Whether a step is given what the preparations before it exclude."""
+    return any(is_data(hint) for hint in parameter_hints(entry.step).values())
 
 
 def _full_name(steps: Mapping[tuple[str, str], Any], name: str) -> str:

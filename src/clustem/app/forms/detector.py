@@ -39,6 +39,7 @@ class DetectorPlot(param.Parameterized):
     inner = param.Number(default=0.0, bounds=(0, None))
     outer = param.Number(default=1.0, bounds=(0, None))
     center = param.Tuple(default=(0.0, 0.0))
+    drawn = param.Integer(default=0, doc="How often a picture of the detector was drawn")
 
     def __init__(self, explorer: Explorer, theme: Theme) -> None:
         super().__init__()
@@ -161,3 +162,4 @@ class DetectorPlot(param.Parameterized):
             return
         inner, outer, center = self.inner, self.outer + 1, self.center
         self._explorer.navigate("detector", lambda: detector.picture(inner, outer, center))
+        self.drawn += 1

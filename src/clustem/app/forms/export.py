@@ -12,7 +12,7 @@ from clustem.app.forms import fields
 from clustem.app.forms.fields import Field
 from clustem.app.session import exports
 from clustem.app.session.state import Explorer
-from clustem.core import Progress
+from clustem.core import ParameterError, Progress
 
 if TYPE_CHECKING:
     from clustem.report.page.write_figures import Print
@@ -83,8 +83,7 @@ class ExportForm(param.Parameterized):
             how = self._how(key.partition("/")[2])
             self._make("Drawing", lambda report: exports.figures(explorer, how, report))
         elif key == "width":
-            text = str(value).strip()
-            self.width = min(max(float(text), 20.0), 400.0) if text else None
+            self.width = _width(str(value).strip())
         elif key == "dpi":
             self.dpi = int(min(max(float(value), 72), 1200))
         elif key == "font" and value in _FONTS:
@@ -132,3 +131,15 @@ class ExportForm(param.Parameterized):
     def _renew(self, *_: Any) -> None:
         if self._explorer.outcome is not None:
             self.target = exports.stem(self._explorer)
+
+
+def _width(text: str) -> float | None:
+    """Read a width in mm, at least 20 and at most 400; None for an empty text."""
+    if not text:
+        return None
+    try:
+        return min(max(float(text), 20.0), 400.0)
+    except ValueError:
+        raise ParameterError(
+            "The width of figures must be a number of mm", got=repr(text[:40]), cure="Write 89."
+        ) from None

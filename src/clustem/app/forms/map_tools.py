@@ -42,6 +42,7 @@ class Tools(param.Parameterized):
         super().__init__()
         self._explorer, self._selection, self._plot = explorer, selection, plot
         explorer.param.watch(lambda *_: self.param.update(source=SUM), "opened")
+        explorer.param.watch(lambda *_: self._offered(), "elements")
 
     def fields(self) -> list[Field]:
         """Describe the form."""
@@ -144,6 +145,11 @@ class Tools(param.Parameterized):
         elif name.startswith("context/"):
             explorer.picture = explorer.context[name.partition("/")[2]]
 
+    def _offered(self) -> None:
+        """Show the sum again where the picture is of an element that is no longer named."""
+        if self.source.startswith("element/") and self.source not in dict(self.sources()):
+            self._picture(SUM)
+
     def _by_numbers(self) -> list[Field]:
         """Offer to name a rectangle by its rows and columns, for who does not draw."""
         if self._plot.mode == "look":
@@ -155,7 +161,7 @@ class Tools(param.Parameterized):
 
     def _rectangle(self, text: str) -> None:
         """Use a rectangle that is given by its rows and columns."""
-        ends = [int(number) for number in re.findall(r"\d+", text)]
+        ends = [int(number) for number in re.findall(r"-?\d+", text)]
         picture = self._explorer.picture
         if picture is None or not text.strip():
             return
@@ -166,6 +172,13 @@ class Tools(param.Parameterized):
                 "A region needs first and last row, first and last column",
                 got=repr(text[:40]),
                 cure="Write rows 3:20, columns 5:30.",
+            )
+        rows, columns = picture.frame.shape
+        if min(ends) < 0 or ends[1] > rows or ends[3] > columns:
+            raise InputError(
+                f"A region must lie in the {rows} rows and {columns} columns that there are",
+                got=repr(text[:40]),
+                cure=f"Rows are 0:{rows}, columns 0:{columns}; the second number is not included.",
             )
         left, top = picture.frame.middle(ends[0] - 0.5, ends[2] - 0.5)
         right, bottom = picture.frame.middle(ends[1] - 0.5, ends[3] - 0.5)

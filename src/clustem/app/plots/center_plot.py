@@ -97,22 +97,23 @@ class SpectraPlot(param.Parameterized):
         segmentation: Segmentation = outcome.result
         axis = segmentation.centers.axes_manager.signal_axes[0]
         x = np.asarray(axis.axis, dtype=float)
-        rows = self._heights(np.asarray(segmentation.centers.data, dtype=float))
+        there = outcome.there
+        rows = self._heights(np.asarray(segmentation.centers.data, dtype=float)[there])
         k = len(rows)
         base = np.arange(k)[::-1, None].astype(float)
-        shades = hex_colors(segmentation)
+        shades = [hex_colors(segmentation)[i] for i in there]
         self._lines.data = {"xs": [x] * k, "ys": list(rows * (1 - _GAP) + base), "color": shades}
         self._zeros.data = {
             "x": [x[-1]] * k, "y": list(base[:, 0] + 0.5),
-            "name": [segmentation.name_of(i) for i in range(k)], "color": shades,
+            "name": [segmentation.name_of(i) for i in there], "color": shades,
         }  # fmt: skip
         self.figure.x_range.update(start=x[0], end=x[-1], reset_start=x[0], reset_end=x[-1])
         top = k + self._mark_lines(segmentation, k)
         self.figure.y_range.update(start=0, end=top, reset_start=0, reset_end=top)
         name = axis.name if isinstance(axis.name, str) else "Channel"
         self.figure.xaxis.axis_label = with_units(name, axis.units)
-        how = {LINEAR: "Mean counts", ROOT: "√ mean counts", LOG: "log mean counts"}[self.scale]
-        self.figure.yaxis.axis_label = f"{how}, each to its own height"
+        how = {LINEAR: "", ROOT: "√ ", LOG: "log "}[self.scale] + _mean_of(outcome)
+        self.figure.yaxis.axis_label = f"{how[0].upper()}{how[1:]}, each to its own height"
 
     def _clear(self) -> None:
         self._lines.data = {"xs": [], "ys": [], "color": []}
@@ -199,15 +200,15 @@ class GridPlot(param.Parameterized):
             self._source.data = {name: [] for name in self._source.data}
             self._measure("")
             return
-        segmentation = outcome.result
-        k, (height, width) = len(images), frame.size
-        grid = grid_of((height, width), [segmentation.name_of(i) for i in range(k)])
+        segmentation, there, shades = outcome.result, outcome.there, hex_colors(outcome.result)
+        k, (height, width) = len(there), frame.size
+        grid = grid_of((height, width), [segmentation.name_of(i) for i in there])
         x = (np.arange(k) % grid.columns) * grid.step[1]
         y = (np.arange(k) // grid.columns) * grid.step[0]
         self._source.data = {
-            "image": list(images), "x": x, "y": y, "dw": [width] * k, "dh": [height] * k,
-            "right": x + width, "bottom": y + height, "color": hex_colors(segmentation),
-            "name": grid.names,
+            "image": list(images[there]), "x": x, "y": y, "dw": [width] * k, "dh": [height] * k,
+            "right": x + width, "bottom": y + height, "name": grid.names,
+            "color": [shades[i] for i in there],
         }  # fmt: skip
         edge, title = 0.02 * width, grid.step[0] - height
         right = float(x.max()) + grid.step[1]
@@ -239,8 +240,7 @@ class GridPlot(param.Parameterized):
         relabel(self._bar.formatter, self.scale)
         low = float(np.quantile(data, 0.01 if self.scale == LOG else 0.0))
         self._mapper.update(low=low, high=max(float(data.max()), low + 1e-6))
-        counts = outcome.raw.data.dtype.kind in "ui"
-        return data, frame, named("mean counts" if counts else "mean (a.u.)", self.scale)
+        return data, frame, named(_mean_of(outcome), self.scale)
 
     def _memberships(
         self, segmentation: Segmentation
@@ -252,6 +252,10 @@ class GridPlot(param.Parameterized):
         stack = stack.reshape(len(stack), *places.frame.shape)
         stack = np.where(np.atleast_2d(segmentation.mask), np.nan, stack)
         return stack, places.frame, "membership"
+
+
+def _mean_of(outcome: Outcome) -> str:
+    return "mean counts" if outcome.raw.data.dtype.kind in "ui" else "mean (a.u.)"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,12 @@ _DECADES = 5.0
 _PLAIN = "return String(Number(tick.toPrecision(5)))"
 _SQUARES = "return String(Number((Math.sign(tick) * tick * tick).toPrecision(3)))"
 _POWERS = """
-if (!Number.isInteger(tick)) return String(Number((10 ** tick).toPrecision(2)));
+if (!Number.isInteger(tick)) {
+  const texts = (digits) => ticks.map((one) => Number((10 ** one).toPrecision(digits)));
+  let digits = 2;
+  while (digits < 6 && new Set(texts(digits)).size < ticks.length) digits += 1;
+  return String(Number((10 ** tick).toPrecision(digits)));
+}
 if (tick === 0) return "1";
 if (tick === 1) return "10";
 const power = String(Math.abs(tick)).split("").map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(d)]).join("");

@@ -262,7 +262,7 @@ class PatternPlot(param.Parameterized):
         made.image(source=source, color_mapper=mapper)
         bar = ColorBar(
             color_mapper=mapper, width=7, padding=2, label_standoff=3,
-            formatter=formatter(self.scale),
+            formatter=formatter(self.scale), visible=False,
             ticker=BasicTicker(desired_num_ticks=4), title="counts",
         )  # fmt: skip
         made.add_layout(bar, "right")
@@ -322,7 +322,9 @@ class PatternPlot(param.Parameterized):
         if values is shown[0] and (self.scale, self._extent) == shown[1:]:
             return  # the cursor moved within a cluster: its center is there already
         parts["shown"] = values, self.scale, self._extent
-        if values is None or np.ndim(values) != 2 or np.shape(values) != self._shape:
+        fits = np.ndim(values) == 2 and np.shape(values) == self._shape
+        parts["bar"].visible = fits
+        if not fits:
             parts["source"].data = dict(empty_image().data)
             return
         image, low, high = self._levels(np.asarray(values, dtype=np.float32))

@@ -77,7 +77,9 @@ def exclude(explorer: Explorer, xs: Sequence[float], ys: Sequence[float]) -> Non
         return
     outline = [list(_to_axes(explorer.opened, x, y)) for x, y in _thinned(xs, ys)]
     before = [list(one) for one in explorer.recipe.steps.get(_OUTLINES, {}).get("polygons", ())]
-    explorer.change({"prepare.outlines.polygons": [*before, outline]})
+    first = {_OUTLINES: {"polygons": [*before, outline]}}  # before what may stumble over it
+    steps = {**first, **explorer.recipe.steps, **first}
+    explorer.take(replace(explorer.recipe, steps=steps).with_settings({}))
 
 
 def outlines(explorer: Explorer) -> Iterator[tuple[list[float], list[float]]]:

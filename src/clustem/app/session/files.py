@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEPT = 24
 """Steps of each file whose outcomes are kept."""
 _SHARED = (
-    "picture", "mean", "recipe", "outcome", "elements", "swept", "lineage", "choice", "stale",
+    "mean", "recipe", "outcome", "elements", "swept", "lineage", "choice", "stale",
     "cursor", "can_undo",
 )  # fmt: skip
 """What of the session belongs to the file that is shown."""
@@ -37,15 +37,21 @@ class OpenFile:
         The scan or image.
     runner
         Runs recipes on it.
+    first
+        What is seen of it first.
     state
         What the session showed of it, by name.
+    past
+        What can be taken back: see ``Explorer.past``.
     total
         Sum of all values of a large scan, once all of them were read.
     """
 
     opened: Opened
     runner: Runner
+    first: Picture
     state: dict[str, Any] = field(default_factory=dict)
+    past: list[Any] = field(default_factory=list)
     total: Picture | None = None
 
     @classmethod
@@ -53,11 +59,11 @@ class OpenFile:
         """Return a file that has just been opened."""
         recipe = next(iter(opened.recipes.values()), None)
         state: dict[str, Any] = {
-            "picture": picture, "mean": None, "recipe": recipe, "outcome": None,
+            "mean": None, "recipe": recipe, "outcome": None,
             "elements": elements, "swept": {}, "lineage": None, "choice": None,
             "stale": recipe is not None, "cursor": None, "can_undo": False,
         }  # fmt: skip
-        return cls(opened, Runner(opened.scan, keep=KEPT), state)
+        return cls(opened, Runner(opened.scan, keep=KEPT), picture, state)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -68,6 +74,7 @@ class OpenFile:
     def keep(self, explorer: Explorer) -> None:
         """Remember what a session shows of this file."""
         self.state = {name: getattr(explorer, name) for name in _SHARED}
+        self.past = list(explorer.past)
 
 
 def claims(files: Sequence[OpenFile]) -> tuple[Claim, ...]:
@@ -200,6 +207,8 @@ def take_edited(explorer: Explorer, outcomes: list[Outcome]) -> None:
     """Show the maps of the present study after an edit."""
     for file, outcome in zip(explorer.files, outcomes, strict=True):
         file.state |= {"outcome": outcome, "can_undo": outcome.result.before is not None}
+        if file is not explorer.file:
+            file.past.append(None)
     study = explorer.study
     if study is not None:
         explorer.study = replace(study, maps=tuple(outcome.result for outcome in outcomes))

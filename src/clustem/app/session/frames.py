@@ -89,8 +89,12 @@ class Frame:
         return None if rows[0] < 0 else (int(rows[0]), int(columns[0]))
 
     def pixels(self, points: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns of the pixels at positions (n, 2), x and y; -1 and -1 outside."""
+        """Rows and columns of the pixels at positions (n, 2), x and y; -1 and -1 outside.
+
+        The height of a line means nothing: its profile lies above it.
+        """
         row = np.floor((points[:, 1] - self.corner[0]) / self.step[0])
+        row = np.zeros_like(row) if self.is_line else row
         column = np.floor((points[:, 0] - self.corner[1]) / self.step[1])
         inside = (row >= 0) & (row < self.shape[0]) & (column >= 0) & (column < self.shape[1])
         rows, columns = (np.where(inside, at, -1).astype(np.intp) for at in (row, column))

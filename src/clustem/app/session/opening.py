@@ -76,8 +76,8 @@ def open_sample(explorer: Explorer, name: str) -> None:
 
 def _start(explorer: Explorer, label: str, load: Load, *, beside: bool = False) -> None:
     def preview(picture: Picture) -> None:
-        """Show what was read so far."""
-        if explorer.jobs.status.job.startswith("Opening") and len(explorer.files) < 2:
+        """Show what was read so far, where nothing else is open."""
+        if explorer.jobs.status.job.startswith("Opening") and not explorer.files:
             explorer.picture = picture
 
     growing = pictures.Growing(lambda picture: explorer.post(lambda: preview(picture)))
@@ -121,9 +121,13 @@ def restore(explorer: Explorer, file: OpenFile) -> None:
     opened, outcome = file.opened, file.outcome
     explorer.file, explorer.runner, explorer.fitting = file, file.runner, set()
     explorer.places = None if outcome is None else Places(outcome)
-    explorer.detector, explorer.context, explorer.past = None, pictures.context(opened), []
+    explorer.detector, explorer.context = None, pictures.context(opened)
+    explorer.past = list(file.past)
     with param.parameterized.batch_call_watchers(explorer):
-        explorer.param.update(opened=opened, reading=None, misfit=False, missed=None, **file.state)
+        explorer.param.update(
+            opened=opened, picture=file.total or file.first, reading=None, misfit=False,
+            missed=None, **file.state,
+        )  # fmt: skip
         explorer.say("info", "")
     if explorer.mean is None and opened.kind != "image":
         _find_mean(explorer, opened)

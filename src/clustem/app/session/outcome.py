@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from clustem.app.web.security import located
 from clustem.core import Progress, Segmentation, Signal
 from clustem.judge.common_verdict import common_verdict
@@ -44,6 +46,12 @@ class Outcome:
     def verdict(self) -> Verdict:
         """What speaks against the map, to be said before its colors."""
         return common_verdict([verdict(one) for one in self.signals.values() or [self.result]])
+
+    @property
+    def there(self) -> list[int]:
+        """Clusters that have positions: one that was taken out keeps its number."""
+        found: list[int] = np.flatnonzero(self.result.counts).tolist()
+        return found
 
     @property
     def is_joint(self) -> bool:

@@ -85,9 +85,6 @@ class Places:
             from scipy.spatial import cKDTree
 
             return np.asarray(cKDTree(self.points).query(points)[1], dtype=np.intp)
-        if self.frame.is_line:  # its height means nothing
-            middle = np.full(len(points), self.frame.size[0] / 2)
-            points = np.column_stack([points[:, 0], middle])
         rows, columns = self.frame.pixels(points)
         return np.where(rows < 0, -1, rows * self.frame.shape[1] + columns)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from clustem.app.session import files, misses
 from clustem.app.session.lasting_colors import in_colors_of
@@ -102,7 +105,7 @@ def sweep(explorer: Explorer, ks: Iterable[int]) -> None:
         return in_colors_of(found, present), said
 
     def show(found: tuple[dict[int, Outcome], list[str]]) -> None:
-        outcomes = found[0]
+        outcomes = {k: _as_edited(outcome, explorer.outcome) for k, outcome in found[0].items()}
         explorer.param.update(lineage=None, choice=None, swept=outcomes)
         if len(outcomes) > 1:
             colors = {k: o.result.color_index for k, o in outcomes.items()}
@@ -110,6 +113,35 @@ def sweep(explorer: Explorer, ks: Iterable[int]) -> None:
         explorer.say("done", "Click a k to see it.")
 
     explorer.start("Trying k", work, show)
+
+
+def _as_edited(swept: Outcome, present: Outcome | None) -> Outcome:
+    """Return the present outcome with its names and edits where a sweep has found the same."""
+    if present is None or present.is_joint:
+        return swept
+    same = present.recipe == swept.recipe or np.array_equal(
+        present.result.labels.data, swept.result.labels.data
+    )
+    return replace(present, recipe=swept.recipe) if same else swept
+
+
+def edit_swept(explorer: Explorer, before: Outcome, edited: Outcome) -> None:
+    """Take an edit of the present outcome into those of a sweep: one cluster has one color."""
+    swept = dict(explorer.swept)
+    if not swept or edited.is_joint:
+        return
+    old, new = (tuple(one.result.color_index) for one in (before, edited))
+    if len(old) == len(new) and old != new:
+        swept = in_colors_of(swept, edited)
+    swept |= {k: edited for k, one in swept.items() if one.recipe == edited.recipe}
+    explorer.swept = swept
+    tree = explorer.lineage
+    if tree is not None:
+        colors = {k: tuple(one.result.color_index) for k, one in swept.items()}
+        for k, before_it in tree.colors.items():  # of what was merged or split it shows nothing
+            if len(colors[k]) != len(before_it):
+                colors[k] = before_it
+        explorer.lineage = replace(tree, colors=colors)
 
 
 def recommend(explorer: Explorer) -> None:
@@ -131,7 +163,7 @@ def recommend(explorer: Explorer) -> None:
 def sum_up(explorer: Explorer, outcome: Outcome, warnings: Iterable[str] = ()) -> None:
     """Say what an outcome is."""
     left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
-    text = f"{outcome.result.n_clusters} clusters, {left}.{_against_truth(explorer, outcome)}"
+    text = f"{len(outcome.there)} clusters, {left}.{_against_truth(explorer, outcome)}"
     found = outcome.verdict
     kind = "warning" if found.doubts else "done"
     said = [] if found.warranted in found.doubts else [found.warranted]

@@ -105,7 +105,8 @@ class Explorer(param.Parameterized):
         self.jobs, self.background = Jobs(post), Jobs(post)
         self.runner: Runner | None = None
         self.file: OpenFile | None = None
-        self.past: list[Recipe | None] = []  # recipes that were changed; None for an edit
+        self.past: list[Recipe | tuple[Outcome, Recipe | None] | None] = []
+        """What was there before: a recipe, a result with its recipe; None for an edit."""
         self.fitting: set[str] = set()  # recipes and descriptions that need no question
         self.places: Places | None = None
         self.context: dict[str, Picture] = {}
@@ -184,8 +185,14 @@ class Explorer(param.Parameterized):
         running.sum_up(self, outcome, warnings)
 
     def show_k(self, k: int) -> None:
-        """Make the outcome of a sweep at k the present one, its recipe included."""
+        """Make the outcome of a sweep at k the present one, its recipe included.
+
+        It is of this file alone: a study ends.
+        """
         outcome = self.swept[k]
+        if self.outcome is not None and (outcome, outcome.recipe) != (self.outcome, self.recipe):
+            self.past.append((self.outcome, self.recipe))
+        self.study = None
         self.show(outcome, outcome.recipe)
 
     def show(self, outcome: Outcome, recipe: Recipe | None = None) -> None:
@@ -237,6 +244,7 @@ class Explorer(param.Parameterized):
             edited = every[self.files.index(self.file)]
             files.take_edited(self, every)
         self.past.append(None)
+        running.edit_swept(self, self.outcome, edited)
         self.show(edited)
         self.sum_up(edited, [note])
 
@@ -261,6 +269,9 @@ class Explorer(param.Parameterized):
                 self.undo()
                 return
             self.past.pop()
+            if isinstance(last, tuple):
+                self.show(*last)
+                return
             if last is not None:
                 stale = self.outcome is None or self.outcome.recipe != last
                 self.param.update(recipe=last, stale=stale, misfit=False)

@@ -215,6 +215,7 @@ class Page(param.Parameterized):
         self.sweeping.param.watch(lambda *_: self._switch(), "view")
         selection.param.watch(lambda *_: self._switch(), "cloud")
         self.tools.param.watch(self._source, "source")
+        self.detector.param.watch(lambda *_: self.tools.param.update(source=DETECTOR), "drawn")
 
     def _bound(
         self, view: View, look: str, *watched: tuple[param.Parameterized, list[str]]
@@ -350,7 +351,7 @@ class Page(param.Parameterized):
 
     def _source(self, *_: Any) -> None:
         self.spectrum.window = self.tools.source == WINDOW
-        if self.tools.source == DETECTOR:
+        if self.tools.source == DETECTOR and self.tab != DETECTOR:
             self.tab = "detector"
             self.detector.handle("what", "detector")
             self.detector.handle("inner", self.detector.inner)

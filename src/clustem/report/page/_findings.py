@@ -33,8 +33,9 @@ _AGREE = 0.95
 
 def summary(segmentation: Segmentation) -> str:
     """Write the one sentence that a reader takes away."""
-    k = segmentation.n_clusters
-    found = sorted(sizes(segmentation), key=lambda size: (-size.fraction, size.number))
+    there = [size for size in sizes(segmentation) if size.count]
+    found = sorted(there, key=lambda size: (-size.fraction, size.number))
+    k = len(found)
     text = f"{k} cluster{'s' * (k != 1)} on {_scan_words(segmentation)}"
     if k:
         text += f"; the largest, {found[0].name}, takes {percent(found[0].fraction)}"
