@@ -35,7 +35,7 @@ class Standing:
             ]
         result = outcome.result
         left = percent(result.unassigned_fraction)
-        words = f"{len(outcome.there)} clusters, {left} unassigned. {found.warranted}".strip()
+        words = f"{outcome.size}, {left} unassigned. {found.warranted}".strip()
         return [fields.text(words, style="fine", key="fine", tip=words)]
 
     def handle(self, key: str, value: Any) -> None:

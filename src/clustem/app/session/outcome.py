@@ -54,6 +54,12 @@ class Outcome:
         return found
 
     @property
+    def size(self) -> str:
+        """Number of clusters that have positions, in words."""
+        k = len(self.there)
+        return f"{k} cluster{'s' * (k != 1)}"
+
+    @property
     def is_joint(self) -> bool:
         """Whether the map is of several signals."""
         return bool(self.signals)

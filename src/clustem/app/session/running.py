@@ -163,7 +163,7 @@ def recommend(explorer: Explorer) -> None:
 def sum_up(explorer: Explorer, outcome: Outcome, warnings: Iterable[str] = ()) -> None:
     """Say what an outcome is."""
     left = f"{100 * outcome.result.unassigned_fraction:.1f} % unassigned"
-    text = f"{len(outcome.there)} clusters, {left}.{_against_truth(explorer, outcome)}"
+    text = f"{outcome.size}, {left}.{_against_truth(explorer, outcome)}"
     found = outcome.verdict
     kind = "warning" if found.doubts else "done"
     said = [] if found.warranted in found.doubts else [found.warranted]
