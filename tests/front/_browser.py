@@ -133,7 +133,7 @@ def open_file(page, name):
 
 def run(page):
     button(page, "Run").click()
-    return said(page, r"\d+ clusters, ")
+    return said(page, r"\d+ clusters?, ")
 
 
 def fill(page, key, value):
