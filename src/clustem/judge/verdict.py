@@ -170,9 +170,8 @@ def _of_one(segmentation: Segmentation, spread: float) -> str:
         reason = str(evidence.get("reason", ""))
         return f"{reason[:1].upper()}{reason[1:]}."
     if spread > _VARIES:
-        return (
-            f"Thickness or dose only: one cluster, whose intensity varies by {100 * spread:.0f} %."
-        )
+        varies = f"only the intensity varies, by {100 * spread:.0f} %: thickness or dose"
+        return f"Thickness or dose only: of one cluster {varies}."
     return "No structure was found at this dose: all positions are one cluster."
 
 
