@@ -4,7 +4,6 @@ from importlib.util import find_spec
 
 import pytest
 
-
 _TRAINED = "clustem.eels", "clustem.reduce.vae"
 
 

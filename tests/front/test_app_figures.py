@@ -6,9 +6,14 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 from _session import EDS, finished, opened
-from bokeh.models import ScaleBar
+from bokeh.document import Document
+from bokeh.models import ColorBar, ScaleBar
+from bokeh.plotting import figure
+from bokeh.server.callbacks import NextTickCallback
+from panel.io.state import set_curdoc
 
 from clustem.app.forms.clusters import Clusters, recolored
+from clustem.app.forms.detector import DetectorPlot
 from clustem.app.forms.map_tools import Tools
 from clustem.app.forms.side_by_side import SideBySide
 from clustem.app.forms.standing import Standing
@@ -24,6 +29,9 @@ from clustem.app.session.lasting_colors import colors_of_both, lasting_colors
 from clustem.app.session.live import Live
 from clustem.app.session.opened import Opened
 from clustem.app.session.outcome import outcome_of
+from clustem.app.web.page import Page
+from clustem.app.web.server import Settings
+from clustem.app.web.transfers import Transfers
 from clustem.core import Scan
 from clustem.judge.verdict import Verdict
 
@@ -272,6 +280,21 @@ class TestGrid:
         assert bar.unit == session.opened.frame.units
 
 
+@pytest.mark.parametrize(
+    ("kind", "quantity", "said"),
+    [("uint16", "", "counts"), ("float32", "", "a.u."), ("float32", "Counts", "counts")],
+)
+def test_the_bar_of_the_detector_says_what_it_is_in(kind, quantity, said, session, signals):
+    signal = signals["diffraction"].deepcopy()
+    signal.change_dtype(kind)
+    signal.metadata.set_item("Signal.quantity", quantity)
+    plot = DetectorPlot(session, Theme())
+    file = Opened(Scan.of(signal), "patterns")
+    session.opened, session.mean = file, pictures.mean_of(file)
+    bar = next(part for part in plot.figure.right if isinstance(part, ColorBar))
+    assert bar.title.splitlines()[0] == said
+
+
 def test_the_mean_leaves_out_what_is_not_finite(signals):
     signal = signals["eds"].deepcopy()
     signal.change_dtype("float32")
@@ -317,3 +340,21 @@ class TestPaint:
                         found[row, column, :3].tolist() == np.rint(np.mean(here, axis=0)).tolist()
                     )
                 assert bool(found[row, column, 3]) == bool(here)
+
+
+def test_a_page_arrives_with_its_map_and_makes_other_figures_later(tmp_path):
+    document = Document()
+    with set_curdoc(document):
+        page = Page(Settings(tmp_path), Transfers())
+        page.template.server_doc(document)
+    assert [made.name for made in document.select({"type": figure})] == ["map"]
+    shown = []
+    page.explorer.post(lambda: shown.append(True))  # as threads do that have opened a file
+    with set_curdoc(document):
+        for one in document.session_callbacks:
+            if isinstance(one, NextTickCallback):
+                one.callback()
+    assert shown
+    there = {made.name for made in document.select({"type": figure})}
+    assert there == {"map", "spectrum", "here", "center", "cloud"}
+    page.close()

@@ -54,11 +54,11 @@ class DetectorPlot(param.Parameterized):
         self._image = empty_image()
         self._mapper = LinearColorMapper(palette="Inferno256", low=0, high=1)
         made.image(source=self._image, color_mapper=self._mapper)
-        bar = ColorBar(color_mapper=self._mapper, width=7, padding=2, label_standoff=3,
-                       ticker=BasicTicker(desired_num_ticks=4),
-                       title=scales.named("counts", scales.LOG),
-                       formatter=scales.formatter(scales.LOG))  # fmt: skip
-        made.add_layout(bar, "right")
+        self._bar = ColorBar(
+            color_mapper=self._mapper, width=7, padding=2, label_standoff=3,
+            ticker=BasicTicker(desired_num_ticks=4), formatter=scales.formatter(scales.LOG),
+        )  # fmt: skip
+        made.add_layout(self._bar, "right")
         theme.style(made)
         empty: dict[str, list[Any]] = {"xs": [], "ys": [], "color": []}
         self._rings = ColumnDataSource(empty)
@@ -116,14 +116,15 @@ class DetectorPlot(param.Parameterized):
         return explorer.detector
 
     def _renew(self) -> None:
-        detector = self._detector()
-        if detector is None:
+        opened, detector = self._explorer.opened, self._detector()
+        if opened is None or detector is None:
             self._image.data = dict(empty_image().data)
             return
         mean = np.nan_to_num(detector.mean)
         rows, columns = mean.shape
         self._farthest = detector.farthest
         shown = scales.scaled(mean, scales.LOG).astype(np.float32)
+        self._bar.title = scales.named(pictures.units_of(opened.signal), scales.LOG)
         self._mapper.update(low=float(shown.min()), high=float(shown.max()))
         show_extent(self.figure, (-0.5, columns - 0.5, -0.5, rows - 0.5))
         self._image.data = {

@@ -27,6 +27,7 @@ from clustem.app.plots.plots import (
 from clustem.app.plots.scales import LINEAR, LOG, ROOT, SCALES, formatter, named, relabel, scaled
 from clustem.app.session.frames import Frame
 from clustem.app.session.outcome import Outcome
+from clustem.app.session.pictures import units_of
 from clustem.app.session.state import Explorer
 from clustem.core import Segmentation
 from clustem.report.layout.units import with_units
@@ -255,7 +256,7 @@ class GridPlot(param.Parameterized):
 
 
 def _mean_of(outcome: Outcome) -> str:
-    return "mean counts" if outcome.raw.data.dtype.kind in "ui" else "mean (a.u.)"
+    return "mean counts" if units_of(outcome.raw) == "counts" else "mean (a.u.)"
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,7 @@ class SpectrumPlot(param.Parameterized):
         self.figure.xaxis.axis_label = with_units(
             str(axis.name) if isinstance(axis.name, str) else "Channel", axis.units
         )
-        counts = signal.data.dtype.kind in "ui"
-        self._unit = "counts" if counts else "a.u."
+        self._unit = pictures.units_of(signal)
         self._name_scale()
         self.draw()
 
@@ -360,7 +359,7 @@ class PatternPlot(param.Parameterized):
             frame = Frame.of(axes)
             even = not any(_is_counted(axis, frame) for axis in axes)
             self._set_frame(frame, _labels(axes, frame), even=even)
-        self._what = "counts" if signal.data.dtype.kind in "ui" else "a.u."
+        self._what = pictures.units_of(signal)
         for parts in (self._here, self._center):
             parts["bar"].title = named(self._what, self.scale)
             parts["levels"] = None

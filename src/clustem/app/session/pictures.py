@@ -392,6 +392,11 @@ def _summed(rows: Rows, part: slice, out: NDArray[np.float64]) -> Iterator[int]:
 
 def _on_scan(signal: Signal, values: NDArray[Any], title: str) -> Picture:
     frame = frame_of(signal)
+    title = f"{title} ({units_of(signal)})"
+    return Picture(values.reshape(frame.shape).astype(np.float32), frame, title)
+
+
+def units_of(signal: Signal) -> str:
+    """Return what intensities are in: ``"counts"`` or ``"a.u."``."""
     kind = signal.metadata.get_item("Signal.quantity", "") or ""
-    units = "counts" if "ounts" in kind or signal.data.dtype.kind in "ui" else "a.u."
-    return Picture(values.reshape(frame.shape).astype(np.float32), frame, f"{title} ({units})")
+    return "counts" if "ounts" in kind or signal.data.dtype.kind in "ui" else "a.u."

@@ -6,6 +6,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import panel as pn
+import param
+
+from clustem.app.forms.fields import View
+from clustem.app.forms.form import Form
+from clustem.app.session.state import Explorer
 
 
 class Template(pn.Template):
@@ -28,3 +33,27 @@ def beside(form: Any, *figures: Any) -> Any:
     styles = {"gap": "8px"}
     plots = [boxed(made) for made in figures]
     return pn.Row(form, *plots, sizing_mode="stretch_both", margin=0, styles=styles)
+
+
+def bound(
+    explorer: Explorer, view: View, look: str, *watched: tuple[param.Parameterized, list[str]]
+) -> Form:
+    """Make the form of a view; it is drawn again whenever something changes that it shows."""
+
+    def handle(key: str, value: Any) -> None:
+        try:
+            view.handle(key, value)
+        except Exception as error:  # noqa: BLE001  # whatever a browser sends, the page must go on
+            explorer.fail(error)
+
+    form = Form(handle, look=look, sizing_mode="stretch_width")
+
+    def draw(*_: Any) -> None:
+        form.draw(view.fields())
+
+    for source, names in watched:
+        source.param.watch(draw, names)
+    if isinstance(view, param.Parameterized):
+        view.param.watch(draw, [name for name in view.param if name != "name"])
+    draw()
+    return form
