@@ -149,6 +149,24 @@ def test_what_is_excluded_from_one_cluster_leaves_its_mean(result):
         assert_means(less)
 
 
+@pytest.mark.parametrize("gone", [(0,), (2,), (1, 2)])
+def test_whole_clusters_may_be_excluded(result, gone):
+    less = result.exclude(np.isin(result.labels.data, gone))
+    kept = [i for i in range(result.n_clusters) if i not in gone]
+    assert (less.counts[list(gone)] == 0).all()
+    np.testing.assert_array_equal(less.counts[kept], result.counts[kept])
+    np.testing.assert_allclose(less.centers.data[kept], result.centers.data[kept], rtol=1e-5)
+
+
+def test_what_no_cluster_holds_does_not_take_the_place_of_an_excluded_one():
+    recipe = Recipe.from_toml(
+        SOFT.replace("[mapping.clusters]", "[mapping.clusters]\nthreshold=0.9")
+    )
+    found = clustem.segment(signal(), recipe)
+    assert (found.labels.data == -1).any()
+    assert found.exclude(found.labels.data == 2).counts[2] == 0
+
+
 def test_exclude_takes_positions_out_of_everything(result):
     out = np.zeros(SHAPE, dtype=bool)
     out[2:9, 3:12] = True

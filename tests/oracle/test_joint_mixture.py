@@ -61,6 +61,19 @@ def test_one_signal_is_the_mixture_of_multinomials():
     other = JointMixture(2, widths=[30], **given).fit(ONE)
     np.testing.assert_array_equal(one.labels_, other.labels_)
     np.testing.assert_array_equal(one.memberships_, other.assign(ONE, connectivity=GRAPH))
+    np.testing.assert_array_equal(one.shapes_, other.shapes_)
+    assert not hasattr(JointMixture(2, widths=[20, 10], **given).fit(ONE), "shapes_")
+
+
+@pytest.mark.parametrize("widths", [None, [30], [20, 10]])
+def test_groups_in_the_clusters_of_one_map_are_found(widths):
+    recipe = clustem.Recipe.from_toml(
+        "[describe.spectra]\n[cluster.JointMixture]\nn_clusters = 1\n[mapping.clusters]\n"
+    )
+    if widths:
+        recipe = recipe.with_settings({"cluster.widths": widths})
+    found = clustem.segment(hs.signals.Signal1D(ONE.reshape(*SHAPE, -1)), recipe)
+    assert found.fitted.purity[0] == pytest.approx(2 / 3, abs=0.05)
 
 
 def test_two_signals_tell_what_neither_does():

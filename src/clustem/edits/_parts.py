@@ -107,7 +107,7 @@ def means(
             got="none",
             cure="Pass source=signal, cropped and binned as in the recipe.",
         )
-    place = np.full(int(labels.max(initial=0)) + 2, -1)
+    place = np.full(max(labels.max(initial=0), clusters.max(initial=0)) + 2, -1)  # the last: of -1
     place[clusters] = np.arange(len(clusters))
     flat = place[labels[~segmentation.mask]]
     return cluster_sums(segmentation.source.data, flat, len(clusters), mask=segmentation.mask)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from sklearn.base import clone
 
-from clustem.core import Features
+from clustem.core import Features, registry
 from clustem.judge._borders import places_of
 from clustem.judge._finding import Finding
 from clustem.judge._gaps import FIRM
@@ -136,14 +136,14 @@ def parts_by_counts(
     Counts are summed over squares of the scan, so that there are 1000 at most. Two clusters are
     fitted to 70 % of them. Where they explain the others better than one does, each is asked again.
     """
-    plain = clone(estimator).set_params(
-        n_clusters=2,
+    alike = ("prior", "max_iter", "tol", "random_state")
+    plain = registry("cluster")["MultinomialMixture"].step(
+        2,
         intensity="free",
         overdispersion=False,
-        markers=None,
         n_init=1,
-        connectivity=None,
         coupling=0.0,
+        **{name: getattr(estimator, name) for name in alike},
     )
     grid, places, rows = np.arange(len(own))[:, None], None, counts[own]
     if features.scans:

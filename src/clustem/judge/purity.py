@@ -71,7 +71,7 @@ def purity(
     features, labels = clustering.features, clustering.labels
     if len(features.scans) > 1:  # their positions are not those of one scan
         features = Features(features.rows, features.names, about=features.about)
-    by_counts = hasattr(clustering.estimator, "held_out_gains")
+    by_counts = _of_counts(clustering.estimator)
     inner = _inside(features, labels)
     counts = None
     if by_counts:
@@ -93,6 +93,12 @@ def purity(
         some = every[drawn(len(every), _SAMPLE, random_state)]
         found[i] = parts.largest(places_of(features, some) if features.scans else None)
     return found
+
+
+def _of_counts(estimator: Any) -> bool:
+    """Whether it is a mixture of counts, and of nothing else."""
+    kinds = getattr(estimator, "kinds", None) or ()
+    return hasattr(estimator, "held_out_gains") and "values" not in kinds
 
 
 def _counts(clustering: Clustering) -> tuple[Any, NDArray[np.bool_]]:

@@ -91,6 +91,8 @@ class JointMixture(MultinomialMixture):
         (s,) [bits]: the mutual information of the clusters and its own posterior.
     joint_information_
         What all of them tell [bits].
+    shapes_
+        As of ``MultinomialMixture``; only there for one signal of counts.
     held_out_gain_, held_out_error_, objective_, n_iter_, converged_, n_features_in_
         As of ``MultinomialMixture``.
 
@@ -164,10 +166,13 @@ class JointMixture(MultinomialMixture):
         means = np.asarray(self.cluster_centers_)[:, columns]
         if self._turns[number] is not None:
             return SignalMeans(means, self.sizes_)
-        where = self._signals[number].where
-        shapes = np.zeros(means.shape)
-        shapes[:, self._kept[number]] = self._fit.shapes[:, where]
-        return CountedMeans(means, self.sizes_, shapes)
+        return CountedMeans(means, self.sizes_, self._shapes_of(number))
+
+    def _shapes_of(self, number: int) -> F64:
+        columns, kept = self._columns[number], self._kept[number]
+        shapes = np.zeros((len(self._fit.weights), columns.stop - columns.start))
+        shapes[:, kept] = self._fit.shapes[:, self._signals[number].where]
+        return shapes
 
     def _learned(self, rows: Any, graph: Any, params: dict[str, Any]) -> Counts:
         self._columns, kinds, weights = self._layout(rows.shape[1], params)
@@ -269,7 +274,8 @@ class JointMixture(MultinomialMixture):
         return np.concatenate([*values, np.zeros(0)])
 
     def _keep_shapes(self, width: int) -> None:
-        """Nothing more: shapes are those of each signal."""
+        if len(self._columns) == 1 and self._turns[0] is None:
+            self.shapes_ = self._shapes_of(0)
 
     def _keep_clusters(self, counts: Counts, width: int) -> None:
         super()._keep_clusters(counts, width)
