@@ -273,12 +273,12 @@ class JointMixture(MultinomialMixture):
                 )
         return np.concatenate([*values, np.zeros(0)])
 
-    def _keep_shapes(self, width: int) -> None:
+    def _keep_shapes(self) -> None:
         if len(self._columns) == 1 and self._turns[0] is None:
             self.shapes_ = self._shapes_of(0)
 
-    def _keep_clusters(self, counts: Counts, width: int) -> None:
-        super()._keep_clusters(counts, width)
+    def _keep_clusters(self, counts: Counts) -> None:
+        super()._keep_clusters(counts)
         self.information_, self.joint_information_ = _information(self._fit, counts)
 
 

@@ -216,7 +216,7 @@ class MultinomialMixture(Estimator):
         )
         self._seed = seed
         self._fit = settled(fit, counts, self.coupling_, scatter=choice.scatter, seed=seed)
-        self._keep_clusters(counts, source.shape[1])
+        self._keep_clusters(counts)
         self.fitted_rows_: NDArray[np.intp] | None = None
         if parts.whole:
             self._keep(self._fit.memberships, rows.T @ self._fit.memberships)
@@ -362,7 +362,7 @@ class MultinomialMixture(Estimator):
         self.sizes_ = np.maximum(memberships.sum(axis=0), np.finfo(np.float64).tiny)
         self.cluster_centers_ = sums.T / self.sizes_[:, None]
 
-    def _keep_clusters(self, counts: Counts, width: int) -> None:  # noqa: ARG002  # of others
+    def _keep_clusters(self, counts: Counts) -> None:  # noqa: ARG002  # of others
         """Keep what rows that were fitted tell of the clusters."""
         fit = self._fit
         self.weights_, self.concentrations_ = fit.weights, None
@@ -370,10 +370,10 @@ class MultinomialMixture(Estimator):
         self.converged_ = fit.converged
         if fit.concentrations is not None:
             self.concentrations_ = fit.concentrations[:, 0]
-        self._keep_shapes(width)
+        self._keep_shapes()
 
-    def _keep_shapes(self, width: int) -> None:
-        self.shapes_ = np.zeros((len(self._fit.weights), width))
+    def _keep_shapes(self) -> None:
+        self.shapes_ = np.zeros((len(self._fit.weights), self.n_features_in_))
         self.shapes_[:, self._used] = self._fit.shapes
 
     def _assigned(self, parts: Parts) -> tuple[F64, F64]:
