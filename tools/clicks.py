@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CONTROLS = "button:visible, select:visible, summary:visible, .plot.map:visible, " + ", ".join(
@@ -148,11 +148,12 @@ def anonymous(pid: int) -> float:
 
 def at_rest(page, pid: int) -> float:
     """Memory of the server once what runs was cancelled and has ended [MB]."""
-    from playwright.sync_api import expect
+    from playwright.sync_api import Error, expect
 
     cancel = page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
     if cancel.count():
-        cancel.first.click()
+        with suppress(Error):  # it has just ended, or is being cancelled
+            cancel.first.click(timeout=PATIENCE)
     expect(cancel).to_have_count(0, timeout=60_000)
     page.wait_for_timeout(1000)
     return anonymous(pid)
