@@ -307,7 +307,7 @@ def behind_another_error(**_):
 @pytest.mark.parametrize("app", [in_a_destructor, behind_another_error])
 def test_ctrl_c_is_not_lost(app, monkeypatch, capsys):
     monkeypatch.setattr("clustem.cli._main.app", app)
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # "ignored" in jobs of nohup
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     started = time.monotonic()
