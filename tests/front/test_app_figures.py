@@ -1,6 +1,8 @@
 """The explorer's pictures and figures, without a browser."""
 
+import asyncio
 from dataclasses import replace
+from threading import Thread
 
 import hyperspy.api as hs
 import numpy as np
@@ -344,17 +346,30 @@ class TestPaint:
 
 def test_a_page_arrives_with_its_map_and_makes_other_figures_later(tmp_path):
     document = Document()
-    with set_curdoc(document):
-        page = Page(Settings(tmp_path), Transfers())
-        page.template.server_doc(document)
-    assert [made.name for made in document.select({"type": figure})] == ["map"]
-    shown = []
-    page.explorer.post(lambda: shown.append(True))  # as threads do that have opened a file
-    with set_curdoc(document):
-        for one in document.session_callbacks:
-            if isinstance(one, NextTickCallback):
+
+    def names():
+        return {made.name for made in document.select({"type": figure})}
+
+    def posted():
+        every = document.session_callbacks
+        return [one for one in every if isinstance(one, NextTickCallback)]
+
+    async def visit():
+        with set_curdoc(document):
+            page = Page(Settings(tmp_path), Transfers())
+            page.template.server_doc(document)
+        assert names() == {"map"}
+        before, shown = posted(), []
+        thread = Thread(target=page.explorer.post, args=(lambda: shown.append(True),))
+        thread.start()  # as threads do that have opened a file
+        thread.join()
+        assert posted() == before  # what a thread adds to a document can be lost
+        await asyncio.sleep(0.01)
+        with set_curdoc(document):
+            for one in posted():
                 one.callback()
-    assert shown
-    there = {made.name for made in document.select({"type": figure})}
-    assert there == {"map", "spectrum", "here", "center", "cloud"}
-    page.close()
+        assert shown
+        assert names() == {"map", "spectrum", "here", "center", "cloud"}
+        page.close()
+
+    asyncio.run(visit())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,7 @@ class Page:
 
     def __init__(self, settings: Settings, transfers: Transfers, *, lost: bool = False) -> None:
         self._document, self._seen = pn.state.curdoc, False
+        self._loop = asyncio.get_running_loop()
         self.explorer = Explorer(settings.root, self._post, settings.budget)
         self._transfers = transfers
         self._key = transfers.add(
@@ -202,10 +205,14 @@ class Page:
             except Exception as error:  # noqa: BLE001  # the page must live on
                 self.explorer.fail(error)
 
-        try:
-            document.add_next_tick_callback(safely)
-        except (AttributeError, RuntimeError):  # destroyed just now, or the server has stopped
-            _LOG.debug("a message came after the end")
+        def hand_over() -> None:
+            with suppress(AttributeError, RuntimeError):  # destroyed just now
+                document.add_next_tick_callback(safely)
+
+        try:  # not from here: what other threads add while Panel collects changes can be lost
+            self._loop.call_soon_threadsafe(hand_over)
+        except RuntimeError:
+            _LOG.debug("a message came after the server had stopped")
 
     def _received(self, path: Path, name: str) -> None:
         self._post(lambda: self.explorer.open_upload(path, name))
