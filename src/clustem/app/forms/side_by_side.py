@@ -168,8 +168,8 @@ class SideBySide(param.Parameterized):
         return None
 
     def _done(self) -> None:
-        self.param.trigger("settings")  # the form no longer asks to begin
         self.draw()
+        self.param.trigger("settings")  # the form no longer asks to begin: both maps are there
 
     def draw(self) -> None:
         """Draw both maps; clusters have the colors of those on the map that they are most like."""
