@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _session import EDS, finished, opened
 from bokeh.document import Document
-from bokeh.models import ColorBar, ScaleBar
+from bokeh.models import ColorBar, ImportedStyleSheet, ScaleBar
 from bokeh.plotting import figure
 from bokeh.server.callbacks import NextTickCallback
 from panel.io.state import set_curdoc
@@ -359,6 +359,9 @@ def test_a_page_arrives_with_its_map_and_makes_other_figures_later(tmp_path):
             page = Page(Settings(tmp_path), Transfers())
             page.template.server_doc(document)
         assert names() == {"map"}
+        styles = [one.url for one in document.select({"type": ImportedStyleSheet})]
+        assert styles
+        assert all(url.startswith("static/") for url in styles)  # none from outside
         before, shown = posted(), []
         thread = Thread(target=page.explorer.post, args=(lambda: shown.append(True),))
         thread.start()  # as threads do that have opened a file

@@ -1,6 +1,9 @@
 """Memory of the explorer: claimed before it is taken, given back, refused in one line."""
 
 import gc
+import platform
+import subprocess
+import sys
 import zipfile
 
 import h5py
@@ -16,6 +19,23 @@ from clustem.app.session.opened import Opened
 from clustem.app.session.state import Explorer
 from clustem.core import InputError, contents
 
+ARENAS = """
+import ctypes, threading
+from clustem.app.session.memory import share_one_arena
+libc = ctypes.CDLL(None)
+libc.fopen.restype = libc.malloc.restype = ctypes.c_void_p
+{begin}
+together = threading.Barrier(6)
+def take():
+    libc.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(6)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+file = ctypes.c_void_p(libc.fopen(b"{path}", b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
 DATA = np.random.default_rng(4).poisson(3, (9, 13, 40)).astype(np.uint16)
 
 
@@ -56,6 +76,14 @@ def test_what_has_gathered_is_given_back_before_the_next_job(monkeypatch):
     monkeypatch.setattr(memory, "give_back", lambda: looks.append(1))
     budget = Budget(10e9, 6e9)
     assert [(budget.full(), len(looks)) for _ in range(3)] == [(False, 1), (False, 1), (False, 2)]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no arenas")
+@pytest.mark.parametrize("shared", [True, False])
+def test_all_threads_take_memory_from_one_arena(tmp_path, shared):
+    code = ARENAS.format(path=tmp_path / "info.xml", begin="share_one_arena()" if shared else "")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert ((tmp_path / "info.xml").read_text().count("<heap nr=") == 1) == shared
 
 
 def test_by_default_half_of_what_is_free_and_half_of_that_for_a_session(monkeypatch):

@@ -21,6 +21,8 @@ _GROWN = 1e8
 """Memory that may wait to be given back [bytes]: to look for it takes some tenths of a second."""
 _LATER = 2.0
 """Time after the end of a session until all that it held can go [s]."""
+_ARENA_MAX = -8
+"""Name of the number of arenas in glibc's ``malloc.h``."""
 _STATUS = Path("/proc/self/status")
 _CURE = "Close other files, crop or bin it before, or save it as .zspy, which is read part by part."
 
@@ -167,8 +169,18 @@ def trim() -> None:
 
     This takes some 20 ms and lets other threads of Python go on.
     """
-    with suppress(OSError, AttributeError):  # glibc has it
+    with suppress(OSError, AttributeError, TypeError):  # glibc has it
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def share_one_arena() -> None:
+    """Let all threads that are still to come take memory from one arena of the C library.
+
+    With one for each thread, what sessions leave behind stays in many pieces that cannot be given
+    back: the server grew by 145 MB in 20 sessions, and by nothing with one arena.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # glibc has it
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def give_back_later() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import panel as pn
 from bokeh.models import CustomJS
+from panel.io.resources import LOCAL_DIST
 
 from clustem.app import ASSETS
 from clustem.app.forms.clusters import Clusters
@@ -60,6 +61,8 @@ class Page:
     def __init__(self, settings: Settings, transfers: Transfers, *, lost: bool = False) -> None:
         self._document, self._seen = pn.state.curdoc, False
         self._loop = asyncio.get_running_loop()
+        if self._document is not None:  # else styles come from a CDN where no HTML was asked for
+            self._document.template_variables["dist_url"] = LOCAL_DIST
         self.explorer = Explorer(settings.root, self._post, settings.budget)
         self._transfers = transfers
         self._key = transfers.add(

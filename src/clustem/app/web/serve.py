@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustem.app.session.memory import Budget
+from clustem.app.session.memory import Budget, share_one_arena
 from clustem.app.session.warm_up import warm_up
 from clustem.app.web.security import token_for
 from clustem.core import InputError, registry
@@ -92,6 +92,7 @@ def serve(
         If the root is no folder, the source is not in it, or the port is taken.
     """
     check_extra()
+    share_one_arena()
     from clustem.app.web.server import Settings, make_server
     from clustem.app.web.transfers import Transfers
 

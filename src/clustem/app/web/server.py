@@ -181,7 +181,6 @@ def make_server(settings: Settings, transfers: Transfers) -> Any:
         try:
             headers: Any = getattr(pn.state, "headers", None) or {}
             lost = LOST in headers
-            pn.io.resources.RESOURCE_MODE = "server"  # else styles come from a CDN
             return Page(settings, transfers, lost=lost).template
         except Exception:  # noqa: BLE001  # Panel would show the traceback to all
             _LOG.exception("a page could not be made")
