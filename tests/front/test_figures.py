@@ -127,8 +127,10 @@ def movie_labels(frames, shape=(4, 6)):
 
 OTHERS = {
     "confusion": lambda _: confusion(comparison(6), names=["film", "a rather long name of it"]),
+    "small confusion": lambda _: confusion(comparison(2)),
     "large confusion": lambda _: confusion(comparison(24)),
     "agreement": lambda _: agreement(comparison(6), titles=("A", "B")),
+    "small agreement": lambda _: agreement(comparison(2)),
     "large agreement": lambda _: agreement(comparison(24)),
     "disagreement": lambda cases: disagreement(cases["eds"](), cases["eds"]().labels.data[::-1]),
     "movie strip": lambda _: movie_strip(

@@ -88,6 +88,10 @@ def test_two_results_without_a_truth_are_a_and_b_as_on_the_command_line():
     assert not any("truth" in text or "found" in text for text in texts)
     keys = [patch.get_facecolor() for patch in figure.artists]
     np.testing.assert_allclose(keys, [*colors(10)[[4, 2, 9]]] * 2)
+    b[a == 1] = np.where(np.arange(len(b))[a == 1] % 3, b[a == 1], 9)  # a cluster without a match
+    figure = agreement(compare(a, b), color_index=(4, 2, 9))
+    keys = [patch.get_facecolor() for patch in figure.artists]
+    np.testing.assert_allclose(keys, colors(10)[[4, 2, 9, 4, 2, 9, 0]])  # as on the map
     with pytest.raises(InputError, match="room for 24"):
         agreement(compare(np.arange(30), np.zeros(30, dtype=int)))
 

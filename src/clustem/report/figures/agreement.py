@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from clustem.core import InputError, checked
 from clustem.judge.compare import Comparison
-from clustem.report.layout.palette import shades
+from clustem.report.layout.palette import numbers_beside, places_beside, shades
 from clustem.report.layout.sheet import INK, MUTED, Sheet, styled, width_of
 
 _CELL, _TOP, _LEFT, _BELOW, _EDGE = 12.0, 20.0, 16.0, 8.0, 3.0
@@ -32,7 +32,7 @@ def agreement(
         From ``compare(a, b)``.
     color_index
         Place in the palette of each cluster's color of A; by number if None. Clusters of B have
-        the color of their match.
+        the color of their match, others one that A has not.
     titles
         Names of the two maps.
 
@@ -68,7 +68,9 @@ def agreement(
     same = f"{100 * comparison.accuracy:.2f} % of the positions lie in matched clusters"
     size = min(_CELL, _WIDEST / len(order))
     width, height = size * len(order), max(size, 5.0) * len(rows)
-    sheet = Sheet(max(_LEFT + width, width_of(same)) + 2 * _EDGE, _TOP + height + _BELOW)
+    note = f"adjusted Rand index {comparison.ari:.4f}; each column adds up to 100 %"
+    widest = max(_LEFT + width, width_of(same), width_of(note))
+    sheet = Sheet(widest + 2 * _EDGE, _TOP + height + _BELOW)
     ax = sheet.axes(_LEFT, _TOP, width, height)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=115, aspect="auto")
     digits = 1 if size > 8.5 else 0
@@ -77,17 +79,17 @@ def agreement(
         ax.text(j, i, f"{share:.{digits}f}", ha="center", va="center", color=color)
     ax.set(xticks=[], yticks=[])
     sheet.text(_EDGE, 3.2, same)
-    note = f"adjusted Rand index {comparison.ari:.4f}; each column adds up to 100 %"
     sheet.text(_EDGE, 7.4, note, color=MUTED)
-    palette = shades(range(max(rows, default=0) + 1) if color_index is None else color_index)
-    match = {second: palette[first] for first, second in partner.items()}
+    number = numbers_beside(partner, rows, columns)
+    n_colors = max(*rows, *number.values(), -1) + 1
+    palette = shades(places_beside(() if color_index is None else color_index, n_colors))
     ys = _TOP + (np.arange(len(rows)) + 0.5) * height / max(len(rows), 1)
     for y, label in zip(ys.tolist(), rows, strict=True):
         sheet.box(_LEFT - 5.2, y - 1.1, 3.0, 2.2, facecolor=palette[label])
         sheet.text(_LEFT - 6.4, y, f"{titles[0]} {label}", ha="right")
     for j, label in enumerate(order):
         x = _LEFT + (j + 0.5) * size
-        sheet.box(x - 1.5, _TOP - 3.6, 3.0, 2.2, facecolor=match.get(label, "white"))
+        sheet.box(x - 1.5, _TOP - 3.6, 3.0, 2.2, facecolor=palette[number[label]])
         text = f"{titles[1]} {label}" if size > 7 else str(label)
         sheet.text(x, _TOP - 6.4, text, ha="center")
     return sheet.figure

@@ -13,7 +13,7 @@ from clustem.core import InputError, Segmentation, Signal, checked
 from clustem.judge.compare import compare
 from clustem.report.layout.extent import Frame, axes_of, frame_of
 from clustem.report.layout.maps import BAR, EXCLUDED, draw_map, scale_bar
-from clustem.report.layout.palette import shades
+from clustem.report.layout.palette import numbers_beside, places_beside, shades
 from clustem.report.layout.placed import draw_placed, image_frame, is_placed, patches_of
 from clustem.report.layout.sheet import DOUBLE, MUTED, Sheet, fitted, styled
 
@@ -77,9 +77,13 @@ def disagreement(
         )
     found = compare(a, b)
     labelled = (a >= 0) & (b >= 0)
-    alike = _renumbered(b, found.matching, int(a.max()) + 1)
+    number = numbers_beside(found.matching, _present(a), _present(b))
+    alike = np.full(b.shape, -1, dtype=np.int64)
+    for label, own in number.items():
+        alike[b == label] = own
     differ = labelled & (a != alike)
-    color_index = _color_index(first, int(max(a.max(), alike.max())) + 1)
+    k = int(max(a.max(), alike.max())) + 1
+    color_index = places_beside(first.color_index if isinstance(first, Segmentation) else (), k)
     frame = _frame(first, a.shape) if placed is None else image_frame(patches_of(placed))
     width = min((DOUBLE - 2 * _EDGE - 2 * _GAP) / 3, _TALLEST * frame.aspect)
     height = width / frame.aspect
@@ -119,16 +123,9 @@ def _frame(labels: Segmentation | Signal | Labels, shape: tuple[int, ...]) -> Fr
     return Frame((shape[0], shape[1]), 1.0, 1.0, "px")
 
 
-def _renumbered(labels: Labels, matching: dict[int, int], free: int) -> NDArray[np.int64]:
-    """Give labels of the second map the numbers of their matches, others the next free ones."""
-    number = {second: first for first, second in matching.items()}
-    out = np.full(labels.shape, -1, dtype=np.int64)
-    for label in np.unique(labels[labels >= 0]).tolist():
-        if label not in number:
-            number[label] = free
-            free += 1
-        out[labels == label] = number[label]
-    return out
+def _present(labels: Labels) -> list[int]:
+    found: list[int] = np.unique(labels[labels >= 0]).tolist()
+    return found
 
 
 def _painted(
@@ -145,13 +142,6 @@ def _painted(
     image[~shown & labelled] = _AGREE
     image[~labelled & ~shown] = to_rgb(EXCLUDED)
     return image
-
-
-def _color_index(first: Segmentation | Signal | Labels, k: int) -> tuple[int, ...]:
-    """Places in the palette: those that a result has, then the next free ones."""
-    own = first.color_index[:k] if isinstance(first, Segmentation) else ()
-    free = [place for place in range(k + len(own)) if place not in own]
-    return (*own, *free)[:k]
 
 
 def _relabelled(first: Segmentation, labels: Labels, color_index: tuple[int, ...]) -> Segmentation:
