@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _session import EDS, finished, opened
 from bokeh.document import Document
-from bokeh.models import ColorBar, ImportedStyleSheet, ScaleBar
+from bokeh.models import ColorBar, ImportedStyleSheet, LabelSet, ScaleBar
 from bokeh.plotting import figure
 from bokeh.server.callbacks import NextTickCallback
 from panel.io.state import set_curdoc
@@ -20,7 +20,7 @@ from clustem.app.forms.map_tools import Tools
 from clustem.app.forms.side_by_side import SideBySide
 from clustem.app.forms.standing import Standing
 from clustem.app.plots import paint
-from clustem.app.plots.center_plot import GridPlot, grid_of
+from clustem.app.plots.center_plot import GridPlot, SpectraPlot, grid_of
 from clustem.app.plots.map_plot import MapPlot
 from clustem.app.plots.plots import Theme
 from clustem.app.plots.signal_plot import PatternPlot, SpectrumPlot
@@ -223,6 +223,20 @@ class TestStanding:
         assert len([key for key in keys if key[8:].isdigit()]) == k - 1
 
 
+def test_a_map_whose_clusters_were_all_taken_out_is_drawn(session, signals):
+    plots = [GridPlot(session, Theme(), "memberships"), SpectraPlot(session, Theme())]
+    opened(session, signals, "eds", settings={**EDS, "mapping.threshold": 0.999999})
+    assert session.outcome.result.unassigned.any()
+    assert all(_labels_of(made.figure)[0].source.data["name"] for made in plots)
+    for i in range(session.outcome.result.n_clusters):
+        session.edit(lambda result, i=i: result.exclude(result.labels.data == i))
+    assert not session.outcome.there
+    assert session.outcome.verdict.doubts == ("No position belongs to a cluster.",)
+    assert not any(
+        labels.source.data["name"] for made in plots for labels in _labels_of(made.figure)
+    )
+
+
 def test_a_line_scan_has_its_profile(session, signals):
     signals["eds"].inav[:, 3].save(session.root / "line.hspy")
     session.open_path("line.hspy")
@@ -304,6 +318,11 @@ def test_the_mean_leaves_out_what_is_not_finite(signals):
     signal.data[0, 0] = np.nan
     found = pictures.mean_of(Opened(Scan.of(signal), "map"))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def _labels_of(made):
+    every = made.select({"type": LabelSet})
+    return [one for one in every if "name" in one.source.data]
 
 
 def _run(session, recipe):

@@ -169,7 +169,7 @@ class TestSession:
         assert session.outcome.there == [0, 1, 3]
         spectra = SpectraPlot(session, Theme())
         spectra.draw()
-        assert spectra._zeros.data["name"] == ["cluster 0", "cluster 1", "cluster 3"]
+        assert spectra._names.data["name"] == ["cluster 0", "cluster 1", "cluster 3"]
         degrees = GridPlot(session, Theme(), "memberships")
         degrees.draw()
         shades = paint.hex_colors(session.outcome.result)

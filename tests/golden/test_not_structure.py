@@ -1,6 +1,7 @@
 """What the recipes say, as they come, of scans that hold no phases; and whether k is warranted."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import hyperspy.api as hs
@@ -53,6 +54,22 @@ def test_a_number_that_the_user_names_costs_no_search():
     found = clustem.segment(samples.eds(shape=(24, 26)).signal, "eds", n_clusters=2)
     assert found.n_clusters == 2
     assert not verdict(found).warranted
+
+
+def test_positions_in_no_cluster_come_first():
+    def said_of(m, threshold):
+        settings = {"cluster.m": m, "cluster.n_clusters": 4, "mapping.threshold": threshold}
+        signal = samples.eds(shape=(24, 26)).signal
+        return verdict(clustem.segment(signal, "eds-fuzzy", settings=settings))
+
+    assert not said_of(1.25, 0.9).doubts  # 13 % are in none
+    some = said_of(2, 0.8)
+    assert re.match(r"7\d % of the positions belong to no cluster\.", some.text)
+    assert some.structure
+    with pytest.warns(UserWarning, match="m=5 is too fuzzy"):
+        none = said_of(5, 0.9)
+    assert none.text == "No position belongs to a cluster."
+    assert not none.structure
 
 
 def test_in_doubt_the_recipe_takes_its_own_number():

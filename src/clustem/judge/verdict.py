@@ -26,6 +26,8 @@ _ENOUGH = 25
 """Positions of a cluster from which on its neighbours are counted."""
 _VARIES = 0.05
 """Relative spread of the intensity that is worth a word."""
+_MOST = 0.5
+"""Share of the positions in no cluster that is worth a word."""
 _PURE = 0.99
 """Share of a cluster that its largest group must take not to be worth a word."""
 _SAMPLE = 4096
@@ -83,9 +85,9 @@ def verdict(segmentation: Segmentation) -> Verdict:
     Returns
     -------
     :
-        Doubts in words: clusters explain counts that were held out no better than one shape;
-        the data show another number of clusters, or do not tell; clusters found on another scan do
-        not explain all positions; a cluster holds several groups;
+        Doubts in words: most positions belong to no cluster; clusters explain counts that were held
+        out no better than one shape; the data show another number of clusters, or do not tell;
+        clusters found on another scan do not explain all positions; a cluster holds several groups;
         components lie below the noise floor; all clusters have one shape and differ by their
         intensity; a cluster is rare and scattered, or lies on the scan as by chance.
 
@@ -102,6 +104,8 @@ def verdict(segmentation: Segmentation) -> Verdict:
     True
     """
     same = alike(segmentation)
+    if not segmentation.counts.any():
+        return Verdict(structure=False, doubts=("No position belongs to a cluster.",), alike=same)
     none = _no_structure(segmentation, same)
     warranted, doubted = _warranted(segmentation)
     if none:  # groups of another dose or thickness are no reason for several clusters
@@ -109,7 +113,7 @@ def verdict(segmentation: Segmentation) -> Verdict:
         return Verdict(
             structure=False, doubts=(none,), alike=same, warranted=warranted if one else ""
         )
-    doubts = [warranted] * doubted + _unknown(segmentation)
+    doubts = _outside(segmentation) + [warranted] * doubted + _unknown(segmentation)
     doubts += _mixed(segmentation) + _doubts(segmentation)
     several = _evidence(segmentation).get("k") != 1
     return Verdict(structure=several, doubts=tuple(doubts), alike=same, warranted=warranted)
@@ -181,6 +185,14 @@ def _unknown(segmentation: Segmentation) -> list[str]:
         return []
     share = 100 * float(segmentation.novel[~segmentation.mask].mean())
     return [f"No cluster explains {share:.2g} % of the positions: something new may be there."]
+
+
+def _outside(segmentation: Segmentation) -> list[str]:
+    """Say that most positions are in no cluster, unless it was asked whether they are explained."""
+    share = segmentation.unassigned_fraction
+    if segmentation.novel is not None or share <= _MOST:
+        return []
+    return [f"{100 * share:.0f} % of the positions belong to no cluster."]
 
 
 def _mixed(segmentation: Segmentation) -> list[str]:

@@ -33,6 +33,10 @@ from clustem.core import Segmentation
 from clustem.report.layout.units import with_units
 
 _GAP = 0.08
+_HIGH = 0.75
+"""Height of a spectrum's end above which its name stands below it."""
+_NAME = "x", "y", "side", "off", "name", "color"
+"""What is known of each spectrum's name."""
 _BAR_LINES = 2.2
 """Height of a scale bar, in lines of the titles."""
 _SPACE = 270.0, 440.0
@@ -64,7 +68,7 @@ class SpectraPlot(param.Parameterized):
         )
         self._lines = ColumnDataSource({"xs": [], "ys": [], "color": []})
         made.add_glyph(self._lines, MultiLine(xs="xs", ys="ys", line_color="color", line_width=1.5))
-        self._zeros = ColumnDataSource({"x": [], "y": [], "name": [], "color": []})
+        self._names = ColumnDataSource({name: [] for name in _NAME})
         self._add_names(theme)
         self._marks = LineMarks(made, theme)
         made.yaxis.major_label_text_alpha = 0.0
@@ -76,8 +80,8 @@ class SpectraPlot(param.Parameterized):
     def _add_names(self, theme: Theme) -> None:
         """Write names in ink, after a square in the cluster's color: some colors are too pale."""
         like: dict[str, Any] = {
-            "x": "x", "y": "y", "source": self._zeros, "text_font": value(FONT),
-            "text_align": "right", "y_offset": 4,
+            "x": "x", "y": "y", "source": self._names, "text_font": value(FONT),
+            "text_align": "right", "text_baseline": "side", "y_offset": "off",
         }  # fmt: skip
         names = LabelSet(
             text="name", text_font_size="11px", text_font_style="bold", x_offset=-20, **like
@@ -92,7 +96,7 @@ class SpectraPlot(param.Parameterized):
     def draw(self) -> None:
         """Draw the spectra one above the other."""
         outcome = self._explorer.outcome
-        if outcome is None or outcome.result.centers.data.ndim != 2:
+        if outcome is None or outcome.result.centers.data.ndim != 2 or not outcome.there:
             self._clear()
             return
         segmentation: Segmentation = outcome.result
@@ -103,9 +107,13 @@ class SpectraPlot(param.Parameterized):
         k = len(rows)
         base = np.arange(k)[::-1, None].astype(float)
         shades = [hex_colors(segmentation)[i] for i in there]
-        self._lines.data = {"xs": [x] * k, "ys": list(rows * (1 - _GAP) + base), "color": shades}
-        self._zeros.data = {
-            "x": [x[-1]] * k, "y": list(base[:, 0] + 0.5),
+        ys = rows * (1 - _GAP) + base
+        self._lines.data = {"xs": [x] * k, "ys": list(ys), "color": shades}
+        end = ys[:, -max(len(x) // 5, 1) :]  # a name stands above or below this
+        above = end.max(axis=1) - base[:, 0] < _HIGH
+        self._names.data = {
+            "x": [x[-1]] * k, "y": np.where(above, end.max(axis=1), end.min(axis=1)),
+            "side": np.where(above, "bottom", "top").tolist(), "off": np.where(above, 3, -3),
             "name": [segmentation.name_of(i) for i in there], "color": shades,
         }  # fmt: skip
         self.figure.x_range.update(start=x[0], end=x[-1], reset_start=x[0], reset_end=x[-1])
@@ -118,7 +126,7 @@ class SpectraPlot(param.Parameterized):
 
     def _clear(self) -> None:
         self._lines.data = {"xs": [], "ys": [], "color": []}
-        self._zeros.data = {"x": [], "y": [], "name": [], "color": []}
+        self._names.data = {name: [] for name in _NAME}
         self._marks.show([])
 
     def _heights(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -197,7 +205,7 @@ class GridPlot(param.Parameterized):
         """Draw the images."""
         outcome = self._explorer.outcome
         images, frame, label = self._images(outcome)
-        if outcome is None or images is None or frame is None:
+        if outcome is None or images is None or frame is None or not outcome.there:
             self._source.data = {name: [] for name in self._source.data}
             self._measure("")
             return
