@@ -22,7 +22,7 @@ _GROWN = 1e8
 _LATER = 2.0
 """Time after the end of a session until all that it held can go [s]."""
 _ARENA_MAX = -8
-"""Name of the number of arenas in glibc's ``malloc.h``."""
+"""Option of ``mallopt`` for the number of arenas, as in glibc's ``malloc.h``."""
 _STATUS = Path("/proc/self/status")
 _CURE = "Close other files, crop or bin it before, or save it as .zspy, which is read part by part."
 
