@@ -4,6 +4,8 @@ import gc
 import platform
 import subprocess
 import sys
+import time
+import weakref
 import zipfile
 
 import h5py
@@ -14,6 +16,7 @@ import tifffile
 from _session import at_once, finished
 
 from clustem.app.session import memory, opened, pictures
+from clustem.app.session.jobs import Jobs
 from clustem.app.session.memory import Budget, Room
 from clustem.app.session.opened import Opened
 from clustem.app.session.state import Explorer
@@ -106,6 +109,51 @@ def test_what_does_not_fit_stays_on_disk(session):
     np.testing.assert_array_equal(session.picture.values, whole.values)
     gc.collect()
     assert session.budget.left() < 4e6 - 32 * 9 * 13  # what is drawn is counted
+
+
+def test_what_is_closed_is_given_back_soon(session, monkeypatch):
+    """Signals are circles: without a look for them they stay until Python looks by itself."""
+    monkeypatch.setattr(memory, "_LATER", 0.1)
+    for name in ("one", "two"):
+        hs.signals.Signal1D(DATA).save(session.root / f"{name}.hspy")
+    gc.disable()
+    try:
+        session.open_path("one.hspy")
+        held = weakref.ref(finished(session).opened.signal)
+        session.open_path("two.hspy")
+        finished(session)
+        end = time.monotonic() + 20
+        while held() is not None and time.monotonic() < end:
+            time.sleep(0.05)
+    finally:
+        gc.enable()
+    assert held() is None
+
+
+@pytest.mark.parametrize("failing", [True, False])
+def test_a_job_holds_nothing_once_it_has_ended(failing):
+    class Data:
+        pass
+
+    held, ended = [], []
+
+    def work(_):
+        data = Data()
+        held.append(weakref.ref(data))
+        if failing:
+            raise ValueError("no clusters")
+        return 1
+
+    jobs = Jobs(at_once)
+    gc.disable()
+    try:
+        jobs.start("a run", work, ended.append, lambda error: ended.append(str(error)))
+        assert jobs.wait(20)
+        jobs.close()
+        assert held[0]() is None
+    finally:
+        gc.enable()
+    assert ended == (["no clusters"] if failing else [1])
 
 
 @pytest.mark.parametrize("chunks", [(2, 5, 40), (3, 13, 20), None])

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import param
@@ -207,8 +208,7 @@ class Jobs(param.Parameterized):
             _LOG.info("%s cancelled", job.name)
             self._end(job, lambda: None)
         except Exception as error:  # noqa: BLE001  # whatever it is, the page must hear of it
-            failed = error
-            self._end(job, lambda: job.failed(failed))
+            self._end(job, partial(job.failed, error))  # a closure would be a circle
         else:
             self._end(job, lambda: job.done(found))
 

@@ -20,7 +20,8 @@ _LEAST = 1e9
 _GROWN = 1e8
 """Memory that may wait to be given back [bytes]: to look for it takes some tenths of a second."""
 _LATER = 2.0
-"""Time after the end of a session until all that it held can go [s]."""
+"""Time after a file or a session was closed until all that it held can go [s]."""
+_SOON = threading.Lock()  # while it will be looked for
 _ARENA_MAX = -8
 """Option of ``mallopt`` for the number of arenas, as in glibc's ``malloc.h``."""
 _STATUS = Path("/proc/self/status")
@@ -184,7 +185,13 @@ def share_one_arena() -> None:
 
 
 def give_back_later() -> None:
-    """Give the memory of a session that has just ended back to the system, a moment later."""
-    timer = threading.Timer(_LATER, give_back)
-    timer.daemon = True
-    timer.start()
+    """Give the memory of what has just been closed back to the system, a moment later."""
+    if _SOON.acquire(blocking=False):
+        timer = threading.Timer(_LATER, _give_back_now)
+        timer.daemon = True
+        timer.start()
+
+
+def _give_back_now() -> None:
+    _SOON.release()  # what is closed from here on is looked for later
+    give_back()

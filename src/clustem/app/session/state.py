@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clustem.app.session import files, opening, pictures, running
 from clustem.app.session.files import OpenFile
 from clustem.app.session.jobs import Jobs, Post, Work
-from clustem.app.session.memory import Budget, held
+from clustem.app.session.memory import Budget, give_back_later, held
 from clustem.app.session.opened import Opened
 from clustem.app.session.outcome import Outcome
 from clustem.app.session.pictures import Picture
@@ -108,6 +108,7 @@ class Explorer(param.Parameterized):
         self.past: list[Recipe | tuple[Outcome, Recipe | None] | None] = []
         """What was there before: a recipe, a result with its recipe; None for an edit."""
         self.fitting: set[str] = set()  # recipes and descriptions that need no question
+        self.param.watch(_after_files, "files")
         self.places: Places | None = None
         self.context: dict[str, Picture] = {}
         self.detector: pictures.Detector | None = None
@@ -408,3 +409,10 @@ class Explorer(param.Parameterized):
             )  # fmt: skip
         self._folder.cleanup()
         _LOG.info("a session has ended")
+
+
+def _after_files(event: Any) -> None:
+    """Give back what closed files held: signals are circles, which Python leaves for long."""
+    still = {id(file) for file in event.new}
+    if any(id(file) not in still for file in event.old):
+        give_back_later()
