@@ -72,6 +72,19 @@ def test_what_the_map_misses(session, sample):
     assert plot.layer == "clusters"
 
 
+def test_clusters_of_grey_values_have_no_axis(session):
+    """Centers of the recipe texture are numbers; the form of another file may be there."""
+    showing(session, samples.domains(shape=(96, 128)).signal)
+    form = Misses(session, Selection(session), Theme())
+    session.choose("texture")
+    session.run()
+    assert finished(session).outcome.result.centers.axes_manager.signal_axes == ()
+    assert form.fields() == []  # a single value has no shape
+    form.handle("look", True)
+    assert session.jobs.wait(100)
+    assert session.message.text.startswith("Residuals need a spectrum or pattern at each position")
+
+
 def test_positions_that_an_applied_result_does_not_explain(session, sample):
     result = segment(sample.signal, "eds", n_clusters=4)
     other = samples.eds(shape=(18, 22), random_state=1).signal

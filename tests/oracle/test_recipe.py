@@ -25,12 +25,16 @@ def test_settings_reach_the_step():
     assert next(iter(recipe.steps)) == ("prepare", "rebin")
 
 
-def test_a_step_is_replaced_and_keeps_what_both_share():
+def test_a_step_is_replaced_and_keeps_what_both_take():
     recipe = Recipe.named("eds-fuzzy").with_settings({"cluster": "KMeans", "cluster.n_clusters": 3})
     assert ("cluster", "GustafsonKessel") not in recipe.steps
     found = recipe.steps["cluster", "KMeans"]
     assert found["n_clusters"] == 3
     assert "m" not in found
+    patches = Recipe.named("domains").with_settings({"describe.patches.size": 30})
+    assert patches.steps["describe", "patches"]["normalize"] == "zscore"
+    gabor = patches.with_settings({"describe": "gabor"}).steps["describe", "gabor"]
+    assert gabor == {}  # there, normalize is true or false
 
 
 def test_a_step_is_switched_off_and_on():

@@ -97,7 +97,8 @@ def scan_counts(segmentation: Segmentation, source: Signal | None = None) -> Sca
     Raises
     ------
     InputError
-        If there is no source, the scan has more than two axes, or the values are no counts.
+        If there is no source, it is an image, the scan has more than two axes, or the values are
+        no counts.
     """
     raw: Any = segmentation.source if source is None else source
     mask = segmentation.mask
@@ -119,6 +120,12 @@ def scan_counts(segmentation: Segmentation, source: Signal | None = None) -> Sca
     if hidden is None or np.shape(hidden) != inner:
         hidden = np.zeros(inner, dtype=bool)
     kept = np.flatnonzero(~np.asarray(hidden, dtype=bool).ravel())
+    if kept.size < 2:
+        raise InputError(
+            "Residuals need a spectrum or pattern at each position",
+            got=f"{kept.size} value" + "s" * (kept.size != 1),
+            cure="Use a spectrum image or a 4D-STEM scan.",
+        )
     rows = Rows(raw.data, row_ndim=len(inner), mask=mask if mask.any() else None)
     if hidden.any():
         rows = ScaledRows(rows, RowTransform(rows.shape[1], mask=hidden))

@@ -150,7 +150,8 @@ def residuals(
     Raises
     ------
     InputError
-        If the values are no counts, the raw signal is missing, or the scan has more axes.
+        If the values are no counts, the raw signal is missing or an image, or the scan has more
+        axes.
 
     Notes
     -----

@@ -250,7 +250,7 @@ class Recipe:
             ``"param": value`` sets a parameter that only one step of the recipe has;
             ``"stage.param": value`` sets a parameter of the stage's step that has it;
             ``"stage.step.param": value`` adds the step if need be; ``"stage.step": True`` adds it,
-            False removes it; ``"stage": "Step"`` replaces the step, keeping what both share;
+            False removes it; ``"stage": "Step"`` replaces the step, keeping what both take;
             ``"edit": False`` leaves the edits out. Where the recipe takes several signals,
             ``"NAME.param": value`` is for the signal of that name.
 
@@ -453,7 +453,18 @@ def _swap(steps: dict[tuple[str, str], Any], stage: str, name: Any) -> None:
             cure=f"Say {stage}.{name}=true and {here[0][0]}.{here[0][1]}=false.",
         )
     old = steps.pop(here[0], {}) if here else {}
-    steps[stage, entry.name] = {key: value for key, value in old.items() if key in entry.parameters}
+    steps[stage, entry.name] = {k: v for k, v in old.items() if _takes(entry, k, v)}
+
+
+def _takes(entry: Entry, param: str, value: Any) -> bool:
+    """Whether a step has a parameter of this name for which such a value will do."""
+    if param not in entry.parameters:
+        return False
+    try:
+        _checked(entry, {param: value})
+    except ParameterError:
+        return False
+    return True
 
 
 def _switch(steps: dict[tuple[str, str], Any], key: tuple[str, str], *, on: bool) -> None:

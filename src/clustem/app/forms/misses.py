@@ -73,11 +73,11 @@ class Misses:
         theme.ink(dots.glyph, "fill_color", "accent")
 
     def fields(self) -> list[Field]:
-        """Describe the form."""
+        """Describe the form; none where there is nothing to look for or to show."""
         outcome, missed = self._explorer.outcome, self._explorer.missed
         if outcome is None:
             return [fields.text("After a run.", style="faint")]
-        found = [
+        found = [] if self._is_image else [
             fields.text("Counts that the clusters, and mixtures of them, leave unexplained.",
                         style="faint"),
             fields.button("look", "Look for them" if missed is None else "Look again",
@@ -85,7 +85,8 @@ class Misses:
         ]  # fmt: skip
         if missed is not None and not missed.candidates:
             found.append(fields.text("No region departs from its cluster.", key="none"))
-        units = pretty(outcome.result.centers.axes_manager.signal_axes[0].units)
+        axes = outcome.result.centers.axes_manager.signal_axes  # none where a center is a number
+        units = pretty(axes[0].units) if axes else ""
         for i, one in enumerate(() if missed is None else missed.candidates[:_LISTED]):
             found.append(
                 fields.button(f"region/{i}", _title(i, one, units), style="small left",
@@ -161,6 +162,11 @@ class Misses:
         share = np.sqrt(found.counts / found.counts.sum())
         size = _LEAST + (_MOST - _LEAST) * share
         self._dots.data = {"x": found.sure, "y": found.right, "size": size}
+
+    @property
+    def _is_image(self) -> bool:
+        """Whether what is open has one value at each position: no shape to depart from."""
+        return self._explorer.opened is not None and self._explorer.opened.kind == "image"
 
     @property
     def is_calibrated(self) -> bool:

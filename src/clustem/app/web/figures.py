@@ -195,6 +195,8 @@ class Figures(param.Parameterized):
             hidden |= {"centers", "memberships", "misses"}
         elif outcome.result.memberships is None:
             hidden.add("memberships")
+        if not self.misses.fields():
+            hidden.add("misses")
         if self._explorer.places is not None and self._explorer.places.scattered:
             hidden.add("memberships")
         return {name: title for name, title in _TABS.items() if name not in hidden}
