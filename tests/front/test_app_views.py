@@ -85,6 +85,21 @@ def test_clusters_of_grey_values_have_no_axis(session):
     assert session.message.text.startswith("Residuals need a spectrum or pattern at each position")
 
 
+def test_another_map_of_fewer_positions_while_some_are_chosen(session, sample):
+    showing(session, sample.signal)
+    selection, theme = Selection(session), Theme()
+    _, cloud = MapPlot(session, selection, theme), CloudPlot(session, selection, theme)
+    session.choose("eds")
+    session.change({"cluster.n_clusters": 2, **EDS})
+    session.run()
+    selection.choose(finished(session).outcome.result.labels.data.ravel() == 0)
+    session.change({"prepare.crop.rows": "0:6"})
+    session.run()
+    assert finished(session).outcome.result.mask.shape == (6, 22)
+    assert selection.chosen is None
+    assert len(cloud._dots.data["x"]) == 6 * 22
+
+
 def test_positions_that_an_applied_result_does_not_explain(session, sample):
     result = segment(sample.signal, "eds", n_clusters=4)
     other = samples.eds(shape=(18, 22), random_state=1).signal

@@ -194,8 +194,8 @@ class Selection(param.Parameterized):
         )
 
     def _renew(self, *_: Any) -> None:
+        self.cloud = None  # first: what is drawn when nothing is chosen must not be of another map
         self.choose(None)
-        self.cloud = None
         outcome = self._explorer.outcome
         if outcome is None:
             return
