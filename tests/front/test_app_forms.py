@@ -1,7 +1,11 @@
 """The explorer's forms, files and access, without a browser."""
 
+import asyncio
 import json
+import random
 import zipfile
+from importlib import import_module
+from pathlib import Path
 
 import h5py
 import hyperspy.api as hs
@@ -384,3 +388,12 @@ def test_each_message_is_answered_even_where_nothing_changed_or_it_failed():
     spec = json.loads(form.spec)
     assert spec["answered"] == 3
     assert spec["fields"][0]["value"] == "a"
+
+
+def test_forms_at_random(tmp_path, monkeypatch):
+    """A few seconds of what tools/forms.py does for a quarter of an hour."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "tools")
+    forms = import_module("forms")
+    forms.save_samples(tmp_path, "eds", "domains")
+    done = asyncio.run(forms.fill(tmp_path, random.Random(5), 12.0))
+    assert done.total() > 5
