@@ -87,8 +87,9 @@ fuzz: .venv/.dev  ## Open and run damaged files, and kill runs; some 30 minutes 
 	$(BIN)/python -W ignore tools/fuzz.py --seed $(or $(SEED),0)
 	$(BIN)/python -W ignore tools/kills.py --seed $(or $(SEED),0)
 
-soak: .venv/.dev  ## Use the explorer's sessions at random for 10 minutes
+soak: .venv/.dev  ## Use the explorer's sessions and forms at random, 10 minutes each
 	$(BIN)/python -W ignore tools/soak.py --seed $(or $(SEED),0)
+	$(BIN)/python -W ignore tools/forms.py --seed $(or $(SEED),0)
 
 mutants: .venv/.dev  ## Change 100 operators and numbers one by one: do tests notice? Up to an hour
 	$(BIN)/python -W ignore tools/mutants.py --seed $(or $(SEED),0)

@@ -1,6 +1,6 @@
 """Change the fields of the explorer's forms at random, without a browser.
 
-``python tools/forms.py --seconds 900 --seed 3`` fills a page on the server, sends it what its forms
+``python tools/forms.py --seed 3`` fills a page on the server, sends it what its forms
 could send, outlines parts of the map, and stops where something goes wrong inside. It does some
 ten times as much as ``tools/clicks.py`` in the same time; ``tests/front/test_app_forms.py`` runs it
 for a few seconds.
@@ -173,7 +173,7 @@ async def _posted(document: Any) -> None:
 def main() -> int:
     """Fill; return 1 if anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=900)
+    parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="clustem-forms-") as name:

@@ -391,7 +391,7 @@ def test_each_message_is_answered_even_where_nothing_changed_or_it_failed():
 
 
 def test_forms_at_random(tmp_path, monkeypatch):
-    """A few seconds of what tools/forms.py does for a quarter of an hour."""
+    """A few seconds of what tools/forms.py does for ten minutes."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "tools")
     forms = import_module("forms")
     forms.save_samples(tmp_path, "eds", "domains")
