@@ -162,7 +162,7 @@ def at_rest(page, pid: int) -> float:
 
     What was open and found before is closed by then; a cancelled job may go on until it ticks.
     """
-    from _browser import button, show_files
+    from _browser import UNFOLD, button, show_files
     from playwright.sync_api import Error, expect
 
     cancel = page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
@@ -171,8 +171,11 @@ def at_rest(page, pid: int) -> float:
             cancel.first.click(timeout=PATIENCE)
     expect(cancel).to_have_count(0, timeout=60_000)
     page.keyboard.press("Escape")
+    files = page.get_by_label("Files")
+    files.evaluate(UNFOLD)
+    page.wait_for_timeout(1000)  # the last click may have shown or hidden it
     show_files(page)
-    page.get_by_label("Files").locator("option").filter(has_text=FIRST).click()
+    files.locator("option").filter(has_text=FIRST).click()
     button(page, "Open").click()  # and it is run where "auto" was clicked
     expect(page.locator("header [data-key=open]")).to_contain_text(FIRST)
     for _ in range(120):
