@@ -101,7 +101,7 @@ def visiting(chromium, url):
     page.locator("header [data-key=open]").wait_for()
     yield page
     page.close()
-    assert wrong == []
+    assert not wrong, wrong
 
 
 def _is_outside(url):

@@ -141,6 +141,13 @@ def test_from_lasso_and_merge_to_the_command_line(page, root, tmp_path):
     expect(page.locator("[data-key=chosen]")).to_have_count(0)
     assert 0.9 * size < lasso(page, CLOUD) <= size
     button(page, "Clear").click()
+    expect(page.locator("[data-key=chosen]")).to_have_count(0)
+    box = page.locator(CLOUD).bounding_box()  # from the axis, outside the frame: no lasso
+    page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(page.locator("[data-key=chosen]")).to_have_count(0)
     clusters = page.locator("[data-key^='tick/']")
     before = clusters.count()
     name = page.get_by_label("Name of cluster 0")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Bokeh clears its canvases from half a dot on, so that what once was in the first row and column
 // of dots stays, and does not paint anew what a change of the layout has moved. Both leave ghosts:
-// ticks beside an axis, pieces of frames and of former maps.
+// ticks beside an axis, pieces of frames and of former maps. A lasso that begins outside the frame,
+// where Bokeh starts none, is an error at each of its moves.
 (() => {
   const LABELS = { // for who cannot see the canvases
     map: "Map; the arrow keys move its cursor in the field above", study: "All maps at one scale",
@@ -18,7 +19,8 @@
   function mend() {
     const views = window.Bokeh?.index?.all_views ? [...window.Bokeh.index.all_views()] : [];
     const figure = views.find((view) => view.canvas_view?.primary);
-    if (!figure) { setTimeout(mend, 200); return; }
+    const lasso = views.find((view) => view.model.type === "LassoSelectTool");
+    if (!figure || !lasso) { setTimeout(mend, 200); return; }
     const layer = owner(figure.canvas_view.primary, "clear"), plot = owner(figure, "_after_layout");
     if (!layer || !plot) return; // another Bokeh
     layer.clear = function () {
@@ -36,6 +38,13 @@
       this.clustem_place = place;
       requestAnimationFrame(() => this.request_repaint());
     };
+    const selects = owner(lasso, "_pan");
+    for (const step of selects ? ["_pan", "_pan_end"] : []) {
+      const done = selects[step];
+      selects[step] = function (...given) {
+        if (this._is_selecting !== false) done.apply(this, given);
+      };
+    }
     for (const view of views) {
       view.request_repaint?.();
       const label = LABELS[view.model.name];
