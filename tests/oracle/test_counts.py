@@ -106,6 +106,30 @@ def test_a_known_gain_is_taken():
     np.testing.assert_array_equal(found.data, truth)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e30])
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"offset": 1e99}, "An offset must be"),
+        ({"offset": -1e99}, "An offset must be"),
+        ({"gain": 1e99}, "A gain must be"),
+        ({"gain": 1e-99}, "A gain must be"),
+    ],
+)
+def test_what_no_detector_has_is_refused(given, match, scale):
+    with pytest.raises(InputError, match=match):
+        run(scale * drawn(3), **given)
+
+
+def test_values_beyond_any_detector_are_refused():
+    data = 2.5 * drawn(3)
+    with pytest.raises(InputError, match=r"up to \d.*e\+1"):
+        run(1e99 * data)
+    data.flat[7] = 1e30  # not in the sample, or one value of it
+    with pytest.raises(InputError, match="must be counts"):
+        run(data)
+
+
 def test_a_pedestal_of_counts_is_subtracted():
     truth = drawn(1)
     found, said = run((truth + 100).astype(np.uint16))

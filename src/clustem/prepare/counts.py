@@ -58,6 +58,12 @@ _DEEP = 8.0
 _EQUAL = 1e-4
 """Totals that scatter less, relative, were made equal."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+"""Squares of the products of larger values are infinite."""
+
+_MOST = 2.0**53
+"""More counts than this are not told apart by float64."""
+
 _CURE = (
     "Leave out prepare.counts and take steps for any values (cluster.GaussianMixture), as the "
     "recipes eels-shape and eds-fuzzy do; or give the raw file."
@@ -154,7 +160,7 @@ def counts(
     if unit and rows.dtype.kind in "bu":
         return like(signal, signal.data)
     lowest, highest = _extremes(rows, channels)
-    _require_noise(lowest, noise)
+    _require_noise(lowest, highest, noise)
     if unit and rows.dtype.kind == "i" and lowest >= 0:
         return like(signal, signal.data)
     return like(signal, _converted(signal.data, noise, (highest - noise.offset) / noise.gain))
@@ -173,6 +179,9 @@ def _pairs(rows: Rows, left_out: NDArray[np.bool_], channels: NDArray[np.intp]) 
         raise _missing()
     if not sample.one.shape[1]:
         raise _no_counts("values that are the same at all positions")
+    highest = float(np.abs(sample.values.astype(np.float64)).max())
+    if highest > _LARGEST:
+        raise _no_counts(f"values up to {highest:.4g}")
     if rows.dtype.kind == "f":
         _refuse_normalized(sample)
     return sample
@@ -193,6 +202,7 @@ def _refuse_normalized(sample: Sample) -> None:
 def _noise(sample: Sample, gain: float | Literal["auto"], offset: float | Literal["auto"]) -> Noise:
     """Find gain, read noise and offset; refuse what is no noise of counts."""
     known = None if offset == "auto" else offset
+    _require_of_this_detector(sample, None if gain == "auto" else gain, known)
     if gain != "auto":
         return noise_of(sample, gain=gain, offset=known)
     found = noise_of(sample, offset=known)
@@ -212,6 +222,25 @@ def _noise(sample: Sample, gain: float | Literal["auto"], offset: float | Litera
     if found.counted < _COUNTED:
         raise _no_counts(f"{100 * (1 - found.counted):.0f} % of the variance not from counts")
     return _rounded(found, sample)
+
+
+def _require_of_this_detector(sample: Sample, gain: float | None, offset: float | None) -> None:
+    """Refuse a known gain or offset with which no value could be counts."""
+    lowest, highest = float(sample.values[0]), float(sample.values[-1])
+    zero = min(lowest, 0.0) if offset is None else offset
+    if not 0 < highest - zero <= _MOST * (highest - lowest):
+        raise InputError(
+            "An offset must be the value where there are no counts",
+            got=f"{zero:.4g} for values from {lowest:.4g} to {highest:.4g}",
+            cure='Give what the detector gives without a beam, or offset="auto".',
+        )
+    if gain is not None and not gain <= highest - zero <= _MOST * gain:
+        raise InputError(
+            "A gain must be the signal of one count",
+            got=f"{gain:.4g}, with which values up to {highest:.4g} are "
+            f"{(highest - zero) / gain:.2g} counts",
+            cure='Give it in the units of the data, or gain="auto".',
+        )
 
 
 def _rounded(found: Noise, sample: Sample) -> Noise:
@@ -245,7 +274,9 @@ def _extremes(rows: Rows, channels: NDArray[np.intp]) -> tuple[float, float]:
     return float(found[:, 0].min()), float(found[:, 1].max())
 
 
-def _require_noise(lowest: float, noise: Noise) -> None:
+def _require_noise(lowest: float, highest: float, noise: Noise) -> None:
+    if highest - noise.offset > _MOST * noise.gain:
+        raise _no_counts(f"values up to {highest:.4g}, with a gain of {noise.gain:.4g}")
     least = noise.offset - _DEEP * noise.read_noise - 0.5 * noise.gain
     if lowest < least:
         raise _no_counts(
