@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clustem import prepare, reduce
+from clustem import describe, prepare, reduce
 from clustem.core import ParameterError, Registry, UnknownNameError, check_parameters, registry
 
 STAGES = ("prepare", "describe", "reduce", "cluster", "mapping", "eels", "edits")
@@ -70,6 +70,19 @@ def _inputs(entry):
 def test_parameters_are_finite(value):
     with pytest.raises(ParameterError, match="radius must be a number greater than 0; got"):
         check_parameters(prepare.pool, {"radius": value})
+
+
+@pytest.mark.parametrize(
+    ("step", "given"),
+    [
+        (describe.spectra, {"pool": 1e99}),
+        (describe.spectra, {"pool": 2**63}),
+        (prepare.rebin, {"scan": [2, 2**64]}),
+    ],
+)
+def test_integers_are_those_of_numpy(step, given):
+    with pytest.raises(ParameterError, match="must be .*integer.*; got"):
+        check_parameters(step, given)
 
 
 def test_an_unknown_step_is_refused_with_the_nearest():

@@ -119,6 +119,8 @@ def test_a_known_gain_is_taken():
 def test_what_no_detector_has_is_refused(given, match, scale):
     with pytest.raises(InputError, match=match):
         run(scale * drawn(3), **given)
+    with pytest.raises(InputError, match=match):
+        run(drawn(3), in_doubt="take", **given)
 
 
 def test_values_beyond_any_detector_are_refused():

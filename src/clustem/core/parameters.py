@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, cast, get_args, get_origin
 
 import numpy as np
+from annotated_types import Interval
 
 from clustem.core.errors import InputError, ParameterError, UnknownNameError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_LIMIT = 2**63  # of integers, as NumPy has them
 _WORDS = {
     int: "an integer",
     float: "a number",
@@ -368,8 +370,10 @@ def _adapter(hint: Any) -> Any:
 
 
 def _plain(hint: Any) -> Any:
-    """Replace array types, which pydantic does not know, by a check that it is an array."""
+    """Replace array types, which pydantic does not know, and integers, which NumPy limits."""
     origin, args = get_origin(hint), get_args(hint)
+    if hint is int:
+        return Annotated[int, Interval(ge=-_LIMIT, lt=_LIMIT)]
     if origin is np.ndarray:
         from pydantic import BeforeValidator
 
@@ -378,6 +382,8 @@ def _plain(hint: Any) -> Any:
         return Union[tuple(_plain(arg) for arg in args)]  # noqa: UP007  # built at run time
     if origin is Annotated:
         return Annotated[(_plain(args[0]), *args[1:])]
+    if origin is tuple:
+        return tuple[tuple(_plain(arg) for arg in args)]  # type: ignore[misc]  # at run time
     return hint
 
 

@@ -13,6 +13,7 @@ from clustem.core import (
     NO_MASKS,
     InputError,
     Masks,
+    ParameterError,
     Signal,
     like,
     preparation,
@@ -105,8 +106,8 @@ def counts(
     Raises
     ------
     InputError
-        If there are no 16 pairs of neighbouring positions, values are missing, or the values are
-        no counts: they are constant, normalised, net of a background, more negative than read
+        If there are no 16 pairs of neighbouring positions, values are missing, no value could be
+        a count with this gain or offset, or the values are no counts: they are constant, normalised, net of a background, more negative than read
         noise, or their variance does not rise in line with the mean.
 
     Notes
@@ -142,6 +143,8 @@ def counts(
     rows = Rows(signal.data, row_ndim=len(inner), mask=left_out if left_out.any() else None)
     try:
         noise = _noise(_pairs(rows, left_out, channels), gain, offset)
+    except ParameterError:
+        raise  # no matter of doubt
     except InputError as error:
         whole = rows.dtype.kind in "bui" and _extremes(rows, channels)[0] >= 0
         if in_doubt == "refuse" or not whole:
@@ -229,13 +232,13 @@ def _require_of_this_detector(sample: Sample, gain: float | None, offset: float 
     lowest, highest = float(sample.values[0]), float(sample.values[-1])
     zero = min(lowest, 0.0) if offset is None else offset
     if not 0 < highest - zero <= _MOST * (highest - lowest):
-        raise InputError(
+        raise ParameterError(
             "An offset must be the value where there are no counts",
             got=f"{zero:.4g} for values from {lowest:.4g} to {highest:.4g}",
             cure='Give what the detector gives without a beam, or offset="auto".',
         )
     if gain is not None and not gain <= highest - zero <= _MOST * gain:
-        raise InputError(
+        raise ParameterError(
             "A gain must be the signal of one count",
             got=f"{gain:.4g}, with which values up to {highest:.4g} are "
             f"{(highest - zero) / gain:.2g} counts",
