@@ -81,7 +81,7 @@ def test_parameters_are_finite(value):
     ],
 )
 def test_integers_are_those_of_numpy(step, given):
-    with pytest.raises(ParameterError, match="must be .*integer.*; got"):
+    with pytest.raises(ParameterError, match=r"must be .*integer.*; got"):
         check_parameters(step, given)
 
 

@@ -106,9 +106,10 @@ def counts(
     Raises
     ------
     InputError
-        If there are no 16 pairs of neighbouring positions, values are missing, no value could be
-        a count with this gain or offset, or the values are no counts: they are constant, normalised, net of a background, more negative than read
-        noise, or their variance does not rise in line with the mean.
+        If there are no 16 pairs of neighbouring positions, values are missing, none could be a
+        count with this gain or offset, or they are no counts: they are constant, normalised, net
+        of a background, more negative than read noise, or their variance does not rise in line
+        with the mean.
 
     Notes
     -----
