@@ -253,6 +253,14 @@ def test_impossible_numbers_of_clusters_are_refused(make, rows, k, words):
 
 
 @every_estimator
+def test_more_starts_than_memory_holds_are_refused(make, rows):
+    if "n_init" not in make().get_params():
+        pytest.skip("one start")
+    with pytest.raises(InputError, match=r"n_init must be .* at most 1000"):
+        make(3, n_init=10**9).fit(rows)
+
+
+@every_estimator
 def test_an_unknown_parameter_is_refused_with_the_nearest(make):
     with pytest.raises(UnknownNameError, match="Did you mean 'n_clusters'"):
         make(n_cluster=3)

@@ -229,6 +229,8 @@ def test_the_beam_is_found_although_it_is_masked():
 def test_radii_that_leave_nothing_are_refused():
     with pytest.raises(ParameterError, match="inner must be smaller"):
         virtual_detectors(scan(), inner=30)
+    with pytest.raises(InputError, match="must hold pixels"):
+        virtual_detectors(scan(), rings=10**9)
     with pytest.raises(InputError, match="calibrated"):
         radial_profile(hs.signals.Signal2D(DATA), units="1/Å")
     with pytest.raises(InputError, match="on the detector"):

@@ -192,6 +192,11 @@ def test_colors_become_grey_with_a_note():
         (np.add.outer(np.arange(90.0), np.arange(80.0)), {"at": "columns"}, "repeat|stand out"),
         (np.arange(600.0).reshape(20, 30), {"size": 8, "at": np.zeros((4, 3))}, r"\(n, 2\)"),
         (np.arange(600.0).reshape(20, 30), {"size": 8, "at": np.zeros((4, 2))}, "wholly inside"),
+        (
+            np.add.outer(np.arange(90.0), np.arange(80.0)),
+            {"at": "columns", "spacing": 1e9},
+            "fit into the image",
+        ),
     ],
 )
 def test_what_cannot_be_cut_is_refused_with_a_cure(data, options, words):

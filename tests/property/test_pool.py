@@ -48,6 +48,17 @@ def test_counts_and_floats_agree(data, radius, weights):
     np.testing.assert_allclose(as_counts, as_floats, rtol=3e-7)
 
 
+@settings(max_examples=30, deadline=None)
+@given(FLOATS, st.sampled_from([8, 1e9, 1e99, 1e300]))
+def test_a_window_beyond_the_scan_is_the_scan(data, radius):
+    mean = np.broadcast_to(data.mean(axis=(0, 1)), data.shape)
+    atol = 1e-12 * (1 + np.abs(data).max())
+    np.testing.assert_allclose(pooled(data, radius=radius), mean, rtol=1e-12, atol=atol)
+    if radius > 8:
+        found = pooled(data, radius=radius, weights="gaussian")
+        np.testing.assert_allclose(found, mean, rtol=1e-12, atol=atol)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(COUNTS, FLOATS), RADIUS, WEIGHTS, st.randoms(use_true_random=False))
 def test_excluded_pixels_do_not_matter(data, radius, weights, random):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClusterMixin
@@ -24,6 +25,9 @@ _VALUES = re.compile(r"(array=)?\[.*\]\.?", re.DOTALL)
 """All values of a matrix, which scikit-learn prints."""
 Markers = NDArray[np.int_] | str | list[str] | None
 """Region of each row, 1 or more, others none; in a recipe a label image or masks of the scan."""
+
+Starts = Annotated[int, Ge(1), Le(1000)]
+"""How often a fit begins anew; the starts are drawn, and held, together."""
 
 
 class _NotNumbersError(InputError, TypeError):

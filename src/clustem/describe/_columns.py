@@ -57,7 +57,7 @@ def find_columns(
     Raises
     ------
     InputError
-        If no lattice repeats, or no column stands out.
+        If no lattice repeats, no column stands out, or the spacing is wider than the image.
 
     Notes
     -----
@@ -68,6 +68,12 @@ def find_columns(
     """
     from scipy.spatial import KDTree
 
+    if spacing is not None and spacing > min(image.shape):
+        raise InputError(
+            "The spacing of atom columns must fit into the image",
+            got=f"{spacing:.4g} px in an image of {image.shape}",
+            cure="Give the distance of neighbouring columns [px], or leave it out.",
+        )
     sign = 1 if contrast == "bright" else -1
     found = spacing or lattice_spacing(_middle(image).astype(np.float64) * sign)
     smooth = scratch(image.shape, np.float64)

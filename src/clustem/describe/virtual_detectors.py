@@ -59,7 +59,7 @@ def virtual_detectors(
     ------
     InputError
         If it is not a scan of patterns, no beam stands out, a unit needs a calibration that is
-        not there, or no detector has a pixel.
+        not there, there are more detectors than pixels, or none has a pixel.
 
     Notes
     -----
@@ -74,6 +74,12 @@ def virtual_detectors(
     """
     rows, excluded = pattern_rows(signal, masks.scan)
     left_out = fitting_mask(masks.signal, rows.row_shape, "pattern")
+    if rings * segments > left_out.size:
+        raise InputError(
+            "Virtual detectors must hold pixels",
+            got=f"{rings} rings of {segments} segments for {left_out.size} pixels",
+            cure="Give fewer.",
+        )
     if center is None or inner is None:
         beam = beam_of(rows, center=center)
         center = beam.center

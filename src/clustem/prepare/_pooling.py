@@ -28,7 +28,7 @@ _BUFFER_BYTES = 3 * 2**19  # of one thread: stays in the second-level cache
 _kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
-def window_weights(d: float, kind: Weights) -> F64:
+def window_weights(d: float, kind: Weights, size: int) -> F64:
     """Return the weights along one axis of the window that reaches d pixels to each side.
 
     Parameters
@@ -37,21 +37,24 @@ def window_weights(d: float, kind: Weights) -> F64:
         Reach [pixels]; offsets up to its integer part are inside.
     kind
         All 1, or ``exp(-offset² / (2 d²))``.
+    size
+        Length of the scan [pixels]: what lies beyond it has no weight.
 
     Returns
     -------
     :
-        Array (2 h + 1,), h the integer part of d.
+        Array (2 h + 1,), h the integer part of d, at most size - 1.
 
     Examples
     --------
-    >>> window_weights(1.5, "uniform")
+    >>> window_weights(1.5, "uniform", 20)
     array([1., 1., 1.])
     """
-    offset = np.arange(-floor(d), floor(d) + 1)
+    reach = floor(min(d, size - 1))
+    offset = np.arange(-reach, reach + 1)
     if kind == "uniform":
         return np.ones(len(offset))
-    return np.exp(-(offset**2) / (2 * d**2))
+    return np.exp(-((offset / d) ** 2) / 2)
 
 
 def window_norm(keep: Flags, along_rows: F64, along_columns: F64) -> F64:

@@ -65,8 +65,8 @@ def pool(
     shape = require_scan(signal, "Pooling", cure="Give a spectrum image or a scan of patterns.")
     require_numbers(signal, "Pooling")
     keep = ~np.atleast_2d(fitting_mask(masks.scan, shape, "scan"))
-    across = window_weights(radius, weights)
-    window = (across if len(shape) == 2 else np.ones(1), across)
+    down, across = (window_weights(radius, weights, size) for size in keep.shape)
+    window = (down, across)
     norm = window_norm(keep, *window)
     pooled = _lazily if hasattr(signal.data, "dask") else _at_once
     return like(signal, pooled(signal.data, len(shape), keep, norm, window))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import sparray, spmatrix
 
 from clustem.cluster._neighbours import Coupling
-from clustem.cluster.estimator import Markers
+from clustem.cluster.estimator import Markers, Starts
 from clustem.cluster.fuzzy._course import (
     Course,
     Fuzzy,
@@ -111,7 +111,7 @@ class FuzzyCMeans(Fuzzy):
         m: Annotated[float, Gt(1)] = 2.0,
         connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
         coupling: Coupling = 0.0,
-        n_init: Annotated[int, Ge(1)] = 10,
+        n_init: Starts = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-8,
         markers: Markers = None,

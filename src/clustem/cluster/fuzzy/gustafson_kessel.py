@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import sparray, spmatrix
 
 from clustem.cluster._neighbours import Coupling
-from clustem.cluster.estimator import Markers
+from clustem.cluster.estimator import Markers, Starts
 from clustem.cluster.fuzzy._course import (
     Course,
     Fuzzy,
@@ -158,7 +158,7 @@ class GustafsonKessel(Fuzzy):
         max_condition: Annotated[float, Ge(1)] = 1e6,
         connectivity: sparray | spmatrix | NDArray[np.float64] | None = None,
         coupling: Coupling = 0.0,
-        n_init: Annotated[int, Ge(1)] = 10,
+        n_init: Starts = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-8,
         markers: Markers = None,

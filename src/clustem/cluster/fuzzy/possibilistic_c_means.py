@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Gt
 
-from clustem.cluster.estimator import Markers
+from clustem.cluster.estimator import Markers, Starts
 from clustem.cluster.fuzzy._course import (
     Course,
     Fuzzy,
@@ -111,7 +111,7 @@ class PossibilisticCMeans(Fuzzy):
         *,
         m: Annotated[float, Gt(1)] = 2.0,
         eta_scale: Annotated[float, Gt(0)] = 1.0,
-        n_init: Annotated[int, Ge(1)] = 10,
+        n_init: Starts = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 1e-8,
         markers: Markers = None,

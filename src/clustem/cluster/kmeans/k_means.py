@@ -13,7 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clon
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from clustem.cluster.estimator import Estimator, Markers, checked_weights
+from clustem.cluster.estimator import Estimator, Markers, Starts, checked_weights
 from clustem.cluster.kmeans._full_space import nearest, squared_distances
 from clustem.cluster.kmeans._sketch import Centering, RowReader, Sketch, unwrapped
 from clustem.cluster.kmeans._solve import Solution, solve, solve_each
@@ -119,7 +119,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self,
         n_clusters: Annotated[int, Ge(1)] = 8,
         *,
-        n_init: Annotated[int, Ge(1)] = 10,
+        n_init: Starts = 10,
         max_iter: Annotated[int, Ge(1)] = 300,
         tol: Annotated[float, Ge(0)] = 0.0,
         normalize: Literal["l2", "l1", "max", "zscore"] | None = None,

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from clustem.cluster._neighbours import Coupling, checked_graph, is_mask, mean_field
-from clustem.cluster.estimator import Estimator, Markers
+from clustem.cluster.estimator import Estimator, Markers, Starts
 from clustem.cluster.mixture import _course
 from clustem.cluster.mixture._course import Course, best_course, some_rows, starts_of
 from clustem.cluster.mixture._densities import F64, posteriors, sorts_out
@@ -171,7 +171,7 @@ class GaussianMixture(Estimator):
         shrinkage: Annotated[float, Ge(0), Le(1)] | Literal["auto"] = "auto",
         connectivity: sparray | spmatrix | NDArray[Any] | None = None,
         coupling: Coupling | Literal["auto"] = 0.0,
-        n_init: Annotated[int, Ge(1)] = 3,
+        n_init: Starts = 3,
         init: Literal["k-means"] | NDArray[np.float64] = "k-means",
         markers: Markers = None,
         max_iter: Annotated[int, Ge(1)] = 300,

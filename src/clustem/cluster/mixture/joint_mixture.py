@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, sparray, spmatrix
 
 from clustem.cluster._neighbours import Coupling, softmax
-from clustem.cluster.estimator import Markers
+from clustem.cluster.estimator import Markers, Starts
 from clustem.cluster.mixture._borders import scattered
 from clustem.cluster.mixture._counts import Counts, Fit, counts_of, maximize
 from clustem.cluster.mixture._noise import noise_of
@@ -132,7 +132,7 @@ class JointMixture(MultinomialMixture):
         overdispersion: bool | Literal["auto"] = "auto",
         prior: Annotated[float, Gt(0)] = 100.0,
         markers: Markers = None,
-        n_init: Annotated[int, Ge(1)] = 10,
+        n_init: Starts = 10,
         max_iter: Annotated[int, Ge(1)] = 200,
         tol: Annotated[float, Ge(0)] = 1e-3,
         random_state: RandomState = 0,

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from sklearn.exceptions import ConvergenceWarning
 
 from clustem.cluster._neighbours import Coupling, softmax
-from clustem.cluster.estimator import Estimator, Markers
+from clustem.cluster.estimator import Estimator, Markers, Starts
 from clustem.cluster.mixture._borders import scattered
 from clustem.cluster.mixture._counts import Counts, Fit, counts_of, em
 from clustem.cluster.mixture._held_out import Choice, assigned, choose, fitted_part, settled
@@ -142,7 +142,7 @@ class MultinomialMixture(Estimator):
         overdispersion: bool | Literal["auto"] = "auto",
         prior: Annotated[float, Gt(0)] = 100.0,
         markers: Markers = None,
-        n_init: Annotated[int, Ge(1)] = 10,
+        n_init: Starts = 10,
         max_iter: Annotated[int, Ge(1)] = 200,
         tol: Annotated[float, Ge(0)] = 1e-3,
         random_state: RandomState = 0,
