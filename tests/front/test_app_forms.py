@@ -14,6 +14,7 @@ import pytest
 
 from clustem.app.forms import fields
 from clustem.app.forms.editors import Hint, editable, editor, parse
+from clustem.app.forms.export import ExportForm
 from clustem.app.forms.form import Form
 from clustem.app.forms.opening import Opening, listed
 from clustem.app.forms.steps import Steps
@@ -388,6 +389,15 @@ def test_each_message_is_answered_even_where_nothing_changed_or_it_failed():
     spec = json.loads(form.spec)
     assert spec["answered"] == 3
     assert spec["fields"][0]["value"] == "a"
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "wide"])
+def test_a_width_that_is_no_number_is_refused(session, text):
+    form = ExportForm(session, "")
+    form.handle("width", "120")
+    with pytest.raises(InputError, match="must be a number of mm"):
+        form.handle("width", text)
+    assert form.width == 120
 
 
 def test_forms_at_random(tmp_path, monkeypatch):

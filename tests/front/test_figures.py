@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from clustem.core import InputError, PCAInfo
+from clustem.core import InputError, ParameterError, PCAInfo
 from clustem.judge import compare
 from clustem.report import (
     Print,
@@ -418,3 +418,9 @@ def test_figures_are_printed_as_a_journal_wants_them(form, width, cases, tmp_pat
         assert first.startswith(b"%PDF")
     with pytest.raises(InputError, match="must be installed"):
         write_figures(one, tmp_path, Print("pdf", font="No Such Font"))
+
+
+@pytest.mark.parametrize("given", [{"width": float("nan")}, {"width": 1e4}, {"dpi": 1e9}])
+def test_figures_of_no_size_are_refused(given):
+    with pytest.raises(ParameterError, match="must be a number from"):
+        Print(**given)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +139,9 @@ def _width(text: str) -> float | None:
     """Read a width in mm, at least 20 and at most 400; None for an empty text."""
     if not text:
         return None
-    try:
-        return min(max(float(text), 20.0), 400.0)
-    except ValueError:
-        raise ParameterError(
-            "The width of figures must be a number of mm", got=repr(text[:40]), cure="Write 89."
-        ) from None
+    with suppress(ValueError):
+        if math.isfinite(width := float(text)):
+            return min(max(width, 20.0), 400.0)
+    raise ParameterError(
+        "The width of figures must be a number of mm", got=repr(text[:40]), cure="Write 89."
+    )

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
-from clustem.core import InputError, Segmentation, checked
+from clustem.core import InputError, ParameterError, Segmentation, checked
 from clustem.report.layout.sheet import SIZE
 from clustem.report.page.plan import plan
 
@@ -34,15 +34,20 @@ class Print:
     form
         Format of the files.
     width
-        Width of each figure [mm]; None leaves the 89 or 183 mm that it is made for, with texts of
-        7.5 points. At another width texts and lines grow or shrink with it.
+        Width of each figure [mm], 10 to 1000; None leaves the 89 or 183 mm that it is made for,
+        with texts of 7.5 points. At another width texts and lines grow or shrink with it.
     dpi
-        Resolution of pixels, of which SVG and PDF have only those of maps and patterns.
+        Resolution of pixels, 30 to 2400, of which SVG and PDF have only those of maps and patterns.
     font
         Family of the texts; None leaves DejaVu Sans, which is on every machine. SVG names it for
         the program that shows the figure; for PNG and PDF it must be installed here.
     letters
         Whether the figures are lettered a, b, c ... as panels.
+
+    Raises
+    ------
+    ParameterError
+        If width or resolution lie outside of these limits.
     """
 
     form: Form = "png"
@@ -50,6 +55,18 @@ class Print:
     dpi: int = 300
     font: str | None = None
     letters: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("width", self.width, 10, 1000),
+            ("dpi", self.dpi, 30, 2400),
+        ):
+            if value is not None and not low <= value <= high:
+                raise ParameterError(
+                    f"{name} must be a number from {low} to {high}",
+                    got=value,
+                    cure="Leave it out for the usual one.",
+                )
 
 
 @checked
