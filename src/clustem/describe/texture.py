@@ -20,6 +20,7 @@ from clustem.core import (
     descriptor,
     record,
 )
+from clustem.core.eigh import eigh
 from clustem.core.image import PlainImage
 from clustem.core.masks import fitting_mask
 from clustem.describe._bands import PIXELS, Bands, deviation
@@ -206,7 +207,7 @@ def _in_levels(colors: NDArray[np.float32]) -> bool:
     step = -(-colors.shape[0] * colors.shape[1] // PIXELS)  # of some pixels, where there are many
     flat = colors.reshape(-1, colors.shape[-1])[::step].astype(np.float64)
     flat -= flat.mean(axis=0)
-    values = flat @ np.linalg.eigh(flat.T @ flat)[1][:, -1]
+    values = flat @ eigh(flat.T @ flat)[1][:, -1]
     return any(separation(values, n) > bar for n, bar in enumerate(_CLEAR, start=2))
 
 

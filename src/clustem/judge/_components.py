@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import tick
+from clustem.core.eigh import eigh
 from clustem.judge._kmeans import rough_labels
 
 F64 = NDArray[np.float64]
@@ -316,8 +317,8 @@ def _directions(rows: F64, weights: F64, units: F64, random: np.random.Generator
     """Directions (d, s) along which two parts may show: of large scatter, and not normal."""
     d = rows.shape[1]
     scatter = (rows * weights[:, None]).T @ rows / weights.sum()
-    here = np.linalg.eigh(scatter)[1][:, ::-1][:, :3]
-    theirs = units @ np.linalg.eigh(units.T @ scatter @ units)[1][:, ::-1][:, :3]
+    here = eigh(scatter)[1][:, ::-1][:, :3]
+    theirs = units @ eigh(units.T @ scatter @ units)[1][:, ::-1][:, :3]
     pursuit = random.normal(size=(d, 6))
     pursuit /= np.linalg.norm(pursuit, axis=0)
     for _ in range(12):  # fixed points of the contrast log cosh

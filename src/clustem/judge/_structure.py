@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.core.eigh import eigh
 from clustem.judge._components import FEW, Mixture, Steps, grow
 from clustem.judge._gaps import Groups, joined
 from clustem.judge._neighbourhoods import Regions, neighbourhoods
@@ -113,7 +114,7 @@ def _sphered(rows: F64) -> tuple[F64, F64]:
     centered, n = rows - rows.mean(axis=0), len(rows)
     few = n < rows.shape[1]  # then the products of rows are the smaller matrix
     products = centered @ centered.T if few else centered.T @ centered
-    values, vectors = np.linalg.eigh(products / n)
+    values, vectors = eigh(products / n)
     kept = values > 1e-12 * values.max()
     vectors, spread = vectors[:, kept], np.sqrt(values[kept])
     return np.sqrt(n) * vectors if few else centered @ vectors / spread, np.diag(spread)
@@ -123,7 +124,7 @@ def _discriminant(rows: F64, mixture: Mixture) -> F64:
     """Coordinates (n, q) that tell the components apart best, with unit covariance within them."""
     inverse = np.linalg.inv(np.linalg.cholesky(mixture.within))
     means = (mixture.means - mixture.weights @ mixture.means) @ inverse.T
-    vectors = np.linalg.eigh((means.T * mixture.weights) @ means)[1]
+    vectors = eigh((means.T * mixture.weights) @ means)[1]
     count = min(mixture.size - 1, _PLANE)
     out = rows @ inverse.T @ vectors[:, ::-1][:, :count]
     return np.asarray(out - out.mean(axis=0))

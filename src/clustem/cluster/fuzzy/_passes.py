@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clustem.cluster.estimator import check_spread
 from clustem.cluster.fuzzy import _kernels as kernels
+from clustem.core.eigh import eigh
 from clustem.passes.rows import Rows
 from clustem.passes.storage import release
 from clustem.passes.threads import cores, one_blas_thread
@@ -134,7 +135,7 @@ class Space:
         if not varies.any():
             return Space(self.origin, 1.0, np.zeros((1, D)), np.zeros((D, 1)), 1.0)
         inner = covariance[np.ix_(varies, varies)] / np.outer(spread[varies], spread[varies])
-        values, vectors = np.linalg.eigh(inner)
+        values, vectors = eigh(inner)
         kept = values > _COLLINEAR * len(values)
         root = np.sqrt(values[kept])
         basis, back = np.zeros((len(root), D)), np.zeros((D, len(root)))

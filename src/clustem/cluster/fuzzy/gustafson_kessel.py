@@ -27,6 +27,7 @@ from clustem.cluster.fuzzy._course import (
 from clustem.cluster.fuzzy._field import with_neighbours
 from clustem.cluster.fuzzy._passes import F64, Frame, State, Sums
 from clustem.core import ParameterError, clusterer, warn
+from clustem.core.eigh import eigh
 from clustem.core.random_state import RandomState
 
 _NOTHING = 1e-24  # variance that is rounding, where the data's is 1
@@ -317,7 +318,7 @@ def _metric(scatter: F64, volumes: F64, max_condition: float, *, nothing: float)
     nothing
         Scatter that is rounding: such a cluster is taken as round.
     """
-    values, vectors = np.linalg.eigh(scatter)
+    values, vectors = eigh(scatter)
     values = np.where(values[..., -1:] > nothing, np.maximum(values, 0.0), 1.0)
     values = values / values[..., -1:]
     flat = values.min(axis=-1) * max_condition < 1

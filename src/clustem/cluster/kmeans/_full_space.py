@@ -15,6 +15,7 @@ from clustem.cluster.kmeans._kernels import add_sums, assign_certain, own_distan
 from clustem.cluster.kmeans._passes import Steps, Where, Work
 from clustem.cluster.kmeans._sketch import EXTENSIONS, Centering, RowReader, Sketch
 from clustem.cluster.kmeans.lloyd import lloyd
+from clustem.core.eigh import eigh
 from clustem.passes.block_sums import BlockSums
 from clustem.passes.cluster_sums import RowAdder, RowSums
 
@@ -177,7 +178,7 @@ class FullSpaceLloyd:
 
         All rows were just read, so their products with that part are known: these are coordinates.
         """
-        values, turn = np.linalg.eigh(self._rest @ self._rest.T)
+        values, turn = eigh(self._rest @ self._rest.T)
         keep = values > _FLAT * values[-1]
         turn = turn[:, keep] / np.sqrt(values[keep])
         coordinates = self._known[:, : turn.shape[1]]

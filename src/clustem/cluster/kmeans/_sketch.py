@@ -18,6 +18,7 @@ from clustem.cluster.kmeans._kernels import add_sums, center_block, dots_block, 
 from clustem.cluster.kmeans._passes import Pass, Steps, Where, Work
 from clustem.cluster.kmeans._tiles import TILE_COLUMNS, TILE_ROWS
 from clustem.core import InputError
+from clustem.core.eigh import eigh
 from clustem.passes.block_sums import BlockSums
 from clustem.passes.rows import Rows
 from clustem.passes.scaled_rows import ScaledRows
@@ -449,11 +450,11 @@ def _top_eigenvectors(matrix: NDArray[np.float64], count: int) -> NDArray[np.flo
     """Return the vectors of the largest eigenvalues, by subspace iteration."""
     with one_blas_thread():
         if 4 * count > len(matrix):
-            return np.asarray(np.linalg.eigh(matrix)[1][:, ::-1][:, :count])
+            return np.asarray(eigh(matrix)[1][:, ::-1][:, :count])
         guess = np.random.default_rng(0).standard_normal((len(matrix), count + _MARGIN))
         for _ in range(_POWER_STEPS):
             guess, _ = np.linalg.qr(matrix @ guess)
-        _, turn = np.linalg.eigh(guess.T @ (matrix @ guess))
+        _, turn = eigh(guess.T @ (matrix @ guess))
         return np.asarray((guess @ turn)[:, ::-1][:, :count])
 
 
@@ -477,7 +478,7 @@ def _orthonormal(basis: NDArray[np.float64]) -> NDArray[np.float64]:
         norms = np.linalg.norm(basis, axis=0)
         basis = basis / np.where(norms > 0.0, norms, 1.0)
         for _ in range(2):
-            values, turn = np.linalg.eigh(basis.T @ basis)
+            values, turn = eigh(basis.T @ basis)
             keep = values > 1e-6
             scaled = np.where(keep, turn / np.sqrt(np.where(keep, values, 1.0)), 0.0)
             basis = basis @ scaled

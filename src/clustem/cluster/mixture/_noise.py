@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustem.core import InputError
+from clustem.core.eigh import eigh
 
 F64 = NDArray[np.float64]
 _PAIRS = 5000
@@ -47,7 +48,7 @@ def noise_of(values: F64, graph: Any) -> tuple[F64, F64, float]:
 
     center = values.mean(axis=0)
     centered = values - center
-    spread, axes = np.linalg.eigh(centered.T @ centered / len(values))
+    spread, axes = eigh(centered.T @ centered / len(values))
     kept = spread > _FLAT * max(float(spread.max()), np.finfo(np.float64).tiny)
     if not kept.any():
         return center, np.zeros((values.shape[1], 1)), 1.0
@@ -71,7 +72,7 @@ def noise_of(values: F64, graph: Any) -> tuple[F64, F64, float]:
         .fit(differences)
         .covariance_
     )
-    levels, directions = np.linalg.eigh(noise)
+    levels, directions = eigh(noise)
     levels = np.maximum(levels, _FLAT)
     turn = axes @ (directions / np.sqrt(levels))
     variance = float(np.linalg.eigvalsh((centered @ turn).T @ (centered @ turn) / len(values))[-1])

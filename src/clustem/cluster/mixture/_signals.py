@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustem.core.eigh import eigh
+
 if TYPE_CHECKING:
     from clustem.cluster.mixture._counts import Counts, Fit
 
@@ -107,7 +109,7 @@ class Measured:
         """Inverse covariance of values within clusters, (d - 1, d - 1)."""
         means, held = shapes[:, self.where][:, :-1], sums[:, self.where][:, -1]
         within = self.moment(counts) - (means.T * held) @ means / len(counts.totals)
-        values, vectors = np.linalg.eigh(within)
+        values, vectors = eigh(within)
         return np.asarray((vectors / np.maximum(values, _LEAST)) @ vectors.T)
 
     def moment(self, counts: Counts) -> F64:
