@@ -61,7 +61,7 @@ class GustafsonKessel(Fuzzy):
         makes a row as far from its own as rows are from their centers on average. 0 leaves
         neighbours out.
     n_init
-        Number of starts; the one of least objective is kept.
+        Number of starts, at most 1000; the one of least objective is kept.
     max_iter
         Largest number of passes per start.
     tol

@@ -36,7 +36,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     n_clusters
         Number of clusters k.
     n_init
-        Number of k-means++ starts; the best one is kept.
+        Number of k-means++ starts, at most 1000; the best one is kept.
     max_iter
         Iterations of Lloyd's algorithm at most.
     tol
