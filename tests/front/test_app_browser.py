@@ -479,7 +479,8 @@ def test_a_server_that_is_stopped_leaves_nothing(served, scratch, chromium):
         page.close()
     with visiting(chromium, address) as page:  # something that takes long
         open_file(page, "eds.hspy")
-        fill(page, "set/cluster/MultinomialMixture/n_init", 1000)
+        fill(page, "set/cluster/MultinomialMixture/tol", 0)
+        fill(page, "set/cluster/MultinomialMixture/max_iter", 10**6)
         button(page, "Run").click()
         page.get_by_role("progressbar").wait_for()
     answer, _ = request(address, "/login?" + urlsplit(address).query)
