@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from string import ascii_lowercase
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Interval
 
-from clustem.core import InputError, ParameterError, Segmentation, checked
+from clustem.core import InputError, Segmentation, check_parameters, checked
 from clustem.report.layout.sheet import SIZE
 from clustem.report.page.plan import plan
 
@@ -47,26 +48,17 @@ class Print:
     Raises
     ------
     ParameterError
-        If width or resolution lie outside of these limits.
+        If a value is none of these.
     """
 
     form: Form = "png"
-    width: float | None = None
-    dpi: int = 300
+    width: Annotated[float, Interval(ge=10, le=1000)] | None = None
+    dpi: Annotated[int, Interval(ge=30, le=2400)] = 300
     font: str | None = None
     letters: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("width", self.width, 10, 1000),
-            ("dpi", self.dpi, 30, 2400),
-        ):
-            if value is not None and not low <= value <= high:
-                raise ParameterError(
-                    f"{name} must be a number from {low} to {high}",
-                    got=value,
-                    cure="Leave it out for the usual one.",
-                )
+        check_parameters(Print, vars(self))
 
 
 @checked
